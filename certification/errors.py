@@ -1,0 +1,55 @@
+"""What can go wrong while certifying.
+
+    CertificationError
+    ├── InvalidParameter          a number or an option outside its range (also a ValueError)
+    ├── ImageError                the upload cannot become a canonical image
+    │   ├── NotAnImage            unknown format, truncated or damaged data
+    │   ├── ImageTooLarge         too many bytes or pixels
+    │   └── UnsupportedImage      an image, but not one picture of usable shape
+    ├── LedgerConflict            the ledger of this subject was begun with other fixed choices
+    ├── ModelVersionChanged       the provider changed its model during the run, which voids it
+    └── ProviderFailed            the provider could not be asked to the end
+        └── ProviderUnreliable    it kept failing on one sample, which may never be skipped
+
+Every message says what was wrong and how to mend it, and is safe to show to a client.
+"""
+
+
+class CertificationError(Exception):
+    """Root of everything that this package raises on purpose."""
+
+
+class InvalidParameter(CertificationError, ValueError):
+    """A number or an option lies outside its documented range."""
+
+
+class ImageError(CertificationError):
+    """The upload cannot become a canonical image."""
+
+
+class NotAnImage(ImageError):
+    """The data are no picture of a known format, or are truncated or damaged."""
+
+
+class ImageTooLarge(ImageError):
+    """The picture has more bytes or pixels than this deployment accepts."""
+
+
+class UnsupportedImage(ImageError):
+    """A readable picture that cannot be certified: animated, or too elongated."""
+
+
+class LedgerConflict(CertificationError):
+    """A ledger's fixed choices (milestone, predict n) cannot be changed after vote 0."""
+
+
+class ModelVersionChanged(CertificationError):
+    """The provider answered with two model versions in one run."""
+
+
+class ProviderFailed(CertificationError):
+    """The provider cannot be asked any further; the votes so far stay in the ledger."""
+
+
+class ProviderUnreliable(ProviderFailed):
+    """One sample kept failing. It may not be skipped, since failures may depend on the image."""
