@@ -1,0 +1,295 @@
+"""The canonical image: the array that a certificate is about.
+
+An upload is decoded, turned upright (EXIF), flattened on white, brought to 8-bit RGB and to
+size. Every step taken is recorded in words on the certificate, since the guarantee holds for
+the array that comes out here and not for the file that went in.
+"""
+
+import hashlib
+import io
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from certification.errors import (
+    ImageTooLarge,
+    InvalidParameter,
+    NotAnImage,
+    UnsupportedImage,
+)
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+LONGEST_SIDE = 256  # default where neither the caller nor the provider names a size
+LARGEST_SIZE = 2048  # of a canonical image; the noise table's margin grows with the area
+MOST_ELONGATED = 100  # longer : shorter side; beyond it nothing of the picture would be left
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an upload may be: bytes of the file, pixels after decoding."""
+
+    max_bytes: int = 20 * 2**20
+    max_pixels: int = 50_000_000
+
+
+@dataclass(frozen=True)
+class CanonicalImage:
+    """An 8-bit RGB picture and how it came about.
+
+    Attributes:
+        pixels: uint8 array (H, W, 3), read-only.
+        source: format, width, height and mode of the upload, and the SHA-256 of its bytes.
+        steps: what was done to it, in words and in order.
+    """
+
+    pixels: NDArray[np.uint8]
+    source: dict[str, Any]
+    steps: tuple[str, ...]
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Width in pixels."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def dimension(self) -> int:
+        """d = H·W·3, the dimension of the space the radius lives in."""
+        return int(self.pixels.size)
+
+    @property
+    def sha256(self) -> str:
+        """The picture's name, see :func:`pixel_sha256`."""
+        return pixel_sha256(self.pixels)
+
+    def png(self) -> bytes:
+        """Encode losslessly; decoding it gives `pixels` back bit by bit."""
+        buffer = io.BytesIO()
+        Image.fromarray(self.pixels).save(buffer, "PNG")
+        return buffer.getvalue()
+
+    def describe(self) -> dict[str, Any]:
+        """Return the entry of the certificate."""
+        return {
+            "sha256": self.sha256,
+            "width": self.width,
+            "height": self.height,
+            "source": dict(self.source),
+            "steps": list(self.steps),
+        }
+
+
+def pixel_sha256(pixels: NDArray[np.uint8]) -> str:
+    """SHA-256 of height and width (4 bytes each, big endian) followed by the RGB bytes.
+
+    The shape goes first, since a 2×8 and a 4×4 picture may hold the same bytes.
+
+    Args:
+        pixels: uint8 array (H, W, 3).
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    height, width, _ = pixels.shape
+    head = height.to_bytes(4, "big") + width.to_bytes(4, "big")
+    return hashlib.sha256(head + np.ascontiguousarray(pixels).tobytes()).hexdigest()
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Read a size such as "224" (a square) or "320x240" (width x height).
+
+    Args:
+        text: the size as a user writes it.
+
+    Returns:
+        (height, width) in pixels.
+
+    Raises:
+        InvalidParameter: if it is no size, or a side is not within 1 … `LARGEST_SIZE`.
+    """
+    parts = text.lower().replace("×", "x").split("x")
+    if len(parts) > 2 or not all(p.strip().isascii() and p.strip().isdigit() for p in parts):
+        raise InvalidParameter(f"size {text[:40]!r} is not a size: write 224 or 320x240")
+    sides = [int(p) for p in parts]
+    width, height = sides[0], sides[-1]
+    if not (1 <= width <= LARGEST_SIZE and 1 <= height <= LARGEST_SIZE):
+        raise InvalidParameter(f"size {text[:40]!r}: each side must be 1 to {LARGEST_SIZE} pixels")
+    return height, width
+
+
+def canonicalise(
+    data: bytes,
+    *,
+    size: tuple[int, int] | None = None,
+    limits: Limits | None = None,
+) -> CanonicalImage:
+    """Turn an upload into the canonical image.
+
+    Args:
+        data: the file's bytes; one of `FORMATS`.
+        size: (height, width) to bring it to: the picture is scaled until it covers the size
+            and cropped at the centre. None keeps the aspect, the longer side at most 256 px.
+        limits: what an upload may be.
+
+    Returns:
+        The picture and the steps that led to it.
+
+    Raises:
+        NotAnImage: unknown format, empty, truncated or damaged.
+        ImageTooLarge: over the limit of bytes or of pixels (decompression bombs included;
+            the size is read from the header, before any pixel is decoded).
+        UnsupportedImage: several frames, or more than 100 times as long as wide.
+    """
+    limits = limits or Limits()
+    if not data:
+        raise NotAnImage("the upload is empty (0 bytes): send the picture's bytes")
+    if len(data) > limits.max_bytes:
+        raise ImageTooLarge(
+            f"the upload has {len(data):,} bytes, the limit is {limits.max_bytes:,}: "
+            "send a smaller picture"
+        )
+    opened = _open(data)
+    _check(opened, limits)
+    source = {
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "format": opened.format,
+        "width": opened.width,
+        "height": opened.height,
+        "mode": opened.mode,
+    }
+    steps: list[str] = []
+    picture = _to_rgb(_upright(_decode(opened), steps), steps)
+    picture = _bring_to_size(picture, size, steps)
+    pixels = np.asarray(picture, dtype=np.uint8)
+    pixels.setflags(write=False)
+    return CanonicalImage(pixels=pixels, source=source, steps=tuple(steps))
+
+
+def _open(data: bytes) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of large and odd files; sizes are judged by `_check`.
+            warnings.simplefilter("ignore")
+            return Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError:
+        raise NotAnImage(
+            f"the upload is not a picture of a known format ({', '.join(FORMATS)})"
+        ) from None
+    except Image.DecompressionBombError:
+        raise ImageTooLarge("the picture has too many pixels: send a smaller one") from None
+    except Exception as error:  # noqa: BLE001  decoders raise all sorts on damaged headers
+        raise NotAnImage(f"the picture's header is damaged ({type(error).__name__})") from None
+
+
+def _check(picture: Image.Image, limits: Limits) -> None:
+    width, height = picture.size
+    if width * height > limits.max_pixels:
+        raise ImageTooLarge(
+            f"the picture has {width}×{height} pixels, the limit is {limits.max_pixels:,} "
+            "in all: send a smaller one"
+        )
+    if max(width, height) > MOST_ELONGATED * min(width, height):
+        raise UnsupportedImage(
+            f"the picture is {width}×{height}, more than {MOST_ELONGATED} times as long as wide: "
+            "cut out the part that matters"
+        )
+    if getattr(picture, "n_frames", 1) > 1:
+        raise UnsupportedImage(
+            f"the upload holds {getattr(picture, 'n_frames', 1)} frames (an animation or several "
+            "pages): send one of them, since a certificate is about one picture"
+        )
+
+
+def _decode(picture: Image.Image) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            picture.load()
+    except MemoryError:
+        raise ImageTooLarge("the picture does not fit into memory: send a smaller one") from None
+    except Exception as error:  # noqa: BLE001  decoders raise all sorts on damaged data
+        raise NotAnImage(
+            f"the picture is truncated or damaged ({type(error).__name__}): send it again"
+        ) from None
+    return picture
+
+
+def _upright(picture: Image.Image, steps: list[str]) -> Image.Image:
+    try:
+        orientation = picture.getexif().get(0x0112, 1)
+    except Exception:  # noqa: BLE001  damaged EXIF says nothing about the pixels
+        return picture
+    if orientation not in range(2, 9):
+        return picture
+    steps.append(f"EXIF orientation {orientation} applied")
+    return ImageOps.exif_transpose(picture)
+
+
+def _to_rgb(picture: Image.Image, steps: list[str]) -> Image.Image:
+    if picture.info.get("icc_profile"):
+        steps.append("embedded colour profile ignored")
+    mode = picture.mode
+    if mode.startswith("I") or mode == "F":
+        picture = _to_grey8(picture, steps)
+    if picture.has_transparency_data:
+        steps.append("transparency flattened on white")
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
+        picture = Image.alpha_composite(white, picture)
+    if picture.mode in ("L", "1", "LA"):
+        steps.append("grey copied to three channels")
+    elif picture.mode not in ("RGB", "RGBA", "P", "PA"):
+        steps.append(f"{picture.mode} converted to RGB")
+    return picture.convert("RGB")
+
+
+def _to_grey8(picture: Image.Image, steps: list[str]) -> Image.Image:
+    """16-bit and 32-bit grey: 16-bit samples keep their upper byte, as PNG defines it."""
+    values = np.asarray(picture)
+    if not np.isfinite(values).all() or values.min() < 0 or values.max() > 65535:
+        raise UnsupportedImage(
+            f"samples of mode {picture.mode} outside 0 to 65535 have no agreed brightness: "
+            "send an 8-bit picture"
+        )
+    steps.append("16-bit samples reduced to their upper 8 bits")
+    return Image.fromarray((values.astype(np.uint32) >> 8).astype(np.uint8))
+
+
+def _bring_to_size(
+    picture: Image.Image, size: tuple[int, int] | None, steps: list[str]
+) -> Image.Image:
+    if size is None:
+        longer = max(picture.size)
+        if longer <= LONGEST_SIDE:
+            return picture
+        size_wh = tuple(max(1, round(s * LONGEST_SIDE / longer)) for s in picture.size)
+        return _resize(picture, (size_wh[0], size_wh[1]), steps)
+    height, width = size
+    if picture.size == (width, height):
+        return picture
+    scale = max(width / picture.width, height / picture.height)
+    covering = (
+        max(width, round(picture.width * scale)),
+        max(height, round(picture.height * scale)),
+    )
+    if picture.size != covering:
+        picture = _resize(picture, covering, steps)
+    if picture.size != (width, height):
+        left, top = (picture.width - width) // 2, (picture.height - height) // 2
+        picture = picture.crop((left, top, left + width, top + height))
+        steps.append(f"centre crop {width}×{height}")
+    return picture
+
+
+def _resize(picture: Image.Image, size: tuple[int, int], steps: list[str]) -> Image.Image:
+    verb = "enlarged" if size[0] > picture.width or size[1] > picture.height else "reduced"
+    steps.append(f"{verb} {picture.width}×{picture.height} to {size[0]}×{size[1]} (Lanczos)")
+    return picture.resize(size, Image.Resampling.LANCZOS)
