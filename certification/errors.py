@@ -7,6 +7,7 @@
     │   ├── ImageTooLarge         too many bytes or pixels
     │   └── UnsupportedImage      an image, but not one picture of usable shape
     ├── LedgerConflict            the ledger of this subject was begun with other fixed choices
+    ├── RunInterrupted            cancelled, or past its deadline, before there was any answer
     ├── ModelVersionChanged       the provider changed its model during the run, which voids it
     └── ProviderFailed            the provider could not be asked to the end
         └── ProviderUnreliable    it kept failing on one sample, which may never be skipped
@@ -41,6 +42,10 @@ class UnsupportedImage(ImageError):
 
 class LedgerConflict(CertificationError):
     """A ledger's fixed choices (milestone, predict n) cannot be changed after vote 0."""
+
+
+class RunInterrupted(CertificationError):
+    """The run was cancelled, or reached its deadline, before there was any answer."""
 
 
 class ModelVersionChanged(CertificationError):

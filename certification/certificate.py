@@ -1,0 +1,169 @@
+"""The certificate: the document that says label, radius, α, votes and subject.
+
+Plain JSON values, so that RFC 8785 gives it one canonical form. Everything that the proof
+rests on is under `proof` and depends on the votes alone: the same picture, options and key
+give the same proof, and so the same id, however the calls were cut and ordered.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from fractions import Fraction
+from typing import Any
+
+import rfc8785
+
+from certification.canonical import CanonicalImage
+from certification.confidence import ConfidenceProcess
+from certification.decision import normalise
+from certification.martingale import GRID_POINTS
+from certification.options import Options
+from certification.protocols import Header, Vote
+from certification.radius import STEPS_PER_SIGMA, floored, l1_radius, l2_radius, linf_radius
+
+SCHEMA = "surety.certificate/1"
+VERSION = "0.1.0"
+
+
+def software() -> dict[str, str]:
+    """Name the program that wrote a document."""
+    return {"name": "surety", "version": VERSION}
+
+
+def votes_sha256(votes: Sequence[Vote]) -> str:
+    """SHA-256 of the votes as a canonical JSON list: labels, and null for an abstention."""
+    return hashlib.sha256(rfc8785.dumps(list(votes))).hexdigest()
+
+
+def build(
+    *,
+    image: CanonicalImage,
+    options: Options,
+    header: Header,
+    process: ConfidenceProcess,
+    votes: Sequence[Vote],
+    names: Mapping[str, str],
+    stop_reason: str,
+    margin: float,
+    accounting: Mapping[str, Any],
+    now: datetime | None = None,
+) -> dict[str, Any]:
+    """Write the certificate of a run that has ended.
+
+    Args:
+        image: the canonical image.
+        options: what the caller asked for.
+        header: the ledger's fixed choices.
+        process: the confidence process after exactly `votes`.
+        votes: the counted votes.
+        names: label key → the provider's spelling.
+        stop_reason: why the run ended.
+        margin: what was added to every tested null (the noise table's distance from the
+            exact law).
+        accounting: calls, retries, cost and votes reused; not part of the proof.
+        now: time of issue.
+
+    Returns:
+        JSON values only. `abstained` is true, and label and radius are null, if no label
+        could be certified.
+    """
+    pointer = process.pointer
+    certified = process.label is not None and pointer is not None
+    radius = l2_radius(options.sigma, pointer) if certified and pointer is not None else None
+    proof: dict[str, Any] = {
+        "guarantee": "probabilistic",
+        "abstained": not certified,
+        "label": process.label if certified else None,
+        "norm": "l2",
+        "radius": None if radius is None else floored(radius),
+        "radius_linf": None if radius is None else linf_radius(radius, image.dimension),
+        "radius_l1": None if radius is None else l1_radius(radius),
+        "sigma": options.sigma,
+        "alpha": options.alpha,
+        "confidence": _confidence(process, options, header, margin),
+        "votes": {
+            "n": process.n,
+            "counts": dict(sorted(process.counts.items(), key=lambda item: (-item[1], item[0]))),
+            "abstentions": process.abstentions,
+            "sha256": votes_sha256(votes),
+        },
+        "subject": dict(header.subject),
+        "subject_sha256": hashlib.sha256(rfc8785.dumps(dict(header.subject))).hexdigest(),
+        "noise": {
+            "law": "rounded Gaussian on 0..255",
+            "generator": "philox4x64-10",
+            "key_sha256": header.key_sha256,
+        },
+        "stop_reason": stop_reason,
+    }
+    body: dict[str, Any] = {
+        "schema": SCHEMA,
+        "id": certificate_id(proof),
+        "created": (now or datetime.now(UTC)).isoformat(timespec="seconds"),
+        "software": software(),
+        "statement": statement(proof, names, radius),
+        "proof": proof,
+        "image": image.describe(),
+        "label_names": {key: names.get(key, key) for key in process.counts},
+        "truth": _truth(options, process, names) if options.truth is not None else None,
+        "request": options.describe(),
+        "accounting": dict(accounting),
+    }
+    return body
+
+
+def certificate_id(proof: Mapping[str, Any]) -> str:
+    """Name a certificate by the first 128 bits of the SHA-256 of its canonical proof."""
+    return hashlib.sha256(rfc8785.dumps(dict(proof))).hexdigest()[:32]
+
+
+def statement(proof: Mapping[str, Any], names: Mapping[str, str], radius: Fraction | None) -> str:
+    """Say in one sentence what the certificate means."""
+    certainty = f"{100 * (1 - Fraction(repr(proof['alpha']))).__float__():.10g} %"
+    if proof["abstained"] or radius is None:
+        n = proof["votes"]["n"]
+        return f"No label could be certified at confidence {certainty} from {n} votes."
+    name = names.get(proof["label"], proof["label"])
+    return (
+        f"Within L2 distance {proof['radius']} of this picture (pixel values scaled to [0, 1]) "
+        f"the smoothed classifier answers {name!r}, with confidence {certainty}."
+    )
+
+
+def _confidence(
+    process: ConfidenceProcess, options: Options, header: Header, margin: float
+) -> dict[str, Any]:
+    named = header.clean.vote
+    look = process.look
+    return {
+        "method": "mixture test martingale on a grid of radii, looked at after every vote",
+        "named_label": named,
+        "levels": (
+            {"named": 0.9 * options.alpha, "other": 0.1 * options.alpha}
+            if named is not None
+            else {"other": options.alpha / 2}
+        ),
+        "grid": {"step": f"1/{STEPS_PER_SIGMA}", "points": GRID_POINTS},
+        "margin": margin,
+        "milestone": header.milestone,
+        "pointer": process.pointer if process.label is not None else None,
+        "look": (
+            None
+            if look is None or process.label is None
+            else {"n": look.n, "s": look.s, "by": look.by}
+        ),
+    }
+
+
+def _truth(
+    options: Options, process: ConfidenceProcess, names: Mapping[str, str]
+) -> dict[str, Any]:
+    """Compare the result with the caller's label, by key or by the provider's spelling."""
+    assert options.truth is not None  # noqa: S101  the caller has looked
+    asked = normalise(options.truth)
+    asked = options.labels.synonyms.get(asked, asked)
+    label = process.label
+    correct = None
+    if label is not None:
+        correct = asked in (normalise(label), normalise(names.get(label, label)))
+    return {"label": options.truth, "correct": correct}

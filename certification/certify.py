@@ -1,0 +1,95 @@
+"""Certify one picture: the label and the L2 radius within which it cannot change."""
+
+import time
+from typing import Any
+
+from certification import certificate, noise
+from certification.canonical import CanonicalImage
+from certification.confidence import ConfidenceProcess
+from certification.engine import Engine, Machine, OnProgress
+from certification.errors import LedgerConflict
+from certification.interrupt import Interrupt
+from certification.options import Options
+from certification.protocols import Classifier, Denoiser
+from certification.stopping import certify_rules
+from certification.tally import CertifyTally
+
+
+async def certify(
+    machine: Machine,
+    image: CanonicalImage,
+    options: Options,
+    *,
+    denoiser: Denoiser,
+    classifier: Classifier,
+    interrupt: Interrupt | None = None,
+    on_progress: OnProgress | None = None,
+) -> dict[str, Any]:
+    """Ask about noisy copies until a stop rule holds (Cohen et al. 2019; Salman et al. 2020).
+
+    Args:
+        machine: ledgers and deployment secret.
+        image: the canonical image.
+        options: sigma, alpha, target, budgets.
+        denoiser: cleans the samples.
+        classifier: is asked.
+        interrupt: `interrupt.cancel()` ends the run; it then returns what is certain by then.
+        on_progress: called with every event, on the event loop.
+
+    Returns:
+        The certificate (see :mod:`certification.certificate`).
+
+    Raises:
+        InvalidParameter: if the provider does not take such samples, or `max_cost` does not
+            even pay for the first call.
+        LedgerConflict: if the subject's votes were begun with another milestone.
+        ModelVersionChanged: if the provider changed its model during the run.
+        ProviderFailed: if the provider cannot be asked to the end; the votes are kept.
+        RunInterrupted: if the run was interrupted before the first answer.
+    """
+    started = time.monotonic()
+    interrupt = interrupt or Interrupt(options.max_seconds)
+    engine = Engine(
+        machine,
+        image,
+        options,
+        denoiser=denoiser,
+        classifier=classifier,
+        interrupt=interrupt,
+        on_progress=on_progress,
+    )
+    async with interrupt, machine.ledgers.hold(engine.subject.draft, interrupt.unless):
+        ledger = await engine.ledger()
+        header = ledger.header
+        if options.milestone not in (None, header.milestone):
+            raise LedgerConflict(
+                f"this subject's votes were begun with milestone {header.milestone}; a look "
+                "chosen afterwards would void the error bound. Leave milestone out"
+            )
+        margin = noise.null_margin(options.sigma, image.dimension)
+        process = ConfidenceProcess(
+            options.alpha, header.clean.vote, header.milestone, margin=margin
+        )
+        rules = certify_rules(
+            sigma=options.sigma,
+            target_radius=options.target_radius,
+            good_enough=options.good_enough,
+            max_votes=options.max_votes,
+        )
+        collected = await engine.collect(ledger, CertifyTally(process, rules))
+        names = await ledger.names()
+    return certificate.build(
+        image=image,
+        options=options,
+        header=header,
+        process=process,
+        votes=collected.votes,
+        names=names,
+        stop_reason=collected.reason,
+        margin=margin,
+        accounting={
+            **engine.accounting,
+            "votes_reused": collected.reused,
+            "seconds": round(time.monotonic() - started, 3),
+        },
+    )

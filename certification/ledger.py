@@ -1,0 +1,89 @@
+"""The ledger kept in this process: for the command line and for tests.
+
+A lasting ledger implements the same protocol (`certification.protocols.Ledgers`).
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+from certification.errors import LedgerConflict
+from certification.protocols import Header, Vote, Waiter
+
+
+class MemoryLedger:
+    """The votes of one subject, in a list. Used from one event loop."""
+
+    def __init__(self, header: Header) -> None:
+        self._header = header
+        self._votes: list[Vote] = []
+        self._names: dict[str, str] = {}
+
+    @property
+    def header(self) -> Header:
+        """What was fixed before vote 0."""
+        return self._header
+
+    async def read(self, start: int = 0) -> list[Vote]:
+        """Return the votes from index `start` on."""
+        return self._votes[start:]
+
+    async def append(self, start: int, votes: Sequence[Vote]) -> None:
+        """Add votes; see :meth:`certification.protocols.Ledger.append`."""
+        kept = len(self._votes)
+        if start > kept:
+            raise LedgerConflict(f"votes {kept} to {start - 1} are missing from the ledger")
+        overlap = self._votes[start : start + len(votes)]
+        if list(votes[: len(overlap)]) != overlap:
+            raise LedgerConflict(f"votes from {start} on differ from those already kept")
+        self._votes.extend(votes[len(overlap) :])
+
+    async def remember(self, names: Mapping[str, str]) -> None:
+        """Keep how the provider writes the labels; the first spelling stays."""
+        for key, name in names.items():
+            self._names.setdefault(key, name)
+
+    async def names(self) -> Mapping[str, str]:
+        """Return label key → the provider's spelling."""
+        return dict(self._names)
+
+
+class MemoryLedgers:
+    """All ledgers of this process."""
+
+    def __init__(self) -> None:
+        self._current: dict[str, MemoryLedger] = {}
+        self._retired: list[MemoryLedger] = []
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._waiting: Counter[str] = Counter()
+
+    async def find(self, draft: str) -> MemoryLedger | None:
+        """Return the ledger in use for a draft, None if there is none."""
+        return self._current.get(draft)
+
+    async def open(self, draft: str, header: Header) -> MemoryLedger:
+        """Begin a ledger, or return the one that this subject already has."""
+        return self._current.setdefault(draft, MemoryLedger(header))
+
+    async def retire(self, draft: str) -> None:
+        """Stop using the present ledger of a draft, but keep its votes."""
+        ledger = self._current.pop(draft, None)
+        if ledger is not None:
+            self._retired.append(ledger)
+
+    @asynccontextmanager
+    async def hold(self, draft: str, unless: Waiter) -> AsyncIterator[None]:
+        """Let one run at a time work on a draft; the next one then finds its votes."""
+        lock = self._locks.setdefault(draft, asyncio.Lock())
+        self._waiting[draft] += 1
+        try:
+            await unless(lock.acquire())
+            try:
+                yield
+            finally:
+                lock.release()
+        finally:
+            self._waiting[draft] -= 1
+            if self._waiting[draft] == 0:
+                del self._locks[draft], self._waiting[draft]

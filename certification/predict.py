@@ -1,0 +1,98 @@
+"""Predict: the majority answer at one n fixed beforehand, or an abstention.
+
+Cohen, Rosenfeld, Kolter (ICML 2019), section 3.2.1: the label is the smoothed classifier's own
+with probability at least 1 − α, by a two-sided binomial test of the two most frequent labels.
+Looked at after every vote its error would be 17 α, so n stands in the ledger's header.
+"""
+
+import time
+from typing import Any
+
+from certification.canonical import CanonicalImage
+from certification.certificate import software
+from certification.clopper_pearson import majority_p_value
+from certification.engine import Engine, Machine, OnProgress
+from certification.errors import LedgerConflict
+from certification.interrupt import Interrupt
+from certification.options import Options
+from certification.protocols import Classifier, Denoiser
+from certification.tally import FixedTally
+
+
+async def predict(
+    machine: Machine,
+    image: CanonicalImage,
+    options: Options,
+    *,
+    denoiser: Denoiser,
+    classifier: Classifier,
+    interrupt: Interrupt | None = None,
+    on_progress: OnProgress | None = None,
+) -> dict[str, Any]:
+    """Count votes to the n that the subject's ledger fixed, then test the majority.
+
+    Args:
+        machine: ledgers and deployment secret.
+        image: the canonical image.
+        options: sigma, alpha, `predict_n` (None takes the ledger's), `max_cost`, `max_seconds`.
+        denoiser: cleans the samples.
+        classifier: is asked.
+        interrupt: ends the run early; the answer is then an abstention.
+        on_progress: called with every event, on the event loop.
+
+    Returns:
+        JSON values: `label` (null if `abstained`), `n`, `counts`, `p_value`, subject, cost.
+
+    Raises:
+        LedgerConflict: if the subject's votes were begun with another n.
+        CertificationError: as for :func:`certification.certify.certify`.
+    """
+    started = time.monotonic()
+    interrupt = interrupt or Interrupt(options.max_seconds)
+    engine = Engine(
+        machine,
+        image,
+        options,
+        denoiser=denoiser,
+        classifier=classifier,
+        interrupt=interrupt,
+        on_progress=on_progress,
+    )
+    async with interrupt, machine.ledgers.hold(engine.subject.draft, interrupt.unless):
+        ledger = await engine.ledger()
+        fixed = ledger.header.predict_n
+        if options.predict_n not in (None, fixed):
+            raise LedgerConflict(
+                f"this subject's votes were begun with n = {fixed} for predict; another n "
+                f"chosen afterwards would void the error bound. Use n = {fixed}, or leave it out"
+            )
+        tally = FixedTally(fixed)
+        collected = await engine.collect(ledger, tally)
+        names = await ledger.names()
+    counts = dict(sorted(tally.counts.items(), key=lambda item: (-item[1], item[0])))
+    first, second = (*counts.values(), 0, 0)[:2]
+    p_value = majority_p_value(first, second)
+    decided = tally.n == fixed and first > second and p_value <= options.alpha
+    label = next(iter(counts)) if decided else None
+    return {
+        "schema": "surety.prediction/1",
+        "software": software(),
+        "label": label,
+        "label_name": None if label is None else names.get(label, label),
+        "abstained": label is None,
+        "alpha": options.alpha,
+        "sigma": options.sigma,
+        "p_value": p_value,
+        "n": tally.n,
+        "n_fixed": fixed,
+        "counts": counts,
+        "abstentions": tally.abstentions,
+        "stop_reason": collected.reason,
+        "image": image.describe(),
+        "subject": dict(ledger.header.subject),
+        "accounting": {
+            **engine.accounting,
+            "votes_reused": collected.reused,
+            "seconds": round(time.monotonic() - started, 3),
+        },
+    }

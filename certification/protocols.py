@@ -1,0 +1,253 @@
+"""What the engine needs from the rooms beside it: a denoiser, a classifier, a ledger.
+
+They are protocols: whatever has these attributes will do, and nothing here imports it.
+"""
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from certification.decision import Prediction
+
+Pixels = NDArray[np.uint8]
+Payload = bytes | Pixels
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The provider answered.
+
+    Attributes:
+        predictions: all labels it gave, in its own order; may be empty.
+        model_version: the version that answered, where the provider tells.
+    """
+
+    predictions: tuple[Prediction, ...]
+    model_version: str | None = None
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The provider refuses this picture for good: an abstention, never asked again."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Retry:
+    """The call failed for now: the same bytes are asked again.
+
+    Attributes:
+        reason: what the provider said, without secrets.
+        after: seconds to wait, where the provider tells.
+        billed: whether the provider charges for the failed picture.
+    """
+
+    reason: str
+    after: float | None = None
+    billed: bool = False
+
+
+Outcome = Answer | Refusal | Retry
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What a provider takes and what it costs.
+
+    Attributes:
+        payload: "pixels" for uint8 arrays (H, W, 3), "png" or "jpeg" for encoded bytes.
+        max_batch: pictures in one call.
+        concurrency: calls that may be in flight together.
+        input_size: (height, width) that the model takes, if it is fixed.
+        min_side: smallest side in pixels; smaller pictures are enlarged after denoising.
+        max_side: largest side in pixels.
+        max_pixels: largest area in pixels.
+        max_bytes: largest encoded picture.
+        unit: what is billed, a picture or a call.
+        price: US dollars per unit.
+        labels: every label the model knows, if the set is closed.
+        pins_version: whether a model version can be asked for.
+    """
+
+    payload: Literal["pixels", "png", "jpeg"] = "png"
+    max_batch: int = 1
+    concurrency: int = 4
+    input_size: tuple[int, int] | None = None
+    min_side: int = 1
+    max_side: int | None = None
+    max_pixels: int | None = None
+    max_bytes: int | None = None
+    unit: Literal["image", "request"] = "image"
+    price: float = 0.0
+    labels: tuple[str, ...] | None = None
+    pins_version: bool = False
+
+
+class Classifier(Protocol):
+    """An image classifier that can only be called (an adapter)."""
+
+    @property
+    def name(self) -> str:
+        """Name of the provider, as a request gives it."""
+        ...
+
+    @property
+    def traits(self) -> Traits:
+        """What it takes and what it costs."""
+        ...
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Settings that shape the answers; part of the subject."""
+        ...
+
+    async def classify(self, images: Sequence[Payload]) -> Sequence[Outcome]:
+        """Ask about several pictures.
+
+        Args:
+            images: at most `traits.max_batch` payloads of the kind `traits.payload`.
+
+        Returns:
+            One outcome per picture, in the same order. What may be tried again is a
+            `Retry`; an exception means that the whole run has to stop.
+        """
+        ...
+
+
+class Denoiser(Protocol):
+    """Removes the noise before the classifier sees a sample."""
+
+    @property
+    def name(self) -> str:
+        """Name of the denoiser, as a request gives it."""
+        ...
+
+    @property
+    def weights_sha256(self) -> str | None:
+        """SHA-256 of the weights, None if it has none."""
+        ...
+
+    @property
+    def compute(self) -> str:
+        """Compute type: device class and precision, such as "cpu/float32"."""
+        ...
+
+    @property
+    def batch(self) -> int:
+        """Pictures that it cleans at once; smaller batches are padded to this shape."""
+        ...
+
+    def clean(self, noisy: NDArray[np.int16], sigma: float) -> Pixels:
+        """Clean a batch; called from a thread.
+
+        Args:
+            noisy: int16 (N, H, W, 3), picture plus noise on the 0..255 scale, not clipped.
+            sigma: standard deviation of the noise on the [0, 1] scale.
+
+        Returns:
+            uint8 (N, H, W, 3). Each picture's result depends on that picture alone.
+        """
+        ...
+
+
+Vote = str | None
+"""A label's key, or None for an abstention."""
+
+
+@dataclass(frozen=True)
+class CleanAnswer:
+    """The provider's answer to the clean canonical image, the first call of every run.
+
+    Attributes:
+        vote: the named label, None if the provider abstained.
+        model_version: the version that all votes must come from, where the provider tells.
+    """
+
+    vote: Vote
+    model_version: str | None
+
+
+@dataclass(frozen=True)
+class Header:
+    """What is fixed before vote 0 and never changes.
+
+    Attributes:
+        subject: everything that defines the smoothed classifier and its input.
+        clean: the answer that names the label.
+        milestone: n of the one Clopper-Pearson look, if any.
+        predict_n: the one n at which `predict` looks.
+        key_sha256: SHA-256 of the noise key.
+    """
+
+    subject: Mapping[str, Any]
+    clean: CleanAnswer
+    milestone: int | None
+    predict_n: int
+    key_sha256: str
+
+
+Waiter = Callable[[Coroutine[Any, Any, bool]], Awaitable[bool]]
+"""Awaits something, or raises RunInterrupted."""
+
+
+class Ledger(Protocol):
+    """The votes of one subject in index order, kept for good."""
+
+    @property
+    def header(self) -> Header:
+        """What was fixed before vote 0."""
+        ...
+
+    async def read(self, start: int = 0) -> list[Vote]:
+        """Return the votes from index `start` on."""
+        ...
+
+    async def append(self, start: int, votes: Sequence[Vote]) -> None:
+        """Add votes start, start+1, …; those already there are left as they are.
+
+        Raises:
+            LedgerConflict: if `start` would leave a gap, or a vote differs from the kept one.
+        """
+        ...
+
+    async def remember(self, names: Mapping[str, str]) -> None:
+        """Keep how the provider writes the labels, for people to read."""
+        ...
+
+    async def names(self) -> Mapping[str, str]:
+        """Return label key → the provider's spelling."""
+        ...
+
+
+class Ledgers(Protocol):
+    """All ledgers of a deployment."""
+
+    async def find(self, draft: str) -> Ledger | None:
+        """Return the ledger now in use for a subject whose model version is not yet known.
+
+        Args:
+            draft: SHA-256 of the subject without its model version.
+        """
+        ...
+
+    async def open(self, draft: str, header: Header) -> Ledger:
+        """Begin a ledger, or return the one that this subject already has."""
+        ...
+
+    async def retire(self, draft: str) -> None:
+        """Stop using the present ledger of a draft: the provider changed its model."""
+        ...
+
+    def hold(self, draft: str, unless: "Waiter") -> AbstractAsyncContextManager[None]:
+        """Return a context in which no other run adds to this draft's ledger.
+
+        Args:
+            draft: SHA-256 of the subject without its model version.
+            unless: awaits the entry, unless the run is interrupted first.
+        """
+        ...

@@ -1,0 +1,62 @@
+"""Radii, always rounded down.
+
+The process certifies z = j/200 exactly. A radius σ·z is computed as a fraction from the
+decimal σ that the caller wrote, so no rounding of binary numbers can ever raise it.
+"""
+
+import math
+from fractions import Fraction
+
+STEPS_PER_SIGMA = 200  # the grid's 0.005, as an exact fraction
+DECIMALS = 6
+
+
+def l2_radius(sigma: float, pointer: int) -> Fraction:
+    """Return R = σ·j/200, exact (Cohen, Rosenfeld, Kolter 2019, eq. 3, with p_A ≥ Φ(j/200)).
+
+    Args:
+        sigma: standard deviation of the noise on the [0, 1] scale.
+        pointer: j, the last rejected null of the grid; 0 or more.
+
+    Returns:
+        L2 radius in units of pixel values scaled to [0, 1].
+    """
+    return Fraction(repr(sigma)) * pointer / STEPS_PER_SIGMA
+
+
+def floored(value: Fraction, decimals: int = DECIMALS) -> float:
+    """Round down to a number of decimals; what is serialised and printed.
+
+    Args:
+        value: 0 or more.
+        decimals: digits behind the point.
+
+    Returns:
+        The float whose shortest decimal form is the floored number.
+    """
+    scale = 10**decimals
+    return float(Fraction(math.floor(value * scale), scale))
+
+
+def show(value: float | Fraction, decimals: int = 3) -> str:
+    """Print a radius, rounded down: 0.799644 is 0.799, never 0.8."""
+    scale = 10**decimals
+    exact = value if isinstance(value, Fraction) else Fraction(repr(value))
+    return f"{math.floor(exact * scale) / scale:.{decimals}f}"
+
+
+def linf_radius(radius: Fraction, dimension: int) -> float:
+    """Return R/√d, rounded down: ‖δ‖₂ ≤ √d·‖δ‖∞.
+
+    Args:
+        radius: L2 radius.
+        dimension: d = H·W·3.
+    """
+    scale = 10**DECIMALS
+    # floor(R·10^k / √d) = isqrt(floor(R²·10^2k / d)) in whole numbers.
+    return math.isqrt(math.floor(radius**2 * scale**2 / dimension)) / scale
+
+
+def l1_radius(radius: Fraction) -> float:
+    """Return a radius that holds in L1: ‖δ‖₂ ≤ ‖δ‖₁, so R itself, rounded down."""
+    return floored(radius)

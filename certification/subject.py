@@ -1,0 +1,82 @@
+"""The subject: everything that defines the smoothed classifier and its input.
+
+Its canonical bytes (RFC 8785) derive the noise key, so any change of picture, σ, denoiser,
+provider, version or rule gets noise of its own, and the same subject always the same.
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Any
+
+import rfc8785
+
+from certification.canonical import CanonicalImage
+from certification.decision import DecisionRule, LabelMap
+from certification.postprocess import PostProcess
+from certification.protocols import Classifier, Denoiser
+
+
+@dataclass(frozen=True)
+class Subject:
+    """See the module's text.
+
+    Attributes:
+        body: the entries, JSON values only.
+        model_version: the provider's version, None until its first answer or if it tells none.
+    """
+
+    body: dict[str, Any]
+    model_version: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        image: CanonicalImage,
+        *,
+        sigma: float,
+        denoiser: Denoiser,
+        classifier: Classifier,
+        postprocess: PostProcess,
+        rule: DecisionRule,
+        labels: LabelMap,
+    ) -> "Subject":
+        """Put the subject together, the model version still open."""
+        return cls(
+            {
+                "image": {
+                    "sha256": image.sha256,
+                    "width": image.width,
+                    "height": image.height,
+                },
+                "sigma": sigma,
+                "denoiser": {"name": denoiser.name, "weights_sha256": denoiser.weights_sha256},
+                "compute": denoiser.compute,
+                "postprocess": postprocess.describe(),
+                "provider": {"name": classifier.name, "options": dict(classifier.options)},
+                "rule": rule.describe(),
+                "label_map": labels.describe(),
+            }
+        )
+
+    def at_version(self, model_version: str | None) -> "Subject":
+        """Return the subject with the version that the first answer came from."""
+        return replace(self, model_version=model_version)
+
+    def describe(self) -> dict[str, Any]:
+        """Return all entries, as they stand on the certificate."""
+        provider = {**self.body["provider"], "model_version": self.model_version}
+        return {**self.body, "provider": provider}
+
+    def canonical(self) -> bytes:
+        """Return the RFC 8785 bytes that are hashed and that derive the noise key."""
+        return rfc8785.dumps(self.describe())
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the canonical bytes."""
+        return hashlib.sha256(self.canonical()).hexdigest()
+
+    @property
+    def draft(self) -> str:
+        """SHA-256 without the model version: what is known before the first call."""
+        return hashlib.sha256(rfc8785.dumps(self.body)).hexdigest()

@@ -1,0 +1,51 @@
+"""What can go wrong in the service itself.
+
+    ServiceError
+    ├── ConfigurationError        a setting or the data directory cannot be used
+    ├── BadRequest                a field of a request is wrong; names the field
+    ├── UnknownLabel              the provider knows no such label
+    ├── NotFound                  nothing of this id
+    └── Overloaded                too many runs are waiting; says when to come back
+
+Errors of the other packages are mapped beside these in `service.problems`.
+"""
+
+
+class ServiceError(Exception):
+    """Root of everything that this package raises on purpose."""
+
+
+class ConfigurationError(ServiceError):
+    """A setting or the data directory cannot be used."""
+
+
+class BadRequest(ServiceError):
+    """A field of a request is wrong.
+
+    Attributes:
+        field: which one, if one is to blame.
+    """
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class UnknownLabel(ServiceError):
+    """The provider knows no such label."""
+
+
+class NotFound(ServiceError):
+    """Nothing of this id."""
+
+
+class Overloaded(ServiceError):
+    """Too many runs are waiting.
+
+    Attributes:
+        retry_after: seconds.
+    """
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

@@ -1,0 +1,36 @@
+"""Settings: `SURETY_*` environment variables, or a `.env` file in the working directory."""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def default_data_dir() -> Path:
+    """Return where this user's deployment keeps what must last."""
+    return Path.home() / ".local" / "share" / "surety"
+
+
+class Settings(BaseSettings):
+    """One deployment. Every field is an environment variable with the prefix SURETY_."""
+
+    model_config = SettingsConfigDict(env_prefix="SURETY_", env_file=".env", extra="ignore")
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    data_dir: Path = Field(default_factory=default_data_dir, description="What must last.")
+    secret: SecretStr | None = Field(
+        None,
+        description="Deployment secret that noise keys are derived from: 64 hexadecimal digits. "
+        "Without it one is made and kept in the data directory.",
+    )
+    provider: str = Field("local", description="Provider where a request names none.")
+    denoiser: str = Field("cifar", description="Denoiser where a request names none.")
+    device: str = Field("cpu", description="Where the denoiser runs.")
+    max_upload_bytes: int = Field(20 * 2**20, ge=1024, description="Largest upload.")
+    max_pixels: int = Field(50_000_000, ge=1024, description="Largest picture, in pixels.")
+    max_votes: int = Field(100_000, ge=1, description="Most votes that a request may ask for.")
+    max_runs: int = Field(8, ge=1, description="Runs that are worked on at the same time.")
+    max_waiting: int = Field(64, ge=0, description="Requests that may wait for a run to end.")
+    keep_certificates: int = Field(10_000, ge=1, description="Certificates kept in memory.")
+    log_level: str = Field("info", description="debug, info, warning or error.")
