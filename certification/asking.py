@@ -80,7 +80,7 @@ class Patience:
 
     def wait(self, attempt: int, after: float | None) -> float:
         """Seconds to wait before the next attempt (attempt counts from 1)."""
-        backoff = min(self.longest_wait, self.first_wait * 2 ** (attempt - 1))
+        backoff = min(self.longest_wait, self.first_wait * 2.0 ** (attempt - 1))
         # Jitter spreads the callers of a provider that throttled all of them at once.
         return max(after or 0.0, backoff * random.uniform(0.5, 1.0))  # noqa: S311
 

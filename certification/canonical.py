@@ -62,7 +62,7 @@ class CanonicalImage:
 
     @property
     def dimension(self) -> int:
-        """d = H·W·3, the dimension of the space the radius lives in."""
+        """H·W·3 = d, the dimension of the space the radius lives in."""
         return int(self.pixels.size)
 
     @property

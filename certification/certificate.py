@@ -16,10 +16,10 @@ import rfc8785
 from certification.canonical import CanonicalImage
 from certification.confidence import ConfidenceProcess
 from certification.decision import normalise
-from certification.martingale import GRID_POINTS
+from certification.martingale import PER_UNIT, STEPS
 from certification.options import Options
 from certification.protocols import Header, Vote
-from certification.radius import STEPS_PER_SIGMA, floored, l1_radius, l2_radius, linf_radius
+from certification.radius import floored, l1_radius, l2_radius, linf_radius
 
 SCHEMA = "surety.certificate/1"
 VERSION = "0.1.0"
@@ -67,20 +67,19 @@ def build(
         JSON values only. `abstained` is true, and label and radius are null, if no label
         could be certified.
     """
-    pointer = process.pointer
-    certified = process.label is not None and pointer is not None
-    radius = l2_radius(options.sigma, pointer) if certified and pointer is not None else None
+    at = process.certified
+    radius = None if at is None else l2_radius(options.sigma, at.j)
     proof: dict[str, Any] = {
         "guarantee": "probabilistic",
-        "abstained": not certified,
-        "label": process.label if certified else None,
+        "abstained": at is None,
+        "label": process.label,
         "norm": "l2",
         "radius": None if radius is None else floored(radius),
         "radius_linf": None if radius is None else linf_radius(radius, image.dimension),
         "radius_l1": None if radius is None else l1_radius(radius),
         "sigma": options.sigma,
         "alpha": options.alpha,
-        "confidence": _confidence(process, options, header, margin),
+        "confidence": _confidence(process, header, margin),
         "votes": {
             "n": process.n,
             "counts": dict(sorted(process.counts.items(), key=lambda item: (-item[1], item[0]))),
@@ -130,28 +129,20 @@ def statement(proof: Mapping[str, Any], names: Mapping[str, str], radius: Fracti
     )
 
 
-def _confidence(
-    process: ConfidenceProcess, options: Options, header: Header, margin: float
-) -> dict[str, Any]:
-    named = header.clean.vote
-    look = process.look
+def _confidence(process: ConfidenceProcess, header: Header, margin: float) -> dict[str, Any]:
+    named, at = header.clean.vote, process.certified
     return {
         "method": "mixture test martingale on a grid of radii, looked at after every vote",
         "named_label": named,
-        "levels": (
-            {"named": 0.9 * options.alpha, "other": 0.1 * options.alpha}
-            if named is not None
-            else {"other": options.alpha / 2}
-        ),
-        "grid": {"step": f"1/{STEPS_PER_SIGMA}", "points": GRID_POINTS},
+        "levels": {
+            "named": None if named is None else process.level(named),
+            "other": process.level(None),
+        },
+        "grid": {"step": f"1/{PER_UNIT}", "last": STEPS},
         "margin": margin,
         "milestone": header.milestone,
-        "pointer": process.pointer if process.label is not None else None,
-        "look": (
-            None
-            if look is None or process.label is None
-            else {"n": look.n, "s": look.s, "by": look.by}
-        ),
+        "pointer": None if at is None else at.j,
+        "look": None if at is None else {"n": at.n, "s": at.s, "by": at.how},
     }
 
 

@@ -11,7 +11,7 @@ from certification.errors import LedgerConflict
 from certification.interrupt import Interrupt
 from certification.options import Options
 from certification.protocols import Classifier, Denoiser
-from certification.stopping import certify_rules
+from certification.stopping import GoodEnough, Hopeless, StopRule, TargetReached, VotesSpent
 from certification.tally import CertifyTally
 
 
@@ -70,13 +70,7 @@ async def certify(
         process = ConfidenceProcess(
             options.alpha, header.clean.vote, header.milestone, margin=margin
         )
-        rules = certify_rules(
-            sigma=options.sigma,
-            target_radius=options.target_radius,
-            good_enough=options.good_enough,
-            max_votes=options.max_votes,
-        )
-        collected = await engine.collect(ledger, CertifyTally(process, rules))
+        collected = await engine.collect(ledger, CertifyTally(process, stop_rules(options)))
         names = await ledger.names()
     return certificate.build(
         image=image,
@@ -93,3 +87,13 @@ async def certify(
             "seconds": round(time.monotonic() - started, 3),
         },
     )
+
+
+def stop_rules(options: Options) -> list[StopRule]:
+    """Return the rules that depend on votes alone; "good enough" only where there is no target."""
+    rules: list[StopRule] = [VotesSpent(options.max_votes)]
+    if options.target_radius is not None:
+        rules.append(TargetReached(options.target_radius, options.sigma))
+    elif options.good_enough is not None:
+        rules.append(GoodEnough(options.max_votes, options.good_enough))
+    return [*rules, Hopeless(options.target_radius, options.sigma)]

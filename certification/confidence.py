@@ -16,7 +16,7 @@ from typing import Literal
 from certification import clopper_pearson
 from certification.clopper_pearson import check_alpha
 from certification.errors import InvalidParameter
-from certification.martingale import MARGIN, STEPS, level_of, null, threshold, z_of
+from certification.martingale import MARGIN, NEVER, STEPS, level_of, null, threshold, z_of
 
 _MOST_VOTES = 10**9
 
@@ -134,6 +134,29 @@ class ConfidenceProcess:
         """Return what the label's log M must reach for a rejection by the mixture."""
         level = self.level(label)
         return threshold(level if self.milestone is None else level / 2.0)
+
+    def unmoved(self, j: int) -> int:
+        """Return k ≥ 1 such that no label's pointer can be moved to j within k − 1 votes.
+
+        Args:
+            j: a grid index that no pointer has reached.
+        """
+        hypothesis, s = null(j, self.margin), self.leader_count
+        if hypothesis is None:
+            return NEVER
+        # At a given n log M grows with S, so the leader's bounds that of every label; and the
+        # named label's threshold is the lowest.
+        log_m, wanted = float(hypothesis.log_m(s, self._n - s)), self.threshold(self.prior_label)
+        votes = hypothesis.successes_missing(log_m, wanted)
+        left = -1 if self.milestone is None else self.milestone - self._n
+        return min(votes, left) if left > 0 else votes
+
+    def idle(self) -> int:
+        """Return k ≥ 1 such that the certified label's pointer cannot move within k − 1 votes."""
+        label = self.label
+        votes = 1 if label is None else self._due.get(label, 0) - self._counts[label]
+        left = -1 if self.milestone is None else self.milestone - self._n
+        return max(1, min(votes, left) if left > 0 else votes)
 
     @property
     def n(self) -> int:

@@ -191,12 +191,13 @@ def parse_rule(spec: str | Mapping[str, Any]) -> DecisionRule:
         )
     if name == "top1":
         return Top1()
-    labels = fields["labels"]
+    labels: Any = fields["labels"]
     if not isinstance(labels, list | tuple):
         raise InvalidParameter("labels must be a list of names")
     if name == "in_top_k":
-        return InTopK(tuple(labels), fields["k"])
-    threshold = fields["threshold"]
+        k: Any = fields["k"]
+        return InTopK(tuple(labels), k)
+    threshold: Any = fields["threshold"]
     if isinstance(threshold, bool) or not isinstance(threshold, int | float):
         raise InvalidParameter("any_of: threshold must be a number within 0 and 1")
     return AnyOf(tuple(labels), float(threshold))

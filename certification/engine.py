@@ -1,18 +1,16 @@
 """The engine: runs one certification from the clean answer to the certificate.
 
     upload ─ canonical image ─┐
-                              ├─ noise(key, i) ─ denoise ─ fit, encode ─ ask ─ rule ─ vote i ─ ledger
-                              └──────── stop? ◄──────── confidence process ◄───────────────────┘
+                              ├─ noise(key, i) ─ denoise ─ fit, encode ─ ask ─ rule ─ vote i
+                              └───── stop? ◄───── confidence process ◄───── ledger ◄─────┘
 
 A run ends at the first n at which a stop rule that depends on votes alone holds, so chunking,
 concurrency and the order of arrival change cost and speed, never the certificate.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-
 
 from certification import noise
 from certification.asking import Asker, AskingEndedError, Patience
@@ -224,11 +222,10 @@ class Engine:
 
     def _draw(self, start: int, count: int) -> list[Payload]:
         """Make samples start … start+count−1, ready to send. Runs in a thread."""
-        noisy = noise.draw_many(
-            self._key(), start, count, self._image.pixels.shape, self._options.sigma
-        )
-        noisy += self._image.pixels
-        cleaned = self._denoiser.clean(noisy, self._options.sigma)
+        pixels, sigma = self._image.pixels, self._options.sigma
+        noisy = noise.draw_many(self._key(), range(start, start + count), pixels.shape, sigma)
+        noisy += pixels
+        cleaned = self._denoiser.clean(noisy, sigma)
         return [self._postprocess(sample) for sample in cleaned]
 
     def _key(self) -> bytes:

@@ -61,7 +61,8 @@ class Interrupt:
         """
         task = asyncio.ensure_future(work)
         try:
-            await asyncio.wait({task, self.future}, return_when=asyncio.FIRST_COMPLETED)
+            waiting: set[asyncio.Future[Any]] = {task, self.future}
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 return task.result()
             word = "was cancelled" if self.reason == "cancelled" else "reached its deadline"

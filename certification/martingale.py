@@ -14,7 +14,9 @@ often one looks and whenever one stops.
 """
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 
 import numpy as np
@@ -28,9 +30,12 @@ PER_UNIT = 200
 STEPS = 1200
 """Last grid index: z = 6."""
 GUARD = 1e-6
-"""Added to every threshold on log M; far above its rounding error (4e-8 at a million votes)."""
+"""Added to every threshold on log M; far above its rounding error (2e-9 at a million votes)."""
 MARGIN = 1e-11
 """Default margin added to every null, for the total variation of the noise table."""
+
+NEVER = 1 << 62
+"""A number of votes that no run reaches."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,7 +108,31 @@ class Null:
             A number ≥ 1: with fewer successes, and any number of failures, it stays below.
         """
         upper = max(log_m, 0.0) if math.isinf(log_m) else log_m
-        return max(1, math.ceil((wanted - upper - GUARD) / -self.log_p))
+        return max(1, math.ceil(min(NEVER, (wanted - upper - GUARD) / -self.log_p)))
+
+    def votes_missing(self, s: int, f: int, rate: float, wanted: float, within: int) -> int:
+        """Return after how many further votes log M reaches `wanted` if a share succeeds.
+
+        Args:
+            s: successes so far.
+            f: failures so far.
+            rate: share of successes from now on, in [0, 1].
+            wanted: the threshold on log M.
+            within: the most votes to consider, ≥ 1.
+
+        Returns:
+            The number of votes, 1 … `within`; `within` also where that is not enough.
+        """
+
+        def above(k: int) -> bool:
+            return float(self.log_m(s + rate * k, f + (1.0 - rate) * k)) >= wanted
+
+        ks = np.unique(np.geomspace(1, within, 32).astype(np.int64))
+        hits = np.flatnonzero(self.log_m(s + rate * ks, f + (1.0 - rate) * ks) >= wanted)
+        if not hits.size:
+            return within
+        low, high = int(ks[hits[0] - 1]) if hits[0] else 0, int(ks[hits[0]])
+        return low + 1 + bisect_left(range(low + 1, high), True, key=above)
 
     def mirrored(self) -> "Null":
         """Return the null "the true probability of a failure is at most q" (swap s and f)."""
@@ -137,8 +166,9 @@ def mirrored_null(j: int, margin: float = MARGIN) -> Null | None:
     return None if straight is None else straight.mirrored()
 
 
+@lru_cache(maxsize=1024)
 def index_for(radius: float, sigma: float = 1.0) -> int:
-    """Return the smallest grid index j with sigma · z_j ≥ radius.
+    """Return the smallest grid index j with sigma · z_j ≥ radius, exact for the decimals given.
 
     Args:
         radius: wanted radius, ≥ 0, in the units of sigma.
@@ -151,11 +181,10 @@ def index_for(radius: float, sigma: float = 1.0) -> int:
         raise InvalidParameter("the target radius must be a finite number, 0 or greater")
     if not (math.isfinite(sigma) and sigma > 0.0):
         raise InvalidParameter("sigma must be a finite number greater than 0")
-    if sigma * z_of(STEPS) < radius:
+    # As decimals, since 0.7 · 0.1 < 0.07 in floating point.
+    j = math.ceil(Fraction(repr(float(radius))) * PER_UNIT / Fraction(repr(float(sigma))))
+    if j > STEPS:
         raise InvalidParameter("the target radius lies beyond 6 sigma: ask for less or raise sigma")
-    j = max(0, math.floor(radius / sigma * PER_UNIT) - 1)
-    while sigma * z_of(j) < radius:
-        j += 1
     return j
 
 

@@ -30,7 +30,7 @@ Noise = NDArray[np.int16]
 
 LEAST_MARGIN = 1e-11  # covers the rounding of the confidence process itself
 BLOCK_ELEMENTS = 16
-CHUNK = 2**14  # elements worked on together, so that they stay in the cache; a multiple of 16
+CHUNK = 2**18  # elements worked on together, a multiple of 16; bounds the scratch memory
 
 
 def derive_key(secret: bytes, subject: bytes) -> bytes:
@@ -174,14 +174,8 @@ def _bits(
     Returns:
         uint16 (len(indices), width rounded up to whole blocks), little-endian.
     """
-    number = start // BLOCK_ELEMENTS
     count = -(-width // BLOCK_ELEMENTS) * philox.BLOCK_WORDS
-    if len(indices) == 1:
-        raw = philox.words((number, 0, indices[0], level), key, count)[np.newaxis]
-    else:
-        raw = np.empty((len(indices), count), dtype=np.uint64)
-        for row, index in enumerate(indices):
-            raw[row] = philox.words((number, 0, index, level), key, count)
+    raw = philox.words(key, start // BLOCK_ELEMENTS, indices, level, count)
     return raw.astype("<u8", copy=False).view("<u2")
 
 
@@ -192,7 +186,7 @@ def _fill(
     width = out.shape[1]
     heads = _bits(key, indices, start, width, 0)
     # Every head is a valid index; "clip" only spares numpy the check and a buffer.
-    np.take(table.first, heads[:, :width], out=out, mode="clip")
+    table.first.take(heads[:, :width], out=out, mode="clip")
     flat = out.reshape(-1)
     open_ = np.flatnonzero(flat < CODES_BELOW)
     if open_.size == 0:

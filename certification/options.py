@@ -24,8 +24,8 @@ class Options:
         max_votes: votes that may be counted, 1 to 1,000,000.
         max_cost: US dollars that the calls may cost; never passed, in-flight calls included.
         max_seconds: stop after this time with what is certain by then.
-        good_enough: stop once the radius is at least this part of what a fixed-n bound would
-            give at `max_votes`, in (0, 1]; None turns the rule off.
+        good_enough: where there is no target: stop once the radius is at least this part of
+            what a fixed-n bound would give at `max_votes`, in (0, 1]; None turns it off.
         milestone: n of one Clopper-Pearson look that gets half of each level. None takes the
             ledger's own.
         predict_n: n at which `predict` looks, fixed before vote 0. None takes the ledger's own.

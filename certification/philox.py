@@ -10,6 +10,7 @@ section 4.3 (Philox) and table 2.
 """
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -69,26 +70,35 @@ class _Scratch(threading.local):
 _scratch = _Scratch()
 
 
-def words(counter: Counter, key: Key, count: int) -> NDArray[np.uint64]:
-    """Return the words of consecutive blocks, by numpy's C code.
+def words(
+    key: Key, number: int, indices: Sequence[int], level: int, count: int
+) -> NDArray[np.uint64]:
+    """Return the words of stretches of consecutive blocks, by numpy's C code.
 
     Args:
-        counter: of the first block; the whole 256-bit number is counted up from there.
         key: two words within 0..2⁶⁴ − 1.
-        count: number of words, normally a multiple of 4.
+        number: word 0 of each stretch's first counter; it is counted up from there.
+        indices: word 2 of the counters, one stretch for each.
+        level: word 3 of the counters; word 1 is 0.
+        count: words per stretch, four to a block; number + count/4 ≤ 2⁶⁴.
 
     Returns:
-        uint64 (count,), native byte order.
+        uint64 (len(indices), count), native byte order.
     """
-    c0, c1, c2, c3 = counter
-    # numpy counts up before it makes a block, so it must start one below.
-    if c0:
-        before = (c0 - 1, c1, c2, c3)
-    else:
-        number = (c0 | c1 << 64 | c2 << 128 | c3 << 192) - 1
-        before = (number & MASK, number >> 64 & MASK, number >> 128 & MASK, number >> 192 & MASK)
     scratch = _scratch
-    scratch.inner["counter"] = before
-    scratch.inner["key"] = key
-    scratch.generator.state = scratch.state
-    return scratch.generator.random_raw(count)
+    inner, state, generator = scratch.inner, scratch.state, scratch.generator
+    inner["key"] = key
+    stretches = []
+    for index in indices:
+        # numpy counts the whole 256-bit number up before it makes a block: start one below.
+        if number:
+            inner["counter"] = (number - 1, 0, index, level)
+        elif index:
+            inner["counter"] = (MASK, MASK, index - 1, level)
+        else:
+            inner["counter"] = (MASK, MASK, MASK, level - 1 & MASK)
+        generator.state = state
+        stretches.append(generator.random_raw(count))
+    if len(stretches) == 1:
+        return stretches[0].reshape(1, count)
+    return np.concatenate(stretches).reshape(-1, count)

@@ -7,14 +7,15 @@ names anew each time: what is in flight never runs ahead of the votes that are s
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 from certification.protocols import Payload, Vote
 
 Draw = Callable[[int, int], Sequence[Payload]]
 """(first index, count) -> samples ready to send; called in a thread."""
 
-Ask = Callable[[Sequence[Payload]], Awaitable[Sequence[Vote]]]
+Ask = Callable[[Sequence[Payload]], Coroutine[Any, Any, Sequence[Vote]]]
 """Samples -> votes, in the same order."""
 
 
@@ -118,8 +119,8 @@ class Pipeline:
             batch = self._batch(horizon)
             if not batch:
                 break
-            task = asyncio.ensure_future(self._ask([payload for _, payload in batch]))
-            self._asking[task] = batch[0][0]
+            first = batch[0][0]
+            self._asking[asyncio.create_task(self._ask([p for _, p in batch]))] = first
 
     def _batch(self, horizon: int) -> list[tuple[int, Payload]]:
         """Take the next call's samples; a part of a batch only if nothing else is under way."""

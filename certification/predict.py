@@ -10,7 +10,8 @@ from typing import Any
 
 from certification.canonical import CanonicalImage
 from certification.certificate import software
-from certification.clopper_pearson import majority_p_value
+from certification.clopper_pearson import binomial_p_value
+from certification.clopper_pearson import predict as majority
 from certification.engine import Engine, Machine, OnProgress
 from certification.errors import LedgerConflict
 from certification.interrupt import Interrupt
@@ -70,10 +71,10 @@ async def predict(
         collected = await engine.collect(ledger, tally)
         names = await ledger.names()
     counts = dict(sorted(tally.counts.items(), key=lambda item: (-item[1], item[0])))
-    first, second = (*counts.values(), 0, 0)[:2]
-    p_value = majority_p_value(first, second)
-    decided = tally.n == fixed and first > second and p_value <= options.alpha
-    label = next(iter(counts)) if decided else None
+    first, second = (*sorted((*counts.values(), tally.abstentions), reverse=True), 0, 0)[:2]
+    label = None
+    if tally.n == fixed:  # an interrupted count was not the one fixed beforehand
+        label = majority(counts, options.alpha, tally.abstentions)
     return {
         "schema": "surety.prediction/1",
         "software": software(),
@@ -82,7 +83,7 @@ async def predict(
         "abstained": label is None,
         "alpha": options.alpha,
         "sigma": options.sigma,
-        "p_value": p_value,
+        "p_value": binomial_p_value(first, second),
         "n": tally.n,
         "n_fixed": fixed,
         "counts": counts,

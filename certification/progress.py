@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from certification.asking import Bill
-from certification.radius import STEPS_PER_SIGMA, floored, l2_radius
+from certification.martingale import PER_UNIT
+from certification.radius import floored, l2_radius
 from certification.tally import Tally
 
 
@@ -53,7 +54,7 @@ class Meter:
         if self._first_n is None:  # votes already in the ledger took no time of this run
             self._first_n = tally.n
         seconds = max(1e-9, time.monotonic() - self._started)
-        pointer = round(tally.z * STEPS_PER_SIGMA)
+        pointer = round(tally.z * PER_UNIT)
         return Progress(
             n=tally.n,
             counts=dict(sorted(tally.counts.items(), key=lambda c: (-c[1], c[0]))),

@@ -7,7 +7,8 @@ decimal σ that the caller wrote, so no rounding of binary numbers can ever rais
 import math
 from fractions import Fraction
 
-STEPS_PER_SIGMA = 200  # the grid's 0.005, as an exact fraction
+from certification.martingale import PER_UNIT
+
 DECIMALS = 6
 
 
@@ -21,7 +22,7 @@ def l2_radius(sigma: float, pointer: int) -> Fraction:
     Returns:
         L2 radius in units of pixel values scaled to [0, 1].
     """
-    return Fraction(repr(sigma)) * pointer / STEPS_PER_SIGMA
+    return Fraction(repr(sigma)) * pointer / PER_UNIT
 
 
 def floored(value: Fraction, decimals: int = DECIMALS) -> float:
@@ -54,7 +55,8 @@ def linf_radius(radius: Fraction, dimension: int) -> float:
     """
     scale = 10**DECIMALS
     # floor(R·10^k / √d) = isqrt(floor(R²·10^2k / d)) in whole numbers.
-    return math.isqrt(math.floor(radius**2 * scale**2 / dimension)) / scale
+    squared = math.floor(Fraction(radius * scale) ** 2 / dimension)
+    return float(Fraction(math.isqrt(squared), scale))
 
 
 def l1_radius(radius: Fraction) -> float:

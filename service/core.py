@@ -1,6 +1,6 @@
 """Surety itself, without HTTP and without a terminal: both the API and the command line use it.
 
-    request ─► prepare (validates everything, spends nothing) ─► certify | predict
+request ─► prepare (validates everything, spends nothing) ─► certify | predict
 """
 
 import asyncio

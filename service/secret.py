@@ -4,6 +4,7 @@ Kept in the data directory with mode 0600, so that a restart does not change the
 secret would be a re-roll of every picture's luck.
 """
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -44,10 +45,8 @@ def _create(path: Path) -> None:
             file.write(secrets.token_hex(LENGTH))
             file.flush()
             os.fsync(file.fileno())
-        try:
+        with contextlib.suppress(FileExistsError):
             os.link(aside, path)
-        except FileExistsError:
-            pass
     finally:
         aside.unlink()
 
