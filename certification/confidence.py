@@ -151,6 +151,27 @@ class ConfidenceProcess:
         left = -1 if self.milestone is None else self.milestone - self._n
         return min(votes, left) if left > 0 else votes
 
+    def expected(self, j: int, within: int) -> int:
+        """Return after how many further votes at the present rate the leader will reach j.
+
+        Args:
+            j: a grid index that no pointer has reached.
+            within: the most votes to consider, ≥ 1.
+
+        Returns:
+            A number from 1 to `within`; `within` also where that is not enough.
+        """
+        hypothesis, s, rate = null(j, self.margin), self.leader_count, self.rate
+        if hypothesis is None:
+            return within
+        label = self._leader or self.prior_label
+        left = 0 if self.milestone is None else self.milestone - self._n
+        if 0 < left < within and clopper_pearson.rejects(
+            s + rate * left, self._n + left, hypothesis.q, self.level(label) / 2.0
+        ):
+            within = left
+        return hypothesis.votes_missing(s, self._n - s, rate, self.threshold(label), within)
+
     def idle(self) -> int:
         """Return k ≥ 1 such that the certified label's pointer cannot move within k − 1 votes."""
         label = self.label
@@ -182,6 +203,11 @@ class ConfidenceProcess:
     def leader_count(self) -> int:
         """Votes of the leader."""
         return 0 if self._leader is None else self._counts[self._leader]
+
+    @property
+    def rate(self) -> float:
+        """The leader's smoothed share of the votes, (S + 1) / (n + 1); 1 before the first."""
+        return (self.leader_count + 1) / (self._n + 1)
 
     @property
     def conflict(self) -> bool:
