@@ -1,0 +1,48 @@
+"""Radii are rounded down wherever they are printed or serialised."""
+
+import json
+import math
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from certification.radius import floored, l2_radius, linf_radius, show
+
+
+def test_known_values():
+    assert l2_radius(0.25, 254) == Fraction(127, 400)
+    assert floored(l2_radius(0.25, 254)) == 0.3175
+    assert show(0.799644, 1) == "0.7"
+    assert show(0.799644, 2) == "0.79"
+    assert show(0.799644) == "0.799"
+    assert show(0.9999999) == "0.999"
+    assert show(Fraction(1, 2)) == "0.500"
+
+
+@given(st.decimals("0.0001", "2", places=4), st.integers(0, 1200))
+def test_the_written_number_is_never_above_the_radius(sigma, pointer):
+    exact = Fraction(sigma) * pointer / 200
+    assert l2_radius(float(sigma), pointer) == exact
+    written = Fraction(Decimal(json.dumps(floored(exact))))
+    assert exact - Fraction(1, 10**6) < written <= exact
+    for decimals in range(7):
+        assert Fraction(Decimal(show(exact, decimals))) <= exact
+        assert Fraction(Decimal(show(floored(exact), decimals))) <= exact
+
+
+@given(st.fractions(0, 12), st.integers(1, 3 * 2048**2))
+def test_linf_is_rounded_down(radius, dimension):
+    written = Fraction(Decimal(json.dumps(linf_radius(radius, dimension))))
+    assert written**2 * dimension <= radius**2
+    assert math.isclose(
+        written, math.sqrt(radius**2 / dimension), rel_tol=1e-9, abs_tol=1.1e-6
+    )
+
+
+@pytest.mark.parametrize("decimals", [0, 3, 6])
+def test_show_writes_that_many_digits(decimals):
+    text = show(Fraction(5, 8), decimals)
+    assert len(text.partition(".")[2]) == decimals
