@@ -25,8 +25,11 @@ from certification.errors import InvalidParameter
 LARGEST_SIGMA = 2.0  # |K| ≤ 4,669 there, so that K and the cell codes below share one int16
 PRECISION = 128  # bits; thresholds need 64, their rounding errors as many again
 HEADS = 2**16
-CODES_BELOW = -(2**14)  # entries of `first` below this are cell codes, not values
-CODE_ZERO = -(2**15)
+CODES = (
+    2**15
+)  # cell codes are −CODES, −CODES + 1, …, so that they index a list of CODES from its end
+CODES_BELOW = -(2**14)  # entries of `first` below this are codes, not values
+OPEN = 0xFFFF  # low half of an entry that 32 bits have not settled
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,19 +37,23 @@ class GaussianTable:
     """Thresholds of one σ, and the first look-up that settles most draws on 16 bits.
 
     A *head* is the top 16 bits of u, a *cell* the 2⁴⁸ values of u that share one. A cell without
-    a threshold inside settles K at once; the others are numbered, those with a single threshold
-    first.
+    a threshold inside settles K at once; the others have a code, those with a single threshold
+    come first.
+
+    An *entry* packs what the next 16 bits b of u decide: K in its high half, OPEN in its low half
+    if further bits are needed. For a single threshold it is (K below) · 2¹⁶ + OPEN − cut, with cut
+    bits 47..32 of the threshold: adding b carries into K just if b > cut, and b = cut gives OPEN.
 
     Attributes:
         sigma: standard deviation on the [0, 1] scale.
         thresholds: T, ascending Python integers within 1..2⁶⁴ − 1; T[i] + T[−1−i] = 2⁶⁴.
         reach: largest |K|, half the number of thresholds.
         total_variation: distance between the drawn and the exact law of one element, rounded up.
-        first: int16 (65536,); by head: K, or CODE_ZERO + cell number where a threshold lies inside.
-        below: int16 (cells,); by cell: K for the u under the cell's first threshold.
-        cut: uint16 (cells,); by cell: bits 47..32 of its first threshold.
-        singles: number of cells with a single threshold.
-        prefixes: uint32 (2·reach,); the top halves of `thresholds`.
+        first: int16 (65536,); by head: K, or the cell's code.
+        entries: int32 (CODES,); by code, what b is added to; meaningful for single thresholds.
+        several_from: first code of a cell with more than one threshold.
+        edges: uint32 (n,), ascending; where the next two change if u grows by its top 32 bits.
+        tail_entries: int32 (n + 1,); the finished entry of the top 32 bits v by #{edges ≤ v}.
     """
 
     sigma: float
@@ -54,10 +61,10 @@ class GaussianTable:
     reach: int
     total_variation: float
     first: NDArray[np.int16]
-    below: NDArray[np.int16]
-    cut: NDArray[np.uint16]
-    singles: int
-    prefixes: NDArray[np.uint32]
+    entries: NDArray[np.int32]
+    several_from: int
+    edges: NDArray[np.uint32]
+    tail_entries: NDArray[np.int32]
 
     def value(self, u: int) -> int:
         """Return K for a 64-bit u, by definition."""
@@ -115,27 +122,36 @@ def _build(sigma: float) -> GaussianTable:
     tails, variation = _upper_tails(sigma)
     thresholds = (*reversed(tails), *(2**64 - t for t in tails))
     reach = len(tails)
-    edges = np.array(thresholds, dtype=np.uint64)
+    exact = np.array(thresholds, dtype=np.uint64)
+
     starts = np.arange(HEADS, dtype=np.uint64) << np.uint64(48)
-    # A threshold at the very start of a cell is already passed there; it leaves the cell settled.
-    at_start = np.searchsorted(edges, starts, side="right")
-    inside = np.append(at_start[1:], 2 * reach) - at_start
-    inside[:-1] -= np.isin(starts[1:], edges)
-    cells = np.concatenate([np.flatnonzero(inside == 1), np.flatnonzero(inside > 1)])
-    first = (at_start - reach).astype(np.int16)
-    first[cells] = CODE_ZERO + np.arange(cells.size)
+    passed = np.searchsorted(exact, starts, side="right")  # when u is at the start of a cell
+    inside = np.searchsorted(exact, starts + np.uint64(2**48 - 1), side="right") - passed
+    single, several = np.flatnonzero(inside == 1), np.flatnonzero(inside > 1)
+    first = (passed - reach).astype(np.int16)
+    first[single] = np.arange(single.size) - CODES
+    first[several] = np.arange(single.size, single.size + several.size) - CODES
+    entries = np.zeros(CODES, dtype=np.int32)
+    cut = (exact[passed[single]] >> np.uint64(32)).astype(np.int64) & 0xFFFF
+    entries[: single.size] = ((passed[single] - reach) << 16) + OPEN - cut
+
+    prefixes = (exact >> np.uint64(32)).astype(np.int64)
+    edges = np.union1d(prefixes, prefixes + 1)
+    edges = edges[edges < 2**32]
+    tail_entries = (np.searchsorted(prefixes, edges, side="left") - reach) << 16
+    tail_entries[np.isin(edges, prefixes)] += OPEN
     table = GaussianTable(
         sigma=sigma,
         thresholds=thresholds,
         reach=reach,
         total_variation=variation,
         first=first,
-        below=(at_start[cells] - reach).astype(np.int16),
-        cut=(edges[at_start[cells]] >> np.uint64(32)).astype(np.uint16),
-        singles=int(np.count_nonzero(inside == 1)),
-        prefixes=(edges >> np.uint64(32)).astype(np.uint32),
+        entries=entries,
+        several_from=single.size - CODES,
+        edges=edges.astype(np.uint32),
+        tail_entries=np.concatenate([[-reach << 16], tail_entries]).astype(np.int32),
     )
-    for array in (table.first, table.below, table.cut, table.prefixes):
+    for array in (table.first, table.entries, table.edges, table.tail_entries):
         array.setflags(write=False)  # shared by all threads
     return table
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from certification import philox
 from certification.errors import InvalidParameter
-from certification.gaussian_table import CODE_ZERO, CODES_BELOW, GaussianTable, gaussian_table
+from certification.gaussian_table import CODES_BELOW, OPEN, GaussianTable, gaussian_table
 
 Noise = NDArray[np.int16]
 
@@ -188,25 +188,23 @@ def _fill(
     # Every head is a valid index; "clip" only spares numpy the check and a buffer.
     table.first.take(heads[:, :width], out=out, mode="clip")
     flat = out.reshape(-1)
-    open_ = np.flatnonzero(flat < CODES_BELOW)
-    if open_.size == 0:
+    places = np.flatnonzero(flat < CODES_BELOW)
+    if places.size == 0:
         return
-    cell = flat[open_].astype(np.intp) - CODE_ZERO
+    codes = flat[places]
     padding = heads.shape[1] - width
-    at = open_ + open_ // width * padding if padding else open_
+    at = places + places // width * padding if padding else places
     bits = _bits(key, indices, start, width, 1).reshape(-1)[at]
-    cut = table.cut[cell]
-    value = table.below[cell] + (bits > cut)
-    undecided = bits == cut
-    many = np.flatnonzero(cell >= table.singles)
-    if many.size:
-        # The tails: several thresholds in one cell, so 32 bits are looked up among all of them.
-        prefix = heads.reshape(-1)[at[many]].astype(np.uint32) << 16 | bits[many]
-        passed = np.searchsorted(table.prefixes, prefix, side="right")
-        value[many] = passed - table.reach
-        undecided[many] = table.prefixes[passed - 1] == prefix
-    flat[open_] = value
-    for place in open_[np.flatnonzero(undecided)].tolist():  # about 2⁻¹⁶ of those: one by one
+    entries = table.entries[codes]
+    entries += bits
+    several = np.flatnonzero(codes >= table.several_from)
+    if several.size:
+        prefixes = heads.reshape(-1)[at[several]].astype(np.uint32) << 16 | bits[several]
+        passed = table.edges.searchsorted(prefixes, side="right")
+        entries[several] = table.tail_entries[passed]
+    flat[places] = entries >> 16
+    still = np.flatnonzero(entries.astype(np.uint16) == OPEN)
+    for place in places[still].tolist():  # about 2⁻¹⁶ of them: one by one
         flat[place] = _settle(key, indices[place // width], start + place % width, table)
 
 
