@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from certification import noise
 from certification.asking import Asker, AskingEndedError, Patience
 from certification.canonical import CanonicalImage
@@ -30,6 +32,7 @@ from certification.protocols import (
     Ledger,
     Ledgers,
     Payload,
+    Pixels,
     Refusal,
     Vote,
 )
@@ -133,13 +136,12 @@ class Engine:
         if found is not None:
             self.subject = self.subject.at_version(found.header.clean.model_version)
             return found
-        try:
-            (answer,) = await self._interrupt.unless(
-                self._asker.ask([self._postprocess(self._image.pixels)])
-            )
-        except AskingEndedError:
-            raise InvalidParameter("max_cost does not pay for the first call: raise it") from None
-        version = answer.model_version if isinstance(answer, Answer) else None
+        answer = await self._ask_first(self._image.pixels)
+        if isinstance(answer, Answer):
+            version = answer.model_version
+        else:  # a refusal does not tell the version, so a plain grey picture has to
+            grey = await self._ask_first(np.full_like(self._image.pixels, 128))
+            version = grey.model_version if isinstance(grey, Answer) else None
         self.subject = self.subject.at_version(version)
         header = Header(
             subject=self.subject.describe(),
@@ -214,6 +216,14 @@ class Engine:
             reason = by_votes or reason
             self._on_progress(meter.event(tally, 0))
         return Collected(counted, reused, reason or self._interrupt.reason)
+
+    async def _ask_first(self, pixels: Pixels) -> Answer | Refusal:
+        try:
+            asking = self._asker.ask([self._postprocess(pixels)])
+            (answer,) = await self._interrupt.unless(asking)
+        except AskingEndedError:
+            raise InvalidParameter("max_cost does not pay for the first call: raise it") from None
+        return answer
 
     async def _keep(self, ledger: Ledger, start: int, votes: Sequence[Vote]) -> None:
         if votes:

@@ -1,0 +1,396 @@
+"""The engine end to end: one certificate whatever the way, nothing lost, nothing paid twice."""
+
+import asyncio
+import itertools
+import json
+
+import pytest
+import rfc8785
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from certification import noise
+from certification.asking import Patience
+from certification.certificate import certificate_id, votes_sha256
+from certification.certify import certify
+from certification.confidence import recheck
+from certification.decision import AnyOf, LabelMap
+from certification.errors import (
+    InvalidParameter,
+    LedgerConflict,
+    ModelVersionChanged,
+    ProviderUnreliable,
+    RunInterrupted,
+)
+from certification.interrupt import Interrupt
+from certification.options import Options
+from certification.protocols import Retry
+from tests.certification.worlds import Clip, World, grey, half_space, label, machine, refuse_above
+
+QUICK = Patience(attempts=6, first_wait=0.0001, longest_wait=0.001)
+STUBBORN = Patience(attempts=1000, first_wait=0.0001, longest_wait=0.001)
+
+
+async def run(world, place=None, image=None, denoiser=None, patience=QUICK, **options):
+    place = place or machine()
+    place.patience = patience
+    extra = {k: options.pop(k) for k in ("interrupt", "on_progress") if k in options}
+    return await certify(
+        place,
+        image or grey(),
+        Options(**{"sigma": 0.1, **options}),
+        denoiser=denoiser or Clip(),
+        classifier=world,
+        **extra,
+    )
+
+
+async def test_a_certificate_can_be_checked_from_its_own_numbers():
+    place = machine()
+    world = World(half_space(0.15))
+    document = await run(world, place, max_votes=600)
+    proof = document["proof"]
+    look, confidence = proof["confidence"]["look"], proof["confidence"]
+    assert proof["label"] == confidence["named_label"] == "in"
+    assert recheck(
+        confidence["pointer"], look["n"], look["s"], 0.001, True, True, confidence["margin"], None
+    )
+    assert not recheck(
+        confidence["pointer"] + 40, look["n"], look["s"], 0.001, True, True, 1e-11, None
+    )
+    assert proof["radius"] == pytest.approx(0.1 * confidence["pointer"] / 200)
+    assert proof["radius"] <= 0.15
+    (ledger,) = place.ledgers._current.values()
+    votes = (await ledger.read())[: proof["votes"]["n"]]
+    assert proof["votes"]["sha256"] == votes_sha256(votes)
+    assert proof["votes"]["counts"]["in"] == votes.count("in")
+    assert document["id"] == certificate_id(proof)
+    assert json.loads(rfc8785.dumps(document)) == document
+    key = noise.derive_key(place.secret, rfc8785.dumps(proof["subject"]))
+    assert noise.key_sha256(key) == proof["noise"]["key_sha256"] == ledger.header.key_sha256
+
+
+async def test_every_vote_can_be_made_again_from_the_key():
+    place, image = machine(), grey()
+    world = World(half_space(0.1))
+    await run(world, place, image, max_votes=200, good_enough=None)
+    (ledger,) = place.ledgers._current.values()
+    key = noise.derive_key(place.secret, rfc8785.dumps(dict(ledger.header.subject)))
+    votes = await ledger.read()
+    for index, vote in enumerate(votes):
+        noisy = noise.draw(key, index, image.pixels.shape, 0.1) + image.pixels
+        answer = half_space(0.1)(noisy.clip(0, 255))
+        assert answer.predictions[0].name == vote
+
+
+ways = itertools.product([1, 3, 32, 64], [1, 5, 16], [1, 4])
+
+
+@pytest.mark.parametrize(("chunk", "batch", "concurrency"), list(ways))
+async def test_one_certificate_for_any_chunking_concurrency_and_order(chunk, batch, concurrency):
+    world = World(half_space(0.12), max_batch=batch, concurrency=concurrency, delay=0.002)
+    document = await run(world, denoiser=Clip(chunk), target_radius=0.06)
+    plain = await run(World(half_space(0.12)), target_radius=0.06)
+    assert document["proof"] == plain["proof"]
+    assert document["id"] == plain["id"]
+    assert document["proof"]["stop_reason"] == "target_reached"
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**6), every=st.integers(2, 7), delay=st.sampled_from([0.0, 0.001]))
+def test_faults_change_cost_and_never_the_certificate(seed, every, delay):
+    def fail(call):
+        return Retry("503") if (call * 7919 + seed) % every == 0 else None
+
+    async def go():
+        shaky = World(half_space(0.12), max_batch=4, delay=delay, seed=seed, fail=fail, price=0.1)
+        document = await run(shaky, patience=STUBBORN, target_radius=0.05)
+        plain = await run(World(half_space(0.12), price=0.1), target_radius=0.05)
+        assert document["proof"] == plain["proof"]
+        cost = document["accounting"]
+        assert cost["images"] == shaky.images
+        assert cost["retries"] == cost["images"] - round(cost["cost"] / 0.1)
+
+    asyncio.run(go())
+
+
+async def test_another_key_gives_other_noise_and_another_certificate():
+    one = await run(World(half_space(0.1)), machine(bytes(32)), max_votes=300)
+    two = await run(World(half_space(0.1)), machine(b"\1" * 32), max_votes=300)
+    assert one["proof"]["votes"]["sha256"] != two["proof"]["votes"]["sha256"]
+
+
+async def test_an_easy_picture_costs_what_the_mathematics_asks_for():
+    world = World(lambda _: label("in"), max_batch=1, concurrency=8)
+    document = await run(world, target_radius=0.05)
+    assert document["proof"]["votes"]["n"] == 28
+    assert world.images == 29  # and the clean picture
+    assert document["accounting"]["calls"] == 29
+
+
+async def test_the_same_request_again_costs_nothing_and_gives_the_same_certificate():
+    place, world = machine(), World(half_space(0.1))
+    first = await run(world, place, max_votes=100)
+    asked = world.images
+    again = await run(world, place, max_votes=100)
+    assert again["proof"] == first["proof"]
+    assert world.images == asked
+    assert again["accounting"]["calls"] == 0
+    assert again["accounting"]["votes_reused"] == again["proof"]["votes"]["n"]
+
+
+async def test_more_votes_and_other_alphas_pay_only_for_new_votes():
+    place, world = machine(), World(half_space(0.1), price=0.01)
+    await run(world, place, max_votes=100, good_enough=None)
+    asked = world.images
+    more = await run(world, place, max_votes=300, good_enough=None)
+    assert world.images == asked + 200
+    assert more["accounting"]["cost"] == pytest.approx(2.0)
+    radii = {}
+    for alpha in (0.0001, 0.001, 0.01):
+        document = await run(world, place, max_votes=300, good_enough=None, alpha=alpha)
+        radii[alpha] = document["proof"]["radius"]
+    assert world.images == asked + 200
+    assert radii[0.0001] < radii[0.001] < radii[0.01]  # nested
+
+
+async def test_concurrent_requests_for_one_subject_share_one_run():
+    place, world = machine(), World(half_space(0.1), delay=0.002)
+    documents = await asyncio.gather(*(run(world, place, max_votes=120) for _ in range(5)))
+    assert len({d["id"] for d in documents}) == 1
+    assert world.images <= 121
+
+
+async def test_a_hopeless_target_is_given_up_early():
+    world = World(half_space(0.01))
+    document = await run(world, target_radius=0.1, max_votes=10_000)
+    assert document["proof"]["stop_reason"] == "hopeless"
+    assert document["proof"]["votes"]["n"] < 200
+
+
+async def test_abstentions_count_in_n_and_for_no_label():
+    world = World(refuse_above(0.1))
+    proof = (await run(world, max_votes=400, good_enough=None))["proof"]
+    assert proof["label"] == "calm"
+    votes = proof["votes"]
+    assert votes["abstentions"] > 20
+    assert votes["counts"] == {"calm": votes["n"] - votes["abstentions"]}
+    assert proof["radius"] <= 0.1
+
+
+async def test_a_clean_answer_that_abstains_names_no_label():
+    # Refuses the clean picture and about half of the noisy ones; answers about plain grey.
+    world = World(refuse_above(-0.001, base=136))
+    document = await run(world, image=grey(level=136), max_votes=300)
+    assert document["proof"]["subject"]["provider"]["model_version"] == "v1"
+    confidence = document["proof"]["confidence"]
+    assert confidence["named_label"] is None
+    assert confidence["levels"] == {"named": None, "other": 0.0005}
+    assert document["proof"]["abstained"]
+    assert document["proof"]["radius"] is None
+
+
+async def test_the_cap_on_money_is_never_passed():
+    for batch, cap in [(1, 0.5), (16, 0.5), (7, 0.123), (16, 0.01)]:
+        world = World(half_space(0.1), max_batch=batch, price=0.01, delay=0.001)
+        document = await run(world, max_cost=cap, good_enough=None)
+        assert world.images * 0.01 <= cap + 1e-9
+        assert document["proof"]["stop_reason"] == "max_cost"
+        assert document["proof"]["votes"]["n"] == world.images - 1
+        assert document["accounting"]["cost"] == pytest.approx(world.images * 0.01)
+    per_call = World(half_space(0.1), max_batch=16, price=1.0, unit="request")
+    document = await run(per_call, max_cost=5, good_enough=None)
+    assert len(per_call.calls) == 5
+    assert document["proof"]["votes"]["n"] == 64
+
+
+async def test_a_cap_below_the_first_call_is_refused_before_it():
+    world = World(half_space(0.1), price=0.01)
+    with pytest.raises(InvalidParameter, match="first call"):
+        await run(world, max_cost=0.001)
+    assert world.images == 0
+
+
+async def test_cancelling_returns_the_certificate_valid_at_that_moment():
+    place, world = machine(), World(half_space(0.15), max_batch=1, delay=0.004)
+    stop = Interrupt()
+    calls_at_cancel = 0
+
+    def watch(progress):
+        nonlocal calls_at_cancel
+        if progress.n >= 60 and not calls_at_cancel:
+            calls_at_cancel = len(world.calls)
+            stop.cancel()
+
+    document = await run(world, place, interrupt=stop, on_progress=watch, max_votes=5000)
+    proof = document["proof"]
+    assert proof["stop_reason"] == "cancelled"
+    assert proof["label"] == "in"
+    assert 60 <= proof["votes"]["n"] <= calls_at_cancel
+    assert len(world.calls) == calls_at_cancel  # no call was started after the cancel
+    (ledger,) = place.ledgers._current.values()
+    assert proof["votes"]["sha256"] == votes_sha256(await ledger.read())
+
+
+async def test_the_deadline_ends_a_run():
+    world = World(half_space(0.15), max_batch=1, delay=0.02)
+    document = await run(world, max_seconds=0.2, max_votes=100_000, good_enough=None)
+    assert document["proof"]["stop_reason"] == "deadline"
+    assert document["proof"]["votes"]["n"] > 0
+
+
+async def test_interrupted_before_the_first_answer():
+    stop = Interrupt()
+    stop.cancel()
+    with pytest.raises(RunInterrupted, match="cancelled"):
+        await run(World(half_space(0.1), delay=0.1), interrupt=stop)
+    with pytest.raises(RunInterrupted, match="deadline"):
+        await run(World(half_space(0.1), delay=5.0), max_seconds=0.01)
+
+
+async def test_a_waiting_request_can_be_cancelled_on_its_own():
+    place, world = machine(), World(half_space(0.1), max_batch=1, concurrency=1, delay=0.01)
+    first = asyncio.create_task(run(world, place, max_votes=40))
+    await asyncio.sleep(0.02)
+    with pytest.raises(RunInterrupted):
+        await run(world, place, max_votes=40, max_seconds=0.01)
+    assert (await first)["proof"]["votes"]["n"] <= 40
+
+
+async def test_a_failing_provider_ends_the_run_and_the_votes_are_kept():
+    place = machine()
+    dies = World(
+        half_space(0.1), max_batch=4, fail=lambda call: Retry("down") if call > 20 else None
+    )
+    with pytest.raises(ProviderUnreliable, match="6 times"):
+        await run(dies, place, max_votes=300)
+    (ledger,) = place.ledgers._current.values()
+    kept = len(await ledger.read())
+    assert kept >= 40
+    alive = World(half_space(0.1))
+    document = await run(alive, place, max_votes=300, good_enough=None)
+    plain = await run(World(half_space(0.1)), max_votes=300, good_enough=None)
+    assert document["proof"] == plain["proof"]
+    assert alive.images == 300 - kept
+
+
+async def test_a_stop_error_comes_out_as_it_is_and_the_votes_are_kept():
+    place = machine()
+    world = World(
+        half_space(0.1),
+        max_batch=1,
+        fail=lambda call: PermissionError("key revoked") if call == 30 else None,
+    )
+    with pytest.raises(PermissionError, match="revoked"):
+        await run(world, place, max_votes=300)
+    (ledger,) = place.ledgers._current.values()
+    assert len(await ledger.read()) == 29
+
+
+async def test_cancelling_the_task_keeps_the_votes_and_leaves_nothing_running():
+    place, world = machine(), World(half_space(0.1), max_batch=1, delay=0.002)
+    before = asyncio.all_tasks()
+    task = asyncio.create_task(run(world, place, max_votes=5000))
+    await asyncio.sleep(0.3)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    (ledger,) = place.ledgers._current.values()
+    assert len(await ledger.read()) >= 10
+    assert asyncio.all_tasks() == before
+    assert not place.ledgers._locks
+
+
+async def test_a_new_model_version_voids_the_run_and_the_next_begins_a_new_subject():
+    place = machine()
+    plane = half_space(0.1)
+
+    def changing(switch):
+        answers = itertools.count()
+
+        def answer(pixels):
+            name = plane(pixels).predictions[0].name
+            return label(name, "v1" if next(answers) < switch else "v2")
+
+        return answer
+
+    world = World(changing(40), max_batch=1, concurrency=1)
+    with pytest.raises(ModelVersionChanged, match="'v2' after 'v1'"):
+        await run(world, place, max_votes=200)
+    (old,) = place.ledgers._retired
+    assert len(await old.read()) == 39
+    document = await run(world, place, max_votes=200)
+    assert document["proof"]["subject"]["provider"]["model_version"] == "v2"
+    assert document["accounting"]["votes_reused"] == 0
+    assert document["proof"]["noise"]["key_sha256"] != old.header.key_sha256
+
+
+async def test_a_milestone_cannot_be_chosen_afterwards():
+    place = machine()
+    await run(World(half_space(0.1)), place, milestone=100, max_votes=200)
+    with pytest.raises(LedgerConflict, match="milestone 100"):
+        await run(World(half_space(0.1)), place, milestone=50, max_votes=200)
+    unsaid = await run(World(half_space(0.1)), place, max_votes=200)
+    assert unsaid["proof"]["confidence"]["milestone"] == 100
+
+
+async def test_the_milestone_helps_at_its_n():
+    plain = await run(World(lambda _: label("in")), max_votes=100, good_enough=None)
+    with_look = await run(
+        World(lambda _: label("in")), milestone=100, max_votes=100, good_enough=None
+    )
+    assert plain["proof"]["confidence"]["pointer"] == 271
+    assert with_look["proof"]["confidence"]["pointer"] == 289
+    assert with_look["proof"]["confidence"]["look"]["by"] == "milestone"
+
+
+async def test_the_truth_is_compared_and_never_given_a_level():
+    place = machine()
+    right = await run(World(half_space(0.1)), place, truth=" IN ", max_votes=200)
+    wrong = await run(World(half_space(0.1)), place, truth="out", max_votes=200)
+    assert right["proof"] == wrong["proof"]
+    assert right["truth"] == {"label": " IN ", "correct": True}
+    assert wrong["truth"]["correct"] is False
+
+
+async def test_a_yes_no_rule_and_a_label_map():
+    rule = AnyOf(("danger",), 0.5)
+    labels = LabelMap.of({"in": "danger"})
+    proof = (await run(World(half_space(0.1)), rule=rule, labels=labels, max_votes=200))["proof"]
+    assert proof["label"] == "yes"
+    assert proof["subject"]["rule"]["labels"] == ["danger"]
+    assert proof["subject"]["label_map"] == {"in": "danger"}
+
+
+async def test_progress_says_all_it_should():
+    events = []
+    world = World(half_space(0.12), price=0.01)
+    document = await run(world, on_progress=events.append, target_radius=0.06)
+    assert [e.n for e in events] == sorted(e.n for e in events)
+    assert events[0].expected_remaining > 0
+    last = events[-1].describe()
+    assert last["n"] == document["proof"]["votes"]["n"]
+    assert last["counts"] == document["proof"]["votes"]["counts"]
+    assert last["radius"] == document["proof"]["radius"]
+    assert last["label"] == "in"
+    assert last["expected_remaining"] == 0
+    assert last["votes_per_second"] > 0
+    assert last["cost"] > 0
+
+
+async def test_samples_are_enlarged_for_a_provider_that_needs_it():
+    world = World(half_space(0.1, dimension=80 * 80 * 3), min_side=80)
+    proof = (await run(world, max_votes=20))["proof"]
+    assert proof["subject"]["postprocess"]["resize"] == {
+        "height": 80,
+        "width": 80,
+        "filter": "bilinear",
+    }
+    assert len(world.seen[0]) == 80 * 80 * 3
+
+
+async def test_too_large_for_the_provider_is_refused_before_any_call():
+    world = World(half_space(0.1), max_side=3)
+    with pytest.raises(InvalidParameter, match="smaller size"):
+        await run(world)
+    assert world.images == 0
