@@ -45,7 +45,7 @@ def derive_key(secret: bytes, subject: bytes) -> bytes:
         InvalidParameter: if the secret is shorter.
     """
     if len(secret) < philox.KEY_BYTES:
-        raise InvalidParameter(f"the noise secret needs at least {philox.KEY_BYTES} bytes")
+        raise InvalidParameter(f"the secret of the noise needs at least {philox.KEY_BYTES} bytes")
     return hmac.digest(secret, subject, "sha256")[: philox.KEY_BYTES]
 
 
@@ -72,7 +72,9 @@ def null_margin(sigma: float, dimension: int) -> float:
         InvalidParameter: if an argument is out of range.
     """
     table = gaussian_table(sigma)
-    (d,) = _checked_shape((dimension,))
+    d = _checked_uint64("dimension", dimension)
+    if d == 0:
+        raise InvalidParameter("dimension must be at least 1")
     return max(LEAST_MARGIN, math.nextafter(d * table.total_variation, math.inf))
 
 
