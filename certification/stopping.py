@@ -136,11 +136,12 @@ class Hopeless(StopRule):
         if against is None:
             return 1
         votes = against.successes_missing(float(against.log_m(process.n - s, s)), HOPELESS)
-        # For a conflict a label other than the leader, with at most n − s votes, needs most of
-        # them; and without a pointer now, some label has to get its first one.
-        conflict = 2 * s - process.n + 1
-        if process.label is None:
-            conflict = max(conflict, process.unmoved(0))
+        # A conflict needs a first pointer for a label other than the certified one (or, before
+        # that, than the leader): it has at most n − s votes and needs more than half of them.
+        if process.label is not None:
+            conflict = 2 * process.counts[process.label] - process.n + 1
+        else:
+            conflict = max(2 * s - process.n + 1, process.unmoved(0))
         return max(1, min(votes, conflict))
 
     def expected(self, process: ConfidenceProcess, within: int) -> int:
