@@ -1,0 +1,1 @@
+"""The service: HTTP API, command line, settings. Imports the other three packages."""

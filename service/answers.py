@@ -1,0 +1,52 @@
+"""Gives a run to the client as it asked for it, and ends the run when the client goes away."""
+
+import asyncio
+
+from fastapi import Request
+from fastapi.responses import JSONResponse
+from starlette.responses import Response
+
+from service.negotiation import Answer
+from service.runs import Run
+from service.sse import RunEvents, disconnected
+
+HEAD_START = 1.0  # seconds that an event stream waits for a failure that can still have a status
+RUN_HEADER = "Surety-Run"
+
+
+async def respond(request: Request, run: Run, answer: Answer) -> Response:
+    """Wait for a run's document, or stream its events.
+
+    Args:
+        request: its body has been read.
+        run: a run that has begun.
+        answer: how the client wants it.
+
+    Raises:
+        Exception: what the run raised, if nothing has been sent yet.
+    """
+    request.state.run_id = run.id
+    headers = {RUN_HEADER: run.id}
+    if answer == "json":
+        return JSONResponse(await _document(request, run), headers=headers)
+    try:
+        await run.news(HEAD_START)
+        if run.task.done():
+            await run.end()
+    except BaseException:
+        run.cancel()
+        raise
+    return RunEvents(run, headers)
+
+
+async def _document(request: Request, run: Run) -> dict[str, object]:
+    gone = asyncio.ensure_future(disconnected(request.receive))
+    try:
+        await asyncio.wait({run.task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not run.task.done():
+            run.cancel()
+        return await run.end()
+    finally:
+        run.cancel()
+        gone.cancel()
+        await asyncio.gather(gone, return_exceptions=True)

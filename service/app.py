@@ -1,0 +1,81 @@
+"""The HTTP API. `create_app` is all that a server needs."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from adapters.errors import AdapterError
+from certification.certificate import VERSION
+from certification.errors import CertificationError
+from denoisers.errors import DenoiserError
+from service import logs
+from service.certificates import MemoryCertificates
+from service.core import Surety
+from service.errors import ServiceError
+from service.limits import FORM_OVERHEAD, BodyLimit
+from service.openapi import install
+from service.problems import answer_problem
+from service.routes import catalog, certificates, certify, health, predict, problems, runs
+from service.runs import Runs
+from service.settings import Settings
+
+DESCRIPTION = """\
+Certifies what an image classifier answers: *within L2 distance R of this picture the smoothed
+classifier's answer does not change, with confidence 1 − α.*
+
+Every error is a problem document (RFC 9457, `application/problem+json`) whose `type` this
+service explains under `/problems`.
+"""
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Build the application.
+
+    Args:
+        settings: the deployment's settings; None reads the environment.
+
+    Returns:
+        The application. Its lifespan opens and closes everything that it holds.
+    """
+    chosen = settings or Settings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        logs.configure(chosen.log_level)
+        app.state.surety = Surety(chosen)
+        app.state.runs = Runs()
+        app.state.certificates = MemoryCertificates(chosen.keep_certificates)
+        try:
+            yield
+        finally:
+            await app.state.runs.close()
+            await app.state.surety.close()
+
+    app = FastAPI(
+        title="Surety",
+        version=VERSION,
+        description=DESCRIPTION,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    for module in (certify, predict, certificates, runs, catalog, health, problems):
+        app.include_router(module.router)
+    for error in (
+        CertificationError,
+        AdapterError,
+        DenoiserError,
+        ServiceError,
+        RequestValidationError,
+        HTTPException,
+        ClientDisconnect,
+    ):
+        app.add_exception_handler(error, answer_problem)
+    app.add_middleware(BodyLimit, limit=chosen.max_upload_bytes + FORM_OVERHEAD)
+    app.add_middleware(logs.RequestLog)
+    install(app)
+    return app

@@ -1,0 +1,72 @@
+"""The log: JSON lines, one for each request. Never a picture, a file name, a field or a secret."""
+
+import logging
+import sys
+import time
+from typing import cast
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.problems import problem_of
+
+log = structlog.get_logger("surety.requests")
+
+
+def configure(level: str) -> None:
+    """Write JSON lines to standard error.
+
+    Args:
+        level: debug, info, warning or error; anything else is info.
+    """
+    number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+class RequestLog:
+    """ASGI middleware: one line for each request, and a problem answer for unknown exceptions."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request and log it once it has been answered to the end."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.monotonic()
+        status = 0
+        scope.setdefault("state", {})
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except Exception as error:
+            problem = problem_of(error)  # logs what it does not know
+            if status:  # too late for another answer: the server cuts the connection
+                raise
+            await problem.response(scope["path"])(scope, receive, noting)
+        finally:
+            log.info(
+                "request",
+                method=scope["method"],
+                path=scope["path"],
+                status=status or 499,
+                ms=round(1000 * (time.monotonic() - started), 1),
+                run=cast("dict[str, object]", scope["state"]).get("run_id"),
+            )

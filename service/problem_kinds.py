@@ -1,0 +1,229 @@
+"""The kinds of problem that a client may meet, each with an explanation for people."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One sort of problem.
+
+    Attributes:
+        slug: last part of its `type`.
+        status: HTTP status.
+        title: the same words every time.
+        explanation: what it means and what to do about it.
+        field: the form field to blame, where it is always the same one.
+    """
+
+    slug: str
+    status: int
+    title: str
+    explanation: str
+    field: str | None = None
+
+    @property
+    def type(self) -> str:
+        """The `type` member of RFC 9457, a reference relative to this service."""
+        return f"/problems/{self.slug}"
+
+
+INTERNAL = Kind(
+    "internal",
+    500,
+    "Something went wrong on our side",
+    "A fault of the service, not of the request. The log of the deployment has the particulars.",
+)
+VALIDATION = Kind(
+    "invalid-request",
+    422,
+    "A field does not hold what it should",
+    "`errors` names each field and says what it takes. Unknown fields, repeated fields, numbers "
+    "out of range, NaN and infinity are all refused before anything is asked or paid for.",
+)
+INVALID_PARAMETER = Kind(
+    "invalid-parameter",
+    422,
+    "A parameter is out of range",
+    "Each field is sound alone but not with the others, this provider or this deployment; "
+    "a target radius, for one, can be at most six times sigma.",
+)
+BAD_REQUEST = Kind(
+    "bad-request",
+    422,
+    "A field of the request is wrong",
+    "`detail` says which, and what it should hold.",
+)
+MALFORMED = Kind(
+    "malformed-body",
+    400,
+    "The body cannot be read",
+    "The body is no well-formed multipart/form-data: a missing boundary, a part without a name, "
+    "a text field of more than 64 KiB, or too many parts.",
+)
+NOT_AN_IMAGE = Kind(
+    "not-an-image",
+    422,
+    "Not a readable picture",
+    "The upload is empty, of an unknown format, truncated or damaged. JPEG, PNG, WebP, BMP, "
+    "TIFF, GIF and PPM are read, whatever the file is called.",
+    "image",
+)
+UNSUPPORTED_IMAGE = Kind(
+    "unsupported-image",
+    422,
+    "A picture that cannot be certified",
+    "A certificate is about one still picture: animations, several pages, samples without an "
+    "agreed brightness and pictures more than 100 times as long as wide are refused.",
+    "image",
+)
+OTHER_IMAGE_ERROR = Kind(
+    "image",
+    422,
+    "The picture cannot be used",
+    "`detail` says why.",
+    "image",
+)
+TOO_LARGE = Kind(
+    "too-large",
+    413,
+    "The upload is too large",
+    "The body, the file or its pixels are over this deployment's limit. The pixels are counted "
+    "from the file's header, before anything is decoded. Send a smaller picture.",
+    "image",
+)
+UNSUPPORTED_MEDIA_TYPE = Kind(
+    "unsupported-media-type",
+    415,
+    "The body is not multipart/form-data",
+    "Send a form with the file in the field `image`, as `curl -F image=@picture.png` does, "
+    "in UTF-8.",
+)
+NOT_ACCEPTABLE = Kind(
+    "not-acceptable",
+    406,
+    "Neither JSON nor server-sent events are accepted",
+    "The Accept header excludes both application/json and text/event-stream.",
+)
+NOT_FOUND = Kind(
+    "not-found",
+    404,
+    "Nothing here",
+    "There is nothing of this path or id. Certificates are kept in memory for now, the latest "
+    "ones only; runs can be looked up while they last.",
+)
+METHOD_NOT_ALLOWED = Kind(
+    "method-not-allowed",
+    405,
+    "Another method is needed",
+    "The path exists, but not for this method; the Allow header names those it takes.",
+)
+LEDGER_CONFLICT = Kind(
+    "ledger-conflict",
+    409,
+    "The ledger was begun with other choices",
+    "Milestone and predict's n are fixed before a subject's first vote. Choosing them after "
+    "seeing votes would void the bound on errors; leave them out to go on with the fixed ones.",
+)
+MODEL_CHANGED = Kind(
+    "model-version-changed",
+    409,
+    "The provider changed its model",
+    "A certificate is about one model version. The votes stay under the old one; asking again "
+    "begins a new subject with the new one.",
+)
+RUN_INTERRUPTED = Kind(
+    "run-interrupted",
+    409,
+    "The run ended before there was an answer",
+    "It was cancelled, or max_seconds passed, before the provider had named a label. Ask again, "
+    "with more time.",
+)
+UNKNOWN_PROVIDER = Kind(
+    "unknown-provider",
+    422,
+    "No such provider",
+    "GET /providers lists those that are installed.",
+    "provider",
+)
+UNKNOWN_DENOISER = Kind(
+    "unknown-denoiser",
+    422,
+    "No such denoiser",
+    "GET /denoisers lists those that are installed.",
+    "denoiser",
+)
+UNKNOWN_LABEL = Kind(
+    "unknown-label",
+    422,
+    "The provider knows no such label",
+    "The labels of this provider are a closed set; `detail` lists them.",
+    "label",
+)
+PROVIDER_NOT_READY = Kind(
+    "provider-not-ready",
+    503,
+    "The provider is not set up",
+    "Its package is missing, or a credential or an address. GET /providers says which.",
+)
+DENOISER_NOT_READY = Kind(
+    "denoiser-not-ready",
+    503,
+    "The denoiser cannot be loaded",
+    "Its weights are damaged or missing on this deployment.",
+)
+PROVIDER_BROKEN = Kind(
+    "provider-broken",
+    500,
+    "The provider's adapter is broken",
+    "The package of this adapter does not do what an adapter has to. That is for whoever runs "
+    "the deployment to mend.",
+)
+PROVIDER_FAILED = Kind(
+    "provider-failed",
+    502,
+    "The provider failed",
+    "It could not be asked to the end. Votes that were paid for are kept: the same request "
+    "later goes on from there.",
+)
+AUTHENTICATION = Kind(
+    "provider-authentication",
+    502,
+    "The provider refuses the credential",
+    "The deployment's credential for this provider is wrong or has expired.",
+)
+PERMISSION = Kind(
+    "provider-permission",
+    502,
+    "The provider denies permission",
+    "The deployment's credential may not make this call.",
+)
+QUOTA = Kind(
+    "provider-quota",
+    502,
+    "The provider's quota is spent",
+    "The account's quota or budget is used up. Votes that were paid for are kept.",
+)
+OVERLOADED = Kind(
+    "overloaded",
+    503,
+    "Too busy",
+    "All runs are busy and the queue is full. Retry-After says when to come back.",
+)
+NOT_READY = Kind(
+    "not-ready",
+    503,
+    "Not ready",
+    "The default provider or the default denoiser cannot be loaded.",
+)
+
+KINDS: tuple[Kind, ...] = tuple(k for k in list(globals().values()) if isinstance(k, Kind))
+BY_SLUG = {kind.slug: kind for kind in KINDS}
+BY_STATUS = {
+    400: MALFORMED,
+    404: NOT_FOUND,
+    405: METHOD_NOT_ALLOWED,
+    406: NOT_ACCEPTABLE,
+    413: TOO_LARGE,
+    415: UNSUPPORTED_MEDIA_TYPE,
+    500: INTERNAL,
+}

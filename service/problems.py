@@ -1,0 +1,204 @@
+"""Problem answers (RFC 9457): one table from exception class to kind of problem.
+
+`type` is a relative reference, `/problems/SLUG`, which this service answers with an explanation.
+The table names every class of the four error trees; a test walks them. What is not in it is a
+fault of ours: status 500, told to the log and not to the client.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+import adapters.errors
+import certification.asking
+import certification.errors
+import denoisers.errors
+import service.errors
+from service.problem_kinds import (
+    AUTHENTICATION,
+    BAD_REQUEST,
+    BY_STATUS,
+    DENOISER_NOT_READY,
+    INTERNAL,
+    INVALID_PARAMETER,
+    LEDGER_CONFLICT,
+    MODEL_CHANGED,
+    NOT_AN_IMAGE,
+    NOT_FOUND,
+    OTHER_IMAGE_ERROR,
+    OVERLOADED,
+    PERMISSION,
+    PROVIDER_BROKEN,
+    PROVIDER_FAILED,
+    PROVIDER_NOT_READY,
+    QUOTA,
+    RUN_INTERRUPTED,
+    TOO_LARGE,
+    UNKNOWN_DENOISER,
+    UNKNOWN_LABEL,
+    UNKNOWN_PROVIDER,
+    UNSUPPORTED_IMAGE,
+    VALIDATION,
+    Kind,
+)
+
+MEDIA_TYPE = "application/problem+json"
+MOST_ERRORS = 20  # a form with a thousand unknown fields needs no thousand lines of answer
+
+TABLE: Mapping[type[Exception], Kind] = {
+    certification.errors.CertificationError: INTERNAL,
+    certification.errors.InvalidParameter: INVALID_PARAMETER,
+    certification.errors.ImageError: OTHER_IMAGE_ERROR,
+    certification.errors.NotAnImage: NOT_AN_IMAGE,
+    certification.errors.ImageTooLarge: TOO_LARGE,
+    certification.errors.UnsupportedImage: UNSUPPORTED_IMAGE,
+    certification.errors.LedgerConflict: LEDGER_CONFLICT,
+    certification.errors.RunInterrupted: RUN_INTERRUPTED,
+    certification.errors.ModelVersionChanged: MODEL_CHANGED,
+    certification.errors.ProviderFailed: PROVIDER_FAILED,
+    certification.errors.ProviderUnreliable: PROVIDER_FAILED,
+    certification.asking.AskingEndedError: INTERNAL,
+    adapters.errors.AdapterError: PROVIDER_BROKEN,
+    adapters.errors.UnknownAdapter: UNKNOWN_PROVIDER,
+    adapters.errors.MissingExtra: PROVIDER_NOT_READY,
+    adapters.errors.NotConfigured: PROVIDER_NOT_READY,
+    adapters.errors.StopError: PROVIDER_FAILED,
+    adapters.errors.AuthenticationFailed: AUTHENTICATION,
+    adapters.errors.PermissionDenied: PERMISSION,
+    adapters.errors.QuotaExceeded: QUOTA,
+    adapters.errors.BrokenReply: PROVIDER_FAILED,
+    denoisers.errors.DenoiserError: INTERNAL,
+    denoisers.errors.UnknownDenoiser: UNKNOWN_DENOISER,
+    denoisers.errors.BrokenWeights: DENOISER_NOT_READY,
+    denoisers.errors.TrainingError: INTERNAL,
+    denoisers.errors.BadData: INTERNAL,
+    denoisers.errors.BadCheckpoint: INTERNAL,
+    service.errors.ServiceError: INTERNAL,
+    service.errors.ConfigurationError: INTERNAL,
+    service.errors.BadRequest: BAD_REQUEST,
+    service.errors.UnknownLabel: UNKNOWN_LABEL,
+    service.errors.NotFound: NOT_FOUND,
+    service.errors.Overloaded: OVERLOADED,
+}
+
+log = structlog.get_logger("surety.problems")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One problem, ready to be sent as an answer or as an event.
+
+    Attributes:
+        kind: which sort of problem.
+        detail: what was wrong this time and how to mend it.
+        errors: the fields to blame: {"field": …, "message": …}.
+        headers: further headers of the answer.
+    """
+
+    kind: Kind
+    detail: str
+    errors: Sequence[Mapping[str, str]] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def describe(self, instance: str | None = None) -> dict[str, Any]:
+        """Return the members of the problem document.
+
+        Args:
+            instance: what it happened to: the path of the request or of the run.
+        """
+        body: dict[str, Any] = {
+            "type": self.kind.type,
+            "title": self.kind.title,
+            "status": self.kind.status,
+            "detail": self.detail,
+        }
+        if instance is not None:
+            body["instance"] = instance
+        if self.errors:
+            body["errors"] = [dict(error) for error in self.errors]
+        return body
+
+    def response(self, instance: str | None = None) -> JSONResponse:
+        """Return the answer."""
+        return JSONResponse(
+            self.describe(instance),
+            status_code=self.kind.status,
+            headers=dict(self.headers),
+            media_type=MEDIA_TYPE,
+        )
+
+
+def problem_of(error: Exception) -> Problem:
+    """Find out what to tell a client about an exception; unknown ones tell nothing."""
+    if isinstance(error, RequestValidationError):
+        return validation_problem(error.errors())
+    if isinstance(error, HTTPException):
+        return _from_http(error)
+    kind = next((TABLE[c] for c in type(error).__mro__ if c in TABLE), None)
+    if kind is None or kind is INTERNAL:
+        log.error("internal error", error=type(error).__name__, exc_info=error)
+        return Problem(INTERNAL, "something went wrong on our side; the log says what")
+    message = str(error)
+    headers = {}
+    if isinstance(error, service.errors.Overloaded):
+        headers["Retry-After"] = str(error.retry_after)
+    name = _blamed(error, kind, message)
+    errors = [] if name is None else [{"field": name, "message": message}]
+    return Problem(kind, message, errors, headers)
+
+
+def validation_problem(found: Sequence[Mapping[str, Any]]) -> Problem:
+    """Name the fields of a request that do not hold what they should.
+
+    Args:
+        found: pydantic's errors, each with `loc` and `msg`. The input itself is not repeated.
+    """
+    errors = []
+    for error in found[:MOST_ERRORS]:
+        where = [str(part) for part in error["loc"] if part not in ("body", "query", "path")]
+        message = str(error["msg"]).removeprefix("Value error, ")
+        if error.get("type") == "extra_forbidden":
+            message = "there is no such field"
+        errors.append({"field": ".".join(where)[:80], "message": message})
+    detail = "; ".join(f"{e['field']}: {e['message']}" for e in errors)
+    if len(found) > MOST_ERRORS:
+        detail += f"; and {len(found) - MOST_ERRORS} more"
+    return Problem(VALIDATION, detail, errors)
+
+
+def _from_http(error: HTTPException) -> Problem:
+    kind = BY_STATUS.get(error.status_code)
+    if kind is None:
+        kind = Kind("http", error.status_code, str(error.detail), "An HTTP error.")
+    standard = Problem(kind, str(error.detail), headers=error.headers or {})
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "another method")
+        return Problem(kind, f"use {allowed} here", headers=standard.headers)
+    if error.status_code == 404 and error.detail == "Not Found":
+        return Problem(kind, "there is nothing at this path: /docs lists what there is")
+    return standard
+
+
+def _blamed(error: Exception, kind: Kind, message: str) -> str | None:
+    """The field to blame: the error's own, else the kind's, else the one the message opens with."""
+    if isinstance(error, service.errors.BadRequest):
+        return error.field
+    if kind.field is not None:
+        return kind.field
+    first = message.split(" ", 1)[0].rstrip(":")
+    return {"predict_n": "n"}.get(first, first) if kind is INVALID_PARAMETER else None
+
+
+async def answer_problem(request: Request, error: Exception) -> Response:
+    """FastAPI's exception handler for everything."""
+    if isinstance(error, ClientDisconnect):
+        return Response(status_code=499)  # nobody reads it; the log shows why it was short
+    return problem_of(error).response(request.url.path)

@@ -1,0 +1,1 @@
+"""Thin routes: they read a request, call `service.core` and shape the answer."""

@@ -1,0 +1,76 @@
+"""What is installed: providers and denoisers."""
+
+import asyncio
+from dataclasses import asdict
+from typing import Any
+
+import structlog
+from fastapi import APIRouter
+
+import adapters.registry
+import denoisers.registry
+from adapters.errors import AdapterError
+from denoisers.errors import DenoiserError
+from service.core import Surety
+from service.deps import SuretyDep
+from service.openapi_examples import DENOISERS, PROVIDERS, json_response, problem_responses
+
+router = APIRouter(tags=["catalog"])
+log = structlog.get_logger("surety.catalog")
+
+
+@router.get(
+    "/providers",
+    summary="List the providers",
+    responses=json_response("Every installed provider.", PROVIDERS) | problem_responses(),
+)
+async def list_providers(surety: SuretyDep) -> dict[str, Any]:
+    """Return every installed provider, what it takes and costs, and whether it is ready.
+
+    No provider is called. One whose package is broken is listed with the reason.
+    """
+    names = await asyncio.to_thread(adapters.registry.names)
+    found = [await _provider(surety, name) for name in names]
+    return {"providers": found, "default": surety.settings.provider}
+
+
+@router.get(
+    "/denoisers",
+    summary="List the denoisers",
+    responses=json_response("Every installed denoiser.", DENOISERS) | problem_responses(),
+)
+async def list_denoisers(surety: SuretyDep) -> dict[str, Any]:
+    """Return every installed denoiser and whether it can be loaded."""
+    names = await asyncio.to_thread(denoisers.registry.names)
+    found = [await _denoiser(surety, name) for name in names]
+    return {"denoisers": found, "default": surety.settings.denoiser}
+
+
+async def _provider(surety: Surety, name: str) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": name, "summary": "", "traits": None}
+    try:
+        kind = await asyncio.to_thread(adapters.registry.adapter_class, name)
+        entry["summary"] = kind.summary
+        adapter = await surety.adapter(name)
+        entry["traits"] = asdict(adapter.traits)
+    except AdapterError as error:
+        return {**entry, "ready": False, "reason": str(error)}
+    except Exception as error:  # a stranger's package may raise anything
+        log.warning("broken adapter", name=name, exc_info=error)
+        return {**entry, "ready": False, "reason": f"its package is broken: {type(error).__name__}"}
+    return {**entry, "ready": True, "reason": None}
+
+
+async def _denoiser(surety: Surety, name: str) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": name, "weights_sha256": None, "compute": None}
+    try:
+        denoiser = await surety.denoiser(name)
+    except DenoiserError as error:
+        return {**entry, "ready": False, "reason": str(error)}
+    return {
+        **entry,
+        "weights_sha256": denoiser.weights_sha256,
+        "compute": denoiser.compute,
+        "ready": True,
+        "reason": None,
+    }

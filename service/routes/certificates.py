@@ -1,0 +1,22 @@
+"""GET /certificates/{id}: a certificate that was issued."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from service.deps import CertificatesDep
+from service.openapi_examples import CERTIFICATE, json_response, problem_responses
+from service.problem_kinds import NOT_FOUND
+
+router = APIRouter(tags=["certification"])
+
+
+@router.get(
+    "/certificates/{certificate_id}",
+    summary="Fetch a certificate",
+    responses=json_response("The certificate.", CERTIFICATE, "Certificate")
+    | problem_responses(NOT_FOUND),
+)
+async def certificate(certificate_id: str, certificates: CertificatesDep) -> dict[str, Any]:
+    """Return a certificate by its id, the first 32 digits of the SHA-256 of its proof."""
+    return await certificates.get(certificate_id)

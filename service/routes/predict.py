@@ -1,0 +1,48 @@
+"""POST /predict: the label, without a radius, for far fewer votes."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from certification.engine import OnProgress
+from certification.errors import InvalidParameter
+from certification.interrupt import Interrupt
+from service.answers import respond
+from service.deps import AnswerDep, PredictUpload, RunsDep, SuretyDep
+from service.forms import PredictForm, form_schema
+from service.openapi_examples import PREDICT_FORM, form_body, run_responses
+
+router = APIRouter(tags=["certification"])
+
+
+@router.post(
+    "/predict",
+    summary="Predict a picture's label",
+    response_class=Response,
+    responses=run_responses("prediction"),
+    openapi_extra=form_body(form_schema(PredictForm), PREDICT_FORM),
+)
+async def predict(
+    request: Request,
+    *,
+    surety: SuretyDep,
+    runs: RunsDep,
+    answer: AnswerDep,
+    upload: PredictUpload,
+) -> Response:
+    """Count votes to an n fixed beforehand, then test the majority (Cohen et al., 3.2.1).
+
+    The label is the smoothed classifier's own with probability at least 1 − α; `abstained` is
+    true where the test cannot tell. Answers as JSON or as events, as `POST /certify` does.
+    """
+    most = surety.settings.max_votes
+    if upload.form.n is not None and upload.form.n > most:
+        raise InvalidParameter(f"n must be at most {most} on this deployment")
+    prepared = await surety.prepare(upload.data, **upload.form.arguments())
+
+    async def work(interrupt: Interrupt, on_progress: OnProgress) -> dict[str, Any]:
+        return await surety.predict(prepared, interrupt, on_progress)
+
+    run = runs.start("prediction", work, upload.form.max_seconds)
+    return await respond(request, run, answer)

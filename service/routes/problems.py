@@ -1,0 +1,43 @@
+"""The problems that a client may meet, explained. Their `type` members point here."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from service.errors import NotFound
+from service.openapi_examples import PROBLEM_KIND, json_response, problem_responses
+from service.problem_kinds import BY_SLUG, KINDS, NOT_FOUND, Kind
+
+router = APIRouter(tags=["problems"])
+
+
+@router.get(
+    "/problems",
+    summary="List all kinds of problems",
+    responses=json_response("Every kind.", {"problems": [PROBLEM_KIND]}) | problem_responses(),
+)
+async def list_problems() -> dict[str, Any]:
+    """Return every kind of problem with its explanation."""
+    return {"problems": [_describe(kind) for kind in KINDS]}
+
+
+@router.get(
+    "/problems/{slug}",
+    summary="Explain a kind of problem",
+    responses=json_response("The kind.", PROBLEM_KIND) | problem_responses(NOT_FOUND),
+)
+async def explain_problem(slug: str) -> dict[str, Any]:
+    """Say what a kind of problem means and what to do about it."""
+    kind = BY_SLUG.get(slug)
+    if kind is None:
+        raise NotFound(f"there is no kind of problem {slug[:40]!r}: GET /problems lists them")
+    return _describe(kind)
+
+
+def _describe(kind: Kind) -> dict[str, Any]:
+    return {
+        "type": kind.type,
+        "title": kind.title,
+        "status": kind.status,
+        "explanation": kind.explanation,
+    }

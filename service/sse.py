@@ -1,0 +1,104 @@
+"""A run as server-sent events.
+
+    run ─► progress … progress ─► certificate | prediction | problem
+
+The route returns this response, it does not yield from itself: FastAPI answers an HTTPException
+raised in a yielding route with an empty 200.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from fastapi.sse import format_sse_event
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from certification.progress import Progress
+from service.negotiation import EVENTS
+from service.problems import problem_of
+from service.runs import Run
+
+INTERVAL = 0.1  # seconds between progress events
+KEEP_ALIVE = 15.0  # seconds of silence after which proxies might hang up
+
+
+class RunEvents(Response):
+    """Streams a run's events; when the client goes away, the run is cancelled.
+
+    Args:
+        run: a run that has begun.
+        headers: further headers of the answer.
+    """
+
+    media_type = EVENTS
+
+    def __init__(self, run: Run, headers: Mapping[str, str] | None = None) -> None:
+        self._run = run
+        self.status_code = 200
+        self.background = None
+        self.init_headers(
+            {**(headers or {}), "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send events until the run ends or the client has gone."""
+        pump = asyncio.ensure_future(self._pump(scope["path"], send))
+        gone = asyncio.ensure_future(disconnected(receive))
+        try:
+            await asyncio.wait({pump, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if pump.done():
+                with contextlib.suppress(OSError):  # the client went while we sent
+                    pump.result()
+        finally:
+            self._run.cancel()  # does nothing to a run that has ended
+            for task in (pump, gone):
+                task.cancel()
+            await asyncio.gather(pump, gone, return_exceptions=True)
+
+    async def _pump(self, path: str, send: Send) -> None:
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        await send(start)
+        async for chunk in events(self._run, path):
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def events(run: Run, instance: str) -> AsyncIterator[bytes]:
+    """Tell a run from its beginning to its end; the first and the last progress are never left out.
+
+    Args:
+        run: a run that has begun.
+        instance: path that a problem happened at.
+    """
+    yield _event("run", {"id": run.id})
+    sent: Progress | None = None
+    while True:
+        ended = run.task.done()
+        due = run.first if sent is None else run.latest
+        if due is not None and due is not sent:
+            sent = due
+            yield _event("progress", due.describe())
+            if not ended:
+                await asyncio.wait({run.task}, timeout=INTERVAL)
+        elif ended:
+            break
+        elif not await run.news(KEEP_ALIVE):
+            yield format_sse_event(comment="still at it")
+    try:
+        yield _event(run.kind, await run.end())
+    except Exception as error:  # noqa: BLE001  the answer has begun, so it goes on as an event
+        yield _event("problem", problem_of(error).describe(instance))
+
+
+async def disconnected(receive: Receive) -> None:
+    """Return once the client has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _event(name: str, data: Mapping[str, Any]) -> bytes:
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return format_sse_event(data_str=text, event=name)
