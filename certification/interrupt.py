@@ -28,6 +28,10 @@ class Interrupt:
         """End the run as soon as possible; no new call starts."""
         self._cancelled.set()
 
+    async def cancelled(self) -> None:
+        """Wait until `cancel` is called; for use before the context is entered."""
+        await self._cancelled.wait()
+
     async def __aenter__(self) -> "Interrupt":
         self._future = asyncio.ensure_future(self._wait())
         return self

@@ -16,7 +16,7 @@ from certification.canonical import CanonicalImage, Limits, canonicalise, parse_
 from certification.certify import certify
 from certification.decision import LabelMap, normalise, parse_rule
 from certification.engine import Machine, OnProgress
-from certification.errors import InvalidParameter
+from certification.errors import InvalidParameter, RunInterrupted
 from certification.interrupt import Interrupt
 from certification.ledger import MemoryLedgers
 from certification.options import Options
@@ -136,8 +136,9 @@ class Surety:
 
         Raises:
             Overloaded: if too many runs are waiting already.
+            RunInterrupted: if it is cancelled while it waits for its turn.
         """
-        async with self._slot():
+        async with self._slot(interrupt):
             return await certify(
                 self.machine,
                 prepared.image,
@@ -158,8 +159,9 @@ class Surety:
 
         Raises:
             Overloaded: if too many runs are waiting already.
+            RunInterrupted: if it is cancelled while it waits for its turn.
         """
-        async with self._slot():
+        async with self._slot(interrupt):
             return await predict(
                 self.machine,
                 prepared.image,
@@ -176,17 +178,34 @@ class Surety:
             raise Overloaded("all runs are busy and the queue is full: try again later", 5)
 
     @contextlib.asynccontextmanager
-    async def _slot(self) -> AsyncIterator[None]:
+    async def _slot(self, interrupt: Interrupt | None) -> AsyncIterator[None]:
         self.check_room()
         self._waiting += 1
         try:
-            await self._slots.acquire()
+            await self._turn(interrupt or Interrupt())
         finally:
             self._waiting -= 1
         try:
             yield
         finally:
             self._slots.release()
+
+    async def _turn(self, interrupt: Interrupt) -> None:
+        """Wait for a slot, but no longer than the run is wanted."""
+        slot = asyncio.ensure_future(self._slots.acquire())
+        unwanted = asyncio.ensure_future(interrupt.cancelled())
+        try:
+            await asyncio.wait({slot, unwanted}, return_when=asyncio.FIRST_COMPLETED)
+            if not slot.done():
+                raise RunInterrupted("the run was cancelled while it waited for its turn")
+        except BaseException:
+            if slot.done() and not slot.cancelled():
+                self._slots.release()
+            raise
+        finally:
+            slot.cancel()
+            unwanted.cancel()
+            await asyncio.gather(slot, unwanted, return_exceptions=True)
 
     async def close(self) -> None:
         """Release what adapters hold open."""
