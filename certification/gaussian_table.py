@@ -51,6 +51,7 @@ class GaussianTable:
         total_variation: distance between the drawn and the exact law of one element, rounded up.
         first: int16 (65536,); by head: K, or the cell's code.
         entries: int32 (CODES,); by code, what b is added to; meaningful for single thresholds.
+        heads: uint16 (CODES,); by code: the cell's head.
         several_from: first code of a cell with more than one threshold.
         edges: uint32 (n,), ascending; where the next two change if u grows by its top 32 bits.
         tail_entries: int32 (n + 1,); the finished entry of the top 32 bits v by #{edges ≤ v}.
@@ -62,6 +63,7 @@ class GaussianTable:
     total_variation: float
     first: NDArray[np.int16]
     entries: NDArray[np.int32]
+    heads: NDArray[np.uint16]
     several_from: int
     edges: NDArray[np.uint32]
     tail_entries: NDArray[np.int32]
@@ -129,8 +131,10 @@ def _build(sigma: float) -> GaussianTable:
     inside = np.searchsorted(exact, starts + np.uint64(2**48 - 1), side="right") - passed
     single, several = np.flatnonzero(inside == 1), np.flatnonzero(inside > 1)
     first = (passed - reach).astype(np.int16)
-    first[single] = np.arange(single.size) - CODES
-    first[several] = np.arange(single.size, single.size + several.size) - CODES
+    cells = np.concatenate([single, several])
+    first[cells] = np.arange(cells.size) - CODES
+    heads = np.zeros(CODES, dtype=np.uint16)
+    heads[: cells.size] = cells
     entries = np.zeros(CODES, dtype=np.int32)
     cut = (exact[passed[single]] >> np.uint64(32)).astype(np.int64) & 0xFFFF
     entries[: single.size] = ((passed[single] - reach) << 16) + OPEN - cut
@@ -147,11 +151,12 @@ def _build(sigma: float) -> GaussianTable:
         total_variation=variation,
         first=first,
         entries=entries,
+        heads=heads,
         several_from=single.size - CODES,
         edges=edges.astype(np.uint32),
         tail_entries=np.concatenate([[-reach << 16], tail_entries]).astype(np.int32),
     )
-    for array in (table.first, table.entries, table.edges, table.tail_entries):
+    for array in (first, entries, heads, table.edges, table.tail_entries):
         array.setflags(write=False)  # shared by all threads
     return table
 

@@ -174,11 +174,11 @@ def _bits(
     """Return 16 bits for `width` elements of each sample from position `start`, a multiple of 16.
 
     Returns:
-        uint16 (len(indices), width rounded up to whole blocks), little-endian.
+        uint16 (len(indices), width), little-endian.
     """
     count = -(-width // BLOCK_ELEMENTS) * philox.BLOCK_WORDS
     raw = philox.words(key, start // BLOCK_ELEMENTS, indices, level, count)
-    return raw.astype("<u8", copy=False).view("<u2")
+    return raw.astype("<u8", copy=False).view("<u2")[:, :width]
 
 
 def _fill(
@@ -186,22 +186,19 @@ def _fill(
 ) -> None:
     """Write K of samples `indices` at positions start, start + 1, … to `out`, int16 (N, width)."""
     width = out.shape[1]
-    heads = _bits(key, indices, start, width, 0)
     # Every head is a valid index; "clip" only spares numpy the check and a buffer.
-    table.first.take(heads[:, :width], out=out, mode="clip")
+    table.first.take(_bits(key, indices, start, width, 0), out=out, mode="clip")
     flat = out.reshape(-1)
     places = np.flatnonzero(flat < CODES_BELOW)
     if places.size == 0:
         return
     codes = flat[places]
-    padding = heads.shape[1] - width
-    at = places + places // width * padding if padding else places
-    bits = _bits(key, indices, start, width, 1).reshape(-1)[at]
+    bits = _bits(key, indices, start, width, 1).reshape(-1)[places]
     entries = table.entries[codes]
     entries += bits
     several = np.flatnonzero(codes >= table.several_from)
     if several.size:
-        prefixes = heads.reshape(-1)[at[several]].astype(np.uint32) << 16 | bits[several]
+        prefixes = table.heads[codes[several]].astype(np.uint32) << 16 | bits[several]
         passed = table.edges.searchsorted(prefixes, side="right")
         entries[several] = table.tail_entries[passed]
     flat[places] = entries >> 16
