@@ -1,0 +1,1 @@
+"""Adapters: one provider per file behind one small interface."""

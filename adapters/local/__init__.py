@@ -1,0 +1,1 @@
+"""The built-in classifier: a small network for the ten CIFAR labels."""

@@ -1,0 +1,1 @@
+"""Denoisers: one architecture per file, their weights, the runtime and the training."""

@@ -1,0 +1,35 @@
+"""What can go wrong with a denoiser.
+
+    DenoiserError
+    ├── UnknownDenoiser           no denoiser of this name is installed
+    ├── BrokenWeights             a weights file is damaged, of another shape or not safetensors
+    └── TrainingError             training cannot begin or go on
+        ├── BadData               the pictures cannot be used; names the file or folder
+        └── BadCheckpoint         what an earlier run left cannot be resumed
+
+Messages say how to mend it and are safe to show to a client.
+"""
+
+
+class DenoiserError(Exception):
+    """Root of everything that this package raises on purpose."""
+
+
+class UnknownDenoiser(DenoiserError):
+    """No denoiser of this name is installed."""
+
+
+class BrokenWeights(DenoiserError):
+    """A weights file is damaged, of another shape or not safetensors."""
+
+
+class TrainingError(DenoiserError):
+    """Training cannot begin or go on."""
+
+
+class BadData(TrainingError):
+    """The pictures cannot be used."""
+
+
+class BadCheckpoint(TrainingError):
+    """What an earlier run left cannot be resumed."""

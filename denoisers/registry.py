@@ -1,0 +1,80 @@
+"""Finds denoisers by entry point (group `surety.denoisers`): name → function of the device."""
+
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
+from importlib.resources import as_file, files
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denoisers.errors import DenoiserError, UnknownDenoiser
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Denoiser(Protocol):
+        """What a denoiser offers, see `denoisers.runtime.Runtime`."""
+
+        name: str
+        summary: str
+        weights_sha256: str | None
+        compute: str
+        batch: int
+
+        def clean(self, noisy: NDArray[np.int16], sigma: float) -> NDArray[np.uint8]:
+            """Clean a batch."""
+            ...
+
+
+GROUP = "surety.denoisers"
+
+
+def names() -> list[str]:
+    """Return the names of all installed denoisers, sorted. Imports none of them."""
+    return sorted(_entries())
+
+
+def load(name: str, device: str = "cpu") -> "Denoiser":
+    """Make a denoiser ready to use.
+
+    Args:
+        name: one of :func:`names`.
+        device: where it runs.
+
+    Raises:
+        UnknownDenoiser: if there is none of this name.
+        BrokenWeights: if its weights cannot be used.
+        DenoiserError: if its package is broken.
+    """
+    entry = _entries().get(name)
+    if entry is None:
+        known = ", ".join(names()) or "none"
+        raise UnknownDenoiser(f"unknown denoiser {name[:60]!r}: installed are {known}")
+    try:
+        make: Callable[[str], Denoiser] = entry.load()
+    except (ImportError, AttributeError) as error:
+        raise DenoiserError(f"the denoiser {name!r} cannot be imported: {error}") from error
+    return make(device)
+
+
+def cifar(device: str) -> "Denoiser":
+    """Load the built-in denoiser for 32×32 pictures."""
+    from denoisers.runtime import Runtime  # noqa: PLC0415  torch is slow to import
+    from denoisers.weights import load_weights  # noqa: PLC0415
+
+    with as_file(files("denoisers") / "weights" / "cifar.safetensors") as path:
+        network, sha256 = load_weights(path)
+    summary = "U-shaped network for 32×32 pictures, sigma 0.05 to 1"
+    return Runtime("cifar", network, sha256, device=device, summary=summary)
+
+
+def none(device: str) -> "Denoiser":
+    """Return the baseline that only clips."""
+    from denoisers.none import NoDenoiser  # noqa: PLC0415
+
+    return NoDenoiser()
+
+
+def _entries() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=GROUP)}

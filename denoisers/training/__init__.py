@@ -1,0 +1,1 @@
+"""Training: pictures from a folder or zip, a resumable loop, and what is learnt."""

@@ -1,0 +1,81 @@
+"""A small U-shaped denoiser that works at half resolution and below and is told the noise level.
+
+    x̂ = y + U([unshuffle(y), σ·1])        trained to minimise E‖x̂ − x‖²,  y = x + σε
+
+Pixel-unshuffling and the noise map are FFDNet's (Zhang, Zuo, Zhang, "FFDNet", TIP 2018); the
+U shape with residual blocks and no normalisation is DRUNet's (Zhang et al., "Plug-and-Play
+Image Restoration with Deep Denoiser Prior", TPAMI 2021), much narrower.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+MULTIPLE = 8  # three halvings
+
+
+class Residual(nn.Module):
+    """Two 3×3 convolutions with a ReLU between them and a way around them."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.second.weight)  # begins as the identity
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return x + f(x); shape (N, C, H, W) stays."""
+        out: torch.Tensor = x + self.second(functional.relu(self.first(x)))
+        return out
+
+
+class UNet(nn.Module):
+    """See the module's text.
+
+    Args:
+        width: channels at half resolution; doubled at each further halving.
+        middle: residual blocks at an eighth of the resolution.
+    """
+
+    architecture = "unet"
+
+    def __init__(self, width: int = 40, middle: int = 2) -> None:
+        super().__init__()
+        self.arguments = {"width": width, "middle": middle}
+        w = width
+        self.head = nn.Conv2d(13, w, 3, padding=1)
+        self.down1 = Residual(w)
+        self.to2 = nn.Conv2d(w, 2 * w, 2, stride=2)
+        self.down2 = Residual(2 * w)
+        self.to4 = nn.Conv2d(2 * w, 4 * w, 2, stride=2)
+        self.middle = nn.Sequential(*(Residual(4 * w) for _ in range(middle)))
+        self.from4 = nn.ConvTranspose2d(4 * w, 2 * w, 2, stride=2)
+        self.up2 = Residual(2 * w)
+        self.from2 = nn.ConvTranspose2d(2 * w, w, 2, stride=2)
+        self.up1 = Residual(w)
+        self.tail = nn.Conv2d(w, 12, 3, padding=1)
+        nn.init.zeros_(self.tail.weight)
+
+    def forward(self, noisy: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        """Clean pictures.
+
+        Args:
+            noisy: float32 (N, 3, H, W), pictures on [0, 1] plus noise, not clipped; any size.
+            sigma: float32 (N,), standard deviation of each picture's noise on the same scale.
+
+        Returns:
+            float32 (N, 3, H, W), not clipped.
+        """
+        count, _, height, width = noisy.shape
+        right, below = -width % MULTIPLE, -height % MULTIPLE
+        padded = functional.pad(noisy, (0, right, 0, below), mode="replicate")
+        halved = functional.pixel_unshuffle(padded, 2)
+        level = sigma.view(count, 1, 1, 1).expand(-1, 1, *halved.shape[2:])
+        full = self.down1(self.head(torch.cat([halved, level], dim=1)))
+        half = self.down2(self.to2(full))
+        low = self.middle(self.to4(half))
+        half = self.up2(half + self.from4(low))
+        full = self.up1(full + self.from2(half))
+        change = functional.pixel_shuffle(self.tail(full), 2)
+        cleaned: torch.Tensor = noisy + change[:, :, :height, :width]
+        return cleaned

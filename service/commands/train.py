@@ -1,0 +1,147 @@
+"""`surety train classifier|denoiser`: train the networks that Surety ships, or your own."""
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from denoisers.training.loop import Plan, Report, Task
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Train a network; a run that was killed goes on where it stood.",
+)
+
+Data = Annotated[
+    Path, typer.Option(help="Folder or zip with train/CLASS/* and test/CLASS/* pictures.")
+]
+Out = Annotated[Path, typer.Option(help="Folder for checkpoint, log, weights and figures.")]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same curve.")]
+Batch = Annotated[int, typer.Option(min=1, help="Pictures per step.")]
+Resume = Annotated[bool, typer.Option("--resume/--fresh", help="Go on from the checkpoint.")]
+
+
+@app.command()
+def classifier(
+    data: Data,
+    out: Out = Path("runs/classifier"),
+    epochs: Annotated[float, typer.Option(min=0.001, help="Passes over the data.")] = 12,
+    batch: Batch = 256,
+    seed: Seed = 0,
+    resume: Resume = True,
+) -> None:
+    """Train the built-in classifier (ten labels, 32×32)."""
+    with _friendly():
+        from adapters.local.training import ClassifierTask, accuracy
+        from adapters.local.weights import LABELS, save_classifier
+        from denoisers.errors import BadData
+        from denoisers.training.data import load_pictures
+        from denoisers.training.loop import Plan
+
+        train = load_pictures(data, "train", out / "cache")
+        if train.classes != LABELS:
+            raise BadData(f"the classes must be {', '.join(LABELS)}, not {train.classes}")
+        task = ClassifierTask(train.images, train.labels, batch=batch, seed=seed)
+        plan = Plan(steps=max(1, round(epochs * task.steps_per_epoch)), seed=seed)
+        weights, seconds = _run(task, plan, out, resume)
+        task.model.load_state_dict(weights)
+        test = load_pictures(data, "test", out / "cache")
+        figures = {
+            "test_accuracy": accuracy(task.model, test.images, test.labels),
+            "test_pictures": len(test.images),
+        }
+        save_classifier(task.model, out / "weights.safetensors")
+        _finish(out, plan, seconds, figures)
+
+
+@app.command()
+def denoiser(
+    data: Data,
+    out: Out = Path("runs/denoiser"),
+    steps: Annotated[int, typer.Option(min=1, help="Steps of the optimizer.")] = 6000,
+    batch: Batch = 128,
+    seed: Seed = 0,
+    resume: Resume = True,
+) -> None:
+    """Train the built-in denoiser for 32×32 pictures, sigma from 0.05 to 1."""
+    with _friendly():
+        from denoisers.training.data import load_pictures
+        from denoisers.training.denoise_task import DenoiseTask, quality
+        from denoisers.training.loop import Plan
+        from denoisers.weights import save_weights
+
+        train = load_pictures(data, "train", out / "cache")
+        task = DenoiseTask(train.images, batch=batch, seed=seed)
+        plan = Plan(steps=steps, seed=seed, warmup=0.1)
+        weights, seconds = _run(task, plan, out, resume)
+        task.model.load_state_dict(weights)
+        test = load_pictures(data, "test", out / "cache")
+        figures = {"psnr": quality(task.model, test.images[::5])}
+        save_weights(task.model, out / "weights.safetensors")
+        _finish(out, plan, seconds, figures)
+
+
+def _run(task: "Task", plan: "Plan", out: Path, resume: bool) -> tuple[dict[str, Any], float]:
+    from denoisers.training.loop import fit
+
+    began = time.monotonic()
+    with _bar(task.name, task.metric, plan.steps) as watch:
+        weights = fit(task, plan, out, resume=resume, watch=watch)
+    return weights, time.monotonic() - began
+
+
+def _finish(out: Path, plan: "Plan", seconds: float, figures: dict[str, Any]) -> None:
+    summary = {"steps": plan.steps, "seed": plan.seed, "seconds": round(seconds), **figures}
+    (out / "figures.json").write_text(json.dumps(summary, indent=2) + "\n")
+    typer.echo(json.dumps(summary))
+    typer.echo(f"weights: {out / 'weights.safetensors'}   log: {out / 'log.csv'}")
+
+
+@contextmanager
+def _bar(name: str, metric: str, steps: int) -> "Iterator[Callable[[Report], None]]":
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Left
+
+    console = Console(stderr=True)
+    live = TextColumn("loss {task.fields[loss]:.4f}  " + metric + " {task.fields[value]:.3f}")
+    speed = TextColumn("{task.fields[speed]:.0f} pictures/s")
+    columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), live, speed, Left())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        bar = progress.add_task(name, total=steps, loss=float("nan"), value=0.0, speed=0.0)
+
+        def watch(report: "Report") -> None:
+            progress.update(
+                bar,
+                completed=report.step,
+                loss=report.loss,
+                value=report.metric,
+                speed=report.pictures_per_second,
+            )
+
+        yield watch
+
+
+@contextmanager
+def _friendly() -> "Iterator[None]":
+    from denoisers.errors import DenoiserError
+
+    try:
+        yield
+    except DenoiserError as error:
+        typer.secho(f"error: {error}", fg="red", err=True)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        typer.secho("stopped; the checkpoint is kept: the same command goes on", err=True)
+        raise typer.Exit(130) from None
+
+
+if __name__ == "__main__":
+    app()
