@@ -21,6 +21,7 @@ from certification.errors import (
     NotAnImage,
     UnsupportedImage,
 )
+from certification.samples import depth_steps, to_rgb
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 LONGEST_SIDE = 256  # default where neither the caller nor the provider names a size
@@ -165,8 +166,8 @@ def canonicalise(
         "height": opened.height,
         "mode": opened.mode,
     }
-    steps: list[str] = []
-    picture = _to_rgb(_upright(_decode(opened), steps), steps)
+    steps = depth_steps(opened)
+    picture = to_rgb(_upright(_decode(opened), steps), steps)
     picture = _bring_to_size(picture, size, steps)
     pixels = np.asarray(picture, dtype=np.uint8)
     pixels.setflags(write=False)
@@ -201,11 +202,21 @@ def _check(picture: Image.Image, limits: Limits) -> None:
             f"the picture is {width}×{height}, more than {MOST_ELONGATED} times as long as wide: "
             "cut out the part that matters"
         )
-    if getattr(picture, "n_frames", 1) > 1:
+    frames = _frames(picture)
+    if frames > 1:
         raise UnsupportedImage(
-            f"the upload holds {getattr(picture, 'n_frames', 1)} frames (an animation or several "
-            "pages): send one of them, since a certificate is about one picture"
+            f"the upload holds {frames} frames (an animation or several pages): send one of them, "
+            "since a certificate is about one picture"
         )
+
+
+def _frames(picture: Image.Image) -> int:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return int(getattr(picture, "n_frames", 1))
+    except Exception as error:  # noqa: BLE001  counting reads further headers, see `_open`
+        raise NotAnImage(f"the picture's header is damaged ({type(error).__name__})") from None
 
 
 def _decode(picture: Image.Image) -> Image.Image:
@@ -231,36 +242,6 @@ def _upright(picture: Image.Image, steps: list[str]) -> Image.Image:
         return picture
     steps.append(f"EXIF orientation {orientation} applied")
     return ImageOps.exif_transpose(picture)
-
-
-def _to_rgb(picture: Image.Image, steps: list[str]) -> Image.Image:
-    if picture.info.get("icc_profile"):
-        steps.append("embedded colour profile ignored")
-    mode = picture.mode
-    if mode.startswith("I") or mode == "F":
-        picture = _to_grey8(picture, steps)
-    if picture.has_transparency_data:
-        steps.append("transparency flattened on white")
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
-        picture = Image.alpha_composite(white, picture)
-    if picture.mode in ("L", "1", "LA"):
-        steps.append("grey copied to three channels")
-    elif picture.mode not in ("RGB", "RGBA", "P", "PA"):
-        steps.append(f"{picture.mode} converted to RGB")
-    return picture.convert("RGB")
-
-
-def _to_grey8(picture: Image.Image, steps: list[str]) -> Image.Image:
-    """16-bit and 32-bit grey: 16-bit samples keep their upper byte, as PNG defines it."""
-    values = np.asarray(picture)
-    if not np.isfinite(values).all() or values.min() < 0 or values.max() > 65535:
-        raise UnsupportedImage(
-            f"samples of mode {picture.mode} outside 0 to 65535 have no agreed brightness: "
-            "send an 8-bit picture"
-        )
-    steps.append("16-bit samples reduced to their upper 8 bits")
-    return Image.fromarray((values.astype(np.uint32) >> 8).astype(np.uint8))
 
 
 def _bring_to_size(

@@ -1,0 +1,68 @@
+"""From whatever samples a picture has to 8-bit RGB, every step said in words."""
+
+import numpy as np
+from PIL import Image
+
+from certification.errors import UnsupportedImage
+
+SIXTEEN_BIT = "16-bit samples reduced to their upper 8 bits"
+
+
+def depth_steps(picture: Image.Image) -> list[str]:
+    """Say how the decoder will bring deeper samples to 8 bits; deep grey is left to `to_rgb`.
+
+    Args:
+        picture: opened, not yet decoded.
+
+    Raises:
+        UnsupportedImage: if nobody agreed on what its samples mean.
+    """
+    tiles = getattr(picture, "tile", None)
+    raw = tiles[0].args if tiles else ""
+    mode, *rest = raw if isinstance(raw, tuple) else (raw,)
+    if mode == "I;12":
+        raise UnsupportedImage("12-bit samples have no agreed brightness: send an 8-bit picture")
+    if ";16" in str(mode) and not picture.mode.startswith("I"):
+        return [SIXTEEN_BIT]
+    if picture.format == "PPM" and picture.mode != "I" and rest and rest[0] not in (0, 1, 255):
+        return [f"samples of 0 to {rest[0]} scaled to 8 bits"]
+    return []
+
+
+def to_rgb(picture: Image.Image, steps: list[str]) -> Image.Image:
+    """Bring a decoded picture to 8-bit RGB.
+
+    Args:
+        picture: in any mode.
+        steps: what is done to it is added here, in words.
+
+    Raises:
+        UnsupportedImage: if nobody agreed on what its samples mean.
+    """
+    if picture.info.get("icc_profile"):
+        steps.append("embedded colour profile ignored")
+    mode = picture.mode
+    if mode.startswith("I") or mode == "F":
+        picture = _to_grey8(picture, steps)
+    if picture.has_transparency_data:
+        steps.append("transparency flattened on white")
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
+        picture = Image.alpha_composite(white, picture)
+    if picture.mode in ("L", "1", "LA"):
+        steps.append("grey copied to three channels")
+    elif picture.mode not in ("RGB", "RGBA", "P", "PA"):
+        steps.append(f"{picture.mode} converted to RGB")
+    return picture.convert("RGB")
+
+
+def _to_grey8(picture: Image.Image, steps: list[str]) -> Image.Image:
+    """16-bit and 32-bit grey: 16-bit samples keep their upper byte, as PNG defines it."""
+    values = np.asarray(picture)
+    if not np.isfinite(values).all() or values.min() < 0 or values.max() > 65535:
+        raise UnsupportedImage(
+            f"samples of mode {picture.mode} outside 0 to 65535 have no agreed brightness: "
+            "send an 8-bit picture"
+        )
+    steps.append(SIXTEEN_BIT)
+    return Image.fromarray((values.astype(np.uint32) >> 8).astype(np.uint8))
