@@ -198,6 +198,8 @@ def parse_rule(spec: str | Mapping[str, Any]) -> DecisionRule:
         k: Any = fields["k"]
         return InTopK(tuple(labels), k)
     threshold: Any = fields["threshold"]
-    if isinstance(threshold, bool) or not isinstance(threshold, int | float):
+    if isinstance(threshold, bool) or not (
+        isinstance(threshold, int | float) and abs(threshold) <= 1  # before float() overflows
+    ):
         raise InvalidParameter("any_of: threshold must be a number within 0 and 1")
     return AnyOf(tuple(labels), float(threshold))
