@@ -1,0 +1,65 @@
+"""The command line. What is slow to import, each command imports when it runs."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from service.commands.certify import certify
+from service.commands.denoisers import denoisers
+from service.commands.predict import predict
+from service.commands.providers import providers
+from service.commands.serve import serve
+from service.commands.train import app as train
+from service.commands.version import installed_version, version
+from service.exit_codes import ExitCode
+from service.terminal import complain, prepare_streams
+
+app = typer.Typer(
+    name="surety",
+    help="Provable robustness for any image classifier that can only be called.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+for command in (certify, predict, serve, providers, denoisers, version):
+    app.command()(command)
+app.add_typer(train, name="train")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"surety {installed_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    show_version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run a command; every error becomes one red line and an exit code."""
+    prepare_streams()
+    try:
+        app(prog_name="surety")
+    except BrokenPipeError:
+        # The reader has gone (`| head`). Python would complain once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitCode.INTERNAL)
+    except KeyboardInterrupt:
+        sys.exit(ExitCode.CANCELLED)
+    except Exception as error:  # noqa: BLE001  the last place where it can be told kindly
+        sys.exit(complain(error))
+
+
+if __name__ == "__main__":
+    main()

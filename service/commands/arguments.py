@@ -1,0 +1,74 @@
+"""Arguments that several commands share. Ranges are checked where the API checks them too."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from service.errors import BadRequest
+
+STDIN = Path("-")
+
+Picture = typer.Argument(
+    metavar="IMAGE...", exists=True, dir_okay=False, readable=True, allow_dash=True,
+    help="JPEG, PNG, WebP, BMP, TIFF, GIF or PPM; - reads standard input.",
+)  # fmt: skip
+Images = Annotated[list[Path], Picture]
+Provider = Annotated[str | None, typer.Option(help="Who is asked; `surety providers` lists them.")]
+Sigma = Annotated[
+    float, typer.Option(help="Standard deviation of the noise on the 0..1 scale of pixel values.")
+]
+Denoiser = Annotated[
+    str | None, typer.Option(help="What cleans the samples; `surety denoisers` lists them.")
+]
+Alpha = Annotated[float, typer.Option(help="Probability that the answer is false.")]
+MaxCost = Annotated[float | None, typer.Option(help="US dollars that are never passed.")]
+MaxSeconds = Annotated[
+    float | None, typer.Option(help="Stop after this time with what is certain by then.")
+]
+Size = Annotated[str | None, typer.Option(help="Size to bring the picture to: 224 or 320x240.")]
+Rule = Annotated[
+    str,
+    typer.Option(
+        help='From an answer to a vote: top1, or JSON such as {"rule": "any_of", '
+        '"labels": ["cat"], "threshold": 0.5}.'
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+
+
+def parse_rule(text: str) -> str | dict[str, Any]:
+    """Read --rule: a name, or a JSON object.
+
+    Raises:
+        BadRequest: if it begins like JSON and is none.
+    """
+    if not text.lstrip().startswith("{"):
+        return text.strip()
+    try:
+        rule: dict[str, Any] = json.loads(text)
+    except ValueError as error:
+        raise BadRequest(f"--rule is no JSON: {error}", "rule") from None
+    return rule
+
+
+def read_picture(path: Path, limit: int) -> bytes:
+    """Read a file, or standard input; no more of it than one byte over the limit.
+
+    Raises:
+        BadRequest: if it cannot be read.
+    """
+    try:
+        if path == STDIN:
+            return sys.stdin.buffer.read(limit + 1)
+        with path.open("rb") as file:
+            return file.read(limit + 1)
+    except OSError as error:
+        raise BadRequest(f"cannot be read: {error.strerror}", "image") from None
+
+
+def picture_name(path: Path) -> str:
+    """Return what messages call a picture."""
+    return "standard input" if path == STDIN else path.name

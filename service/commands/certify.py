@@ -1,0 +1,112 @@
+"""`surety certify IMAGE...`: certificates without a server."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.commands import arguments as a
+
+GOOD_ENOUGH = 0.9  # the default of certification.options, which is slow to import
+
+
+def certify(
+    images: a.Images,
+    provider: a.Provider = None,
+    sigma: a.Sigma = 0.25,
+    denoiser: a.Denoiser = None,
+    alpha: a.Alpha = 0.001,
+    target_radius: Annotated[
+        float | None, typer.Option(help="Stop as soon as the radius reaches it, or cannot.")
+    ] = None,
+    max_votes: Annotated[int, typer.Option(help="Votes that may be counted.")] = 1000,
+    max_cost: a.MaxCost = None,
+    max_seconds: a.MaxSeconds = None,
+    good_enough: Annotated[
+        float,
+        typer.Option(
+            help="Without a target: stop once the radius is this part of what --max-votes would "
+            "give."
+        ),
+    ] = GOOD_ENOUGH,
+    no_good_enough: Annotated[
+        bool, typer.Option("--no-good-enough", help="Spend all of --max-votes.")
+    ] = False,
+    milestone: Annotated[
+        int | None, typer.Option(help="n of one Clopper-Pearson look, for budgets of about 100.")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(help="The label you hold to be true: compared, no more.")
+    ] = None,
+    size: a.Size = None,
+    rule: a.Rule = "top1",
+    as_json: a.Json = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Write the certificate there; several go into one file, one a line."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Let --output replace a file.")] = False,
+) -> None:
+    """Certify pictures: the label, and how far the picture may change before it can.
+
+    Ctrl-C ends a run and prints the certificate that is valid at that moment; a second one aborts.
+
+    Exit codes: 0 certified, 3 abstained, 4 certified, but the target not reached,
+    2 bad usage or input, 5 provider failed, 6 configuration, 130 cancelled,
+    1 internal error.
+    """
+    import asyncio
+    import json
+
+    from service import exit_codes, render
+    from service.load_settings import load_settings
+    from service.local_runs import Document, run_all
+    from service.output_file import check_output, write_output
+    from service.terminal import output as console
+    from service.terminal import say
+
+    if output is not None:
+        check_output(output, force=force)
+    written: list[Document] = []
+
+    def deliver(document: Document) -> None:
+        if as_json:
+            typer.echo(json.dumps(document))
+        else:
+            console().print(render.certificate(document))
+        written.append(document)
+
+    options = {
+        "provider": provider,
+        "sigma": sigma,
+        "denoiser": denoiser,
+        "alpha": alpha,
+        "target_radius": target_radius,
+        "max_votes": max_votes,
+        "max_cost": max_cost,
+        "max_seconds": max_seconds,
+        "good_enough": None if no_good_enough else good_enough,
+        "milestone": milestone,
+        "truth": label,
+        "size": size,
+        "rule": a.parse_rule(rule),
+    }
+    try:
+        outcomes = asyncio.run(run_all(load_settings(), images, "certify", options, deliver))
+    finally:
+        # Also when a later picture fails: what has been certified is not lost.
+        if output is not None and written:
+            single = len(images) == 1
+            lines = [
+                json.dumps(d, ensure_ascii=False, indent=2 if single else None) for d in written
+            ]
+            write_output(output, "\n".join(lines) + "\n", force=force)
+            say(f"written to {output}")
+    raise typer.Exit(
+        exit_codes.worst(
+            outcome.error
+            if outcome.document is None
+            else exit_codes.of_certificate(outcome.document)
+            for outcome in outcomes
+        )
+    )

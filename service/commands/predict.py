@@ -1,0 +1,63 @@
+"""`surety predict IMAGE...`: the label without a radius, for far fewer votes."""
+
+from typing import Annotated
+
+import typer
+
+from service.commands import arguments as a
+
+
+def predict(
+    images: a.Images,
+    n: Annotated[
+        int | None, typer.Option("--n", help="Votes to count, fixed beforehand; 100 by default.")
+    ] = None,
+    provider: a.Provider = None,
+    sigma: a.Sigma = 0.25,
+    denoiser: a.Denoiser = None,
+    alpha: a.Alpha = 0.001,
+    max_cost: a.MaxCost = None,
+    max_seconds: a.MaxSeconds = None,
+    size: a.Size = None,
+    rule: a.Rule = "top1",
+    as_json: a.Json = False,
+) -> None:
+    """Predict pictures' labels: the majority of noisy copies, or an abstention.
+
+    Exit codes: 0 predicted, 3 abstained, 2 bad usage or input, 5 provider failed,
+    6 configuration, 130 cancelled, 1 internal error.
+    """
+    import asyncio
+    import json
+
+    from service import exit_codes, render
+    from service.load_settings import load_settings
+    from service.local_runs import Document, run_all
+    from service.terminal import output as console
+
+    def deliver(document: Document) -> None:
+        if as_json:
+            typer.echo(json.dumps(document))
+        else:
+            console().print(render.prediction(document))
+
+    options = {
+        "provider": provider,
+        "sigma": sigma,
+        "denoiser": denoiser,
+        "alpha": alpha,
+        "predict_n": n,
+        "max_cost": max_cost,
+        "max_seconds": max_seconds,
+        "size": size,
+        "rule": a.parse_rule(rule),
+    }
+    outcomes = asyncio.run(run_all(load_settings(), images, "predict", options, deliver))
+    raise typer.Exit(
+        exit_codes.worst(
+            outcome.error
+            if outcome.document is None
+            else exit_codes.of_prediction(outcome.document)
+            for outcome in outcomes
+        )
+    )

@@ -1,0 +1,73 @@
+"""`surety serve`: the HTTP API."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def serve(
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="Port to listen on; 0 takes a free one.", show_default="8000"
+        ),
+    ] = None,
+    allow_public: Annotated[
+        bool, typer.Option("--allow-public", help="Let other machines connect. No API keys yet!")
+    ] = False,
+    sample: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            help="Certify this picture through the API first, and print the certificate.",
+        ),
+    ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="The same with the picture that comes with Surety.")
+    ] = False,
+) -> None:
+    """Serve the HTTP API until Ctrl-C or SIGTERM, which end every run in order.
+
+    Exit codes: 0 ended by a signal, 2 bad usage, 6 configuration (the address is
+    public without leave, or taken), 1 internal error.
+    """
+    import asyncio
+
+    from rich.text import Text
+
+    from service import logs
+    from service.app import create_app
+    from service.commands.version import installed_version
+    from service.demo import demonstrate, sample_picture
+    from service.listening import address_of, listen
+    from service.load_settings import load_settings
+    from service.secret import deployment_secret
+    from service.serving import serve_until_signal
+    from service.terminal import output
+
+    settings = load_settings(host=host, port=port)
+    deployment_secret(settings)  # what is wrong with it is better told before anything starts
+    listener = listen(settings.host, settings.port, allow_public=allow_public)
+    address = address_of(listener)
+    picture = sample or (sample_picture() if demo else None)
+    # Lines about requests would tear the live bar, so they begin after the demonstration.
+    quiet = settings.model_copy(update={"log_level": "warning"})
+
+    async def when_started() -> None:
+        line = Text.assemble("Surety ", installed_version(), " listens on ", (address, "cyan"))
+        output().print(line)
+        if picture is None:
+            output().print(Text(f"Docs at {address}/docs. Ctrl-C ends it.", style="dim"))
+            return
+        await demonstrate(address, picture)
+        logs.configure(settings.log_level)
+
+    app = create_app(settings if picture is None else quiet)
+    asyncio.run(serve_until_signal(app, listener, when_started))
+    output().print(Text("Surety has ended.", style="dim"))

@@ -1,0 +1,156 @@
+"""Runs of the command line, in this process and one after the other, with a live bar.
+
+The first Ctrl-C (or SIGTERM) ends a run in order: what is certain by then is printed. The second
+one aborts at once, and so does the first where nothing has been asked yet.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+from certification.errors import ImageError, RunInterrupted
+from certification.interrupt import Interrupt
+from certification.progress import Progress
+from service.commands.arguments import picture_name, read_picture
+from service.core import Surety
+from service.errors import BadRequest
+from service.exit_codes import ExitCode
+from service.live_bar import LiveBar
+from service.settings import Settings
+from service.terminal import complain, say
+
+Document = dict[str, Any]
+Kind = Literal["certify", "predict"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one picture: a document, or an error that was already told to the user."""
+
+    document: Document | None
+    error: ExitCode = ExitCode.DONE
+
+
+class _Breaks:
+    """Answers Ctrl-C."""
+
+    def __init__(self) -> None:
+        self.interrupt: Interrupt | None = None
+        self.bar: LiveBar | None = None
+        self.cancelled = False
+
+    def __call__(self) -> None:
+        if self.interrupt is None or self.cancelled:
+            self._abort()
+        self.cancelled = True
+        self.interrupt.cancel()
+        if self.bar is not None:
+            self.bar.note("cancelling … (Ctrl-C again aborts)")
+
+    def _abort(self) -> NoReturn:
+        if self.bar is not None:
+            self.bar.stop()
+        say("aborted: no certificate for this picture", "bold red")
+        sys.stdout.flush()
+        # A thread in the middle of a batch would keep an orderly exit waiting.
+        os._exit(ExitCode.CANCELLED)
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        signals = (signal.SIGINT, signal.SIGTERM)
+        for number in signals:
+            loop.add_signal_handler(number, self)
+        try:
+            yield
+        finally:
+            for number in signals:
+                loop.remove_signal_handler(number)
+
+
+async def run_all(
+    settings: Settings,
+    pictures: Sequence[Path],
+    kind: Kind,
+    options: dict[str, Any],
+    deliver: Callable[[Document], None],
+) -> list[Outcome]:
+    """Work on pictures one after the other.
+
+    A picture that cannot be used is told and left out; anything else that fails ends the work.
+
+    Args:
+        settings: the deployment's settings.
+        pictures: files.
+        kind: what is wanted of each.
+        options: the arguments of `Surety.prepare`.
+        deliver: called with each picture's document as soon as there is one.
+
+    Returns:
+        One outcome per picture that was worked on.
+    """
+    outcomes: list[Outcome] = []
+    breaks = _Breaks()
+    async with _open(settings) as surety:
+        with breaks.listening():
+            for path in pictures:
+                outcomes.append(await _outcome(surety, path, kind, options, breaks, deliver))
+                if breaks.cancelled:
+                    outcomes.append(Outcome(None, ExitCode.CANCELLED))
+                    break
+    return outcomes
+
+
+async def _outcome(
+    surety: Surety,
+    path: Path,
+    kind: Kind,
+    options: dict[str, Any],
+    breaks: _Breaks,
+    deliver: Callable[[Document], None],
+) -> Outcome:
+    try:
+        document = await _run_one(surety, path, kind, options, breaks)
+    except RunInterrupted as error:
+        code = complain(error, picture_name(path))
+        return Outcome(None, code if breaks.cancelled else ExitCode.ABSTAINED)
+    except (ImageError, BadRequest) as error:
+        return Outcome(None, complain(error, picture_name(path)))
+    deliver(document)
+    return Outcome(document)
+
+
+async def _run_one(
+    surety: Surety,
+    path: Path,
+    kind: Kind,
+    options: dict[str, Any],
+    breaks: _Breaks,
+) -> Document:
+    with LiveBar(picture_name(path)) as bar:
+        breaks.bar, breaks.interrupt = bar, None
+        data = read_picture(path, surety.settings.max_upload_bytes)
+        prepared = await surety.prepare(data, **options)
+        breaks.interrupt = interrupt = Interrupt(prepared.options.max_seconds)
+        bar.note("asking about the clean picture …")
+
+        def show(progress: Progress) -> None:
+            bar.update(progress.describe())
+
+        work = surety.certify if kind == "certify" else surety.predict
+        return await work(prepared, interrupt, show)
+
+
+@contextlib.asynccontextmanager
+async def _open(settings: Settings) -> AsyncIterator[Surety]:
+    surety = Surety(settings)
+    try:
+        yield surety
+    finally:
+        await surety.close()

@@ -1,0 +1,82 @@
+"""Runs the HTTP service until a signal ends it, in order."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+
+import uvicorn
+from fastapi import FastAPI
+
+from service.errors import ConfigurationError
+
+GRACE_SECONDS = 5
+
+
+class _Server(uvicorn.Server):
+    """Tells when it answers, and leaves signals to us.
+
+    uvicorn's own handler sends the signal again at the end, so that SIGTERM would kill.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.answers = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.answers.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve_until_signal(
+    app: FastAPI, listener: socket.socket, when_started: Callable[[], Awaitable[None]]
+) -> None:
+    """Serve; SIGINT or SIGTERM ends it, and every run with the certificate it has by then.
+
+    Args:
+        app: the application.
+        listener: a listening socket; closed at the end.
+        when_started: runs beside the server once it answers.
+
+    Raises:
+        ConfigurationError: if the application cannot start.
+    """
+    server = _Server(
+        uvicorn.Config(
+            app,
+            lifespan="on",
+            log_config=None,
+            access_log=False,  # the application writes its own
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+    )
+
+    def stop() -> None:
+        server.force_exit = server.should_exit  # the second signal waits for nobody
+        server.should_exit = True
+        if server.started:
+            for run in app.state.runs.list():
+                run.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    beside = asyncio.ensure_future(_once_started(server, when_started))
+    try:
+        await server.serve(sockets=[listener])
+    except SystemExit:  # what uvicorn raises if the lifespan fails; it has told the log why
+        raise ConfigurationError("the service could not start; the lines above say why") from None
+    finally:
+        beside.cancel()
+        await asyncio.gather(beside, return_exceptions=True)
+        listener.close()
+
+
+async def _once_started(server: _Server, then: Callable[[], Awaitable[None]]) -> None:
+    await server.answers.wait()
+    await then()

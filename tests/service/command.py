@@ -1,0 +1,67 @@
+"""Runs `surety` in a process of its own."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.service import stranger
+
+SURETY = [sys.executable, "-m", "service.cli"]
+PATIENCE = 60
+
+
+@dataclass
+class Surety:
+    """The command with an environment of its own: data directory, stranger's package.
+
+    Attributes:
+        folder: its working directory.
+        environment: its variables.
+    """
+
+    folder: Path
+    environment: dict[str, str]
+
+    @classmethod
+    def at(cls, folder):
+        """Prepare an empty folder."""
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("SURETY_")}
+        paths = [str(stranger.install(folder / "site")), str(stranger.ROOT)]
+        if kept.get("PYTHONPATH"):
+            paths.append(kept["PYTHONPATH"])
+        variables = {
+            "PYTHONPATH": os.pathsep.join(paths),
+            "SURETY_DATA_DIR": str(folder / "data"),
+            "SURETY_PROVIDER": "steady",
+            "SURETY_DENOISER": "clip",
+            "COLUMNS": "100",
+        }
+        (folder / "work").mkdir()
+        return cls(folder / "work", {**kept, **variables})
+
+    def run(self, *arguments, **options):
+        """Run to the end."""
+        command = [*SURETY, *map(str, arguments)]
+        return subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
+            **({"text": True} | options),
+        )
+
+    def start(self, *arguments):
+        """Start it; the caller ends it."""
+        return subprocess.Popen(
+            [*SURETY, *map(str, arguments)],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
