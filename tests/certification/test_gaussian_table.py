@@ -120,7 +120,7 @@ def fast(table, u):
     return None if entry & 0xFFFF == OPEN else entry >> 16
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=250)
 @given(st.data())
 def test_fast_look_ups_agree_with_the_definition(data):
     table = gaussian_table(data.draw(st.sampled_from(SIGMAS)))
@@ -129,9 +129,10 @@ def test_fast_look_ups_agree_with_the_definition(data):
     sign = data.draw(st.sampled_from([-1, 1]))
     u = min(max(anchor + sign * distance, 0), 2**64 - 1)
     got = fast(table, u)
-    shares_prefix = any(t >> 32 == u >> 32 for t in table.thresholds)
-    # A threshold at the very start of a cell is settled sooner; otherwise open means shared.
-    assert got == table.value(u) or (got is None and shares_prefix)
+    if got is None:  # 32 bits leave it open only where a threshold shares them
+        assert any(t >> 32 == u >> 32 for t in table.thresholds)
+    else:
+        assert got == table.value(u)
 
 
 @pytest.mark.parametrize("sigma", SIGMAS)
