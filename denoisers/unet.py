@@ -39,7 +39,7 @@ class UNet(nn.Module):
 
     architecture = "unet"
 
-    def __init__(self, width: int = 40, middle: int = 2) -> None:
+    def __init__(self, width: int = 32, middle: int = 2) -> None:
         super().__init__()
         self.arguments = {"width": width, "middle": middle}
         w = width

@@ -128,6 +128,20 @@ async def test_an_easy_picture_costs_what_the_mathematics_asks_for():
     assert document["accounting"]["calls"] == 29
 
 
+@pytest.mark.parametrize(
+    ("sigmas", "mean_votes"),
+    [(1.2816, 67), (3.0, 28.5)],  # vote rates 0.9 and 0.999; what mathematics alone asks for
+)
+async def test_calls_stay_near_the_votes_that_the_mathematics_asks_for(sigmas, mean_votes):
+    asked, runs = 0, 60
+    for key in range(runs):
+        world = World(half_space(sigmas * 0.1), max_batch=4, concurrency=8, delay=0.0001)
+        document = await run(world, machine(key.to_bytes(32, "big")), target_radius=0.05)
+        assert document["proof"]["stop_reason"] == "target_reached"
+        asked += world.images
+    assert asked / runs <= 1.5 * mean_votes
+
+
 async def test_the_same_request_again_costs_nothing_and_gives_the_same_certificate():
     place, world = machine(), World(half_space(0.1))
     first = await run(world, place, max_votes=100)
