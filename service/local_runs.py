@@ -56,7 +56,7 @@ class _Breaks:
     def _abort(self) -> NoReturn:
         if self.bar is not None:
             self.bar.stop()
-        say("aborted: no certificate for this picture", "bold red")
+        say("aborted", "bold red")
         sys.stdout.flush()
         # A thread in the middle of a batch would keep an orderly exit waiting.
         os._exit(ExitCode.CANCELLED)
@@ -72,6 +72,8 @@ class _Breaks:
         finally:
             for number in signals:
                 loop.remove_signal_handler(number)
+                if self.cancelled:  # a call that hangs in a thread still holds up the exit
+                    signal.signal(number, lambda *_: self._abort())
 
 
 async def run_all(

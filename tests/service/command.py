@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,7 @@ class Surety:
             "SURETY_DATA_DIR": str(folder / "data"),
             "SURETY_PROVIDER": "steady",
             "SURETY_DENOISER": "clip",
+            "STRANGER_MARK": str(folder / "mark"),
             "COLUMNS": "100",
         }
         (folder / "work").mkdir()
@@ -53,6 +55,14 @@ class Surety:
             check=False,
             **({"text": True} | options),
         )
+
+    def wait_for_mark(self):
+        """Return once the adapter `slow` or `stuck` has been asked ten times."""
+        mark = Path(self.environment["STRANGER_MARK"])
+        deadline = time.monotonic() + PATIENCE
+        while not mark.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
 
     def start(self, *arguments):
         """Start it; the caller ends it."""

@@ -6,6 +6,8 @@ would have it; nothing of Surety is changed for it.
 
 import asyncio
 import hashlib
+import os
+import time
 from pathlib import Path
 
 from adapters.errors import NotConfigured, QuotaExceeded
@@ -50,14 +52,32 @@ class Mostly(Steady):
 
 
 class Slow(Adapter):
-    """Takes its time."""
+    """Takes its time, and tells by a file when it has been asked ten times."""
 
     name = "slow"
     traits = Traits(payload="pixels", max_batch=1, concurrency=1, input_size=(8, 8))
 
+    def __init__(self):
+        self._asked = 0
+
     async def classify(self, images):
+        self._asked += 1
+        if self._asked == 10:
+            Path(os.environ["STRANGER_MARK"]).touch()
         await asyncio.sleep(0.01)
         return [_answer("cat") for _ in images]
+
+
+class Stuck(Slow):
+    """Hangs in a thread once it has been asked ten times, as a bad SDK may."""
+
+    name = "stuck"
+
+    async def classify(self, images):
+        answers = await super().classify(images)
+        if self._asked == 10:
+            await asyncio.to_thread(time.sleep, 30)
+        return answers
 
 
 class Failing(Steady):
@@ -102,7 +122,7 @@ class Hostile(Steady):
         return [_answer("[red]cat\x1b[2J") for _ in images]
 
 
-ADAPTERS = (Steady, Split, Mostly, Slow, Failing, Unconfigured, Faulty, Hostile)
+ADAPTERS = (Steady, Split, Mostly, Slow, Stuck, Failing, Unconfigured, Faulty, Hostile)
 
 
 def install(folder):

@@ -1,0 +1,71 @@
+# Two commands do everything on a machine with Python 3.11 or newer:
+#
+#   make run    set up .venv, start the service, certify a sample picture, keep serving
+#   make test   set up .venv, run the whole suite
+#
+# Variables:
+#   PYTHON=python3.12       the interpreter that .venv is made with
+#   TORCH_INDEX=URL         a further package index. On Linux without a GPU PyTorch's own index
+#                           of CPU builds saves gigabytes:
+#                           make run TORCH_INDEX=https://download.pytorch.org/whl/cpu
+#   ARGS="-k radius -x"     further arguments of pytest, or of `surety serve`
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check \
+	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+
+.PHONY: help run test lint format clean
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n 's/^#   make/make/p' Makefile
+
+run: $(VENV)/.run
+	@exec $(BIN)/surety serve --demo $(ARGS)
+
+test: $(VENV)/.test
+	@exec $(BIN)/pytest $(ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps say what .venv holds; they are renewed when pyproject.toml changes.
+$(VENV)/.run: pyproject.toml $(VENV)/.made
+	$(INSTALL) -e .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml $(VENV)/.made
+	$(INSTALL) -e '.[test]'
+	@touch $@ $(VENV)/.run
+
+$(VENV)/.dev: pyproject.toml $(VENV)/.made
+	$(INSTALL) -e '.[dev]'
+	@touch $@ $(VENV)/.test $(VENV)/.run
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Surety needs Python 3.11 or newer, and $(PYTHON) is not." >&2; \
+		echo "Name another one, such as: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; \
+		exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { \
+		echo "$(PYTHON) cannot make a virtual environment." >&2; \
+		echo "On Debian and Ubuntu: apt-get install python3-venv" >&2; \
+		exit 1; }
+	@touch $@
