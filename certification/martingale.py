@@ -34,6 +34,7 @@ GUARD = 1e-6
 MARGIN = 1e-11
 """Default margin added to every null, for the total variation of the noise table."""
 
+_TINY = 1e-290  # well above where the incomplete beta function loses digits
 NEVER = 1 << 62
 """A number of votes that no run reaches."""
 
@@ -76,23 +77,26 @@ class Null:
     def log_m(self, s: ArrayLike, f: ArrayLike) -> NDArray[np.float64]:
         """Return log M after `s` successes and `f` failures.
 
-        Where the mixture's integral underflows the result is −inf. That needs F/n > q by
-        hundreds of nats, and wherever F/n > q the true log M is at most 0: no rejection is lost.
+        Where one of the three integrals is too small for floating point the result is −inf.
+        That needs F/n far above q, and wherever F/n ≥ q the true log M is at most 0 (the
+        integrand θ^S (1−θ)^F falls from θ = p on): no rejection is lost.
 
         Args:
             s: successes, ≥ 0, any shape; fractions are allowed (used for planning).
             f: failures, ≥ 0, same shape.
 
         Returns:
-            float64 of the shape of `s`; the absolute error is below 1e-7 up to a million votes.
+            float64 of the shape of `s`; −inf as said, else within 1e-7 up to a million votes.
         """
         s = np.asarray(s, dtype=np.float64)
         f = np.asarray(f, dtype=np.float64)
         a, b = self.a + s[..., None], self.b + f[..., None]
+        mass = betainc(b, a, self.q)
         with np.errstate(divide="ignore"):
-            log_w = betaln(b, a) + np.log(betainc(b, a, self.q)) - self.norm
-        mixture: NDArray[np.float64] = np.logaddexp.reduce(log_w, axis=-1)
-        return mixture - s * self.log_p - f * self.log_q
+            log_w = betaln(b, a) + np.log(mass) - self.norm
+        mixture = np.logaddexp.reduce(log_w, axis=-1) - s * self.log_p - f * self.log_q
+        exact: NDArray[np.float64] = np.where(mass.min(axis=-1) < _TINY, -np.inf, mixture)
+        return exact
 
     def successes_missing(self, log_m: float, wanted: float) -> int:
         """Return how many further successes it takes at least until log M reaches `wanted`.
@@ -107,7 +111,7 @@ class Null:
         Returns:
             A number ≥ 1: with fewer successes, and any number of failures, it stays below.
         """
-        upper = max(log_m, 0.0) if math.isinf(log_m) else log_m
+        upper = 0.0 if math.isinf(log_m) else log_m  # see log_m
         return max(1, math.ceil(min(NEVER, (wanted - upper - GUARD) / -self.log_p)))
 
     def votes_missing(self, s: int, f: int, rate: float, wanted: float, within: int) -> int:

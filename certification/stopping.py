@@ -17,14 +17,7 @@ from scipy.special import betaincc, ndtr
 
 from certification.confidence import ConfidenceProcess
 from certification.errors import InvalidParameter
-from certification.martingale import (
-    NEVER,
-    STEPS,
-    index_for,
-    mirrored_null,
-    threshold,
-    z_of,
-)
+from certification.martingale import NEVER, STEPS, index_for, mirrored_null, threshold, z_of
 
 HOPELESS = threshold(0.01)
 """What the mirrored martingale must reach. A wrong stop only loses a certificate: no α is spent."""

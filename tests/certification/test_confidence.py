@@ -3,7 +3,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from certification.clopper_pearson import rejects
@@ -89,6 +89,7 @@ PROCESSES = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(PROCESSES, vote_sequences(), st.data())
 def test_equals_the_definition_however_the_votes_come(options, votes, data):
     reference = Reference(**options)

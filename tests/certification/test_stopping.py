@@ -65,6 +65,7 @@ def test_first_stop_is_asking_after_every_vote(options, votes, rules, begun):
     assert (one.label, one.z, one.look) == (two.label, two.z, two.look)
 
 
+@settings(deadline=None)
 @given(PROCESSES, vote_sequences(), RULES)
 def test_planning_changes_nothing_and_keeps_its_bounds(options, votes, rules):
     process = ConfidenceProcess(**options)
