@@ -248,7 +248,7 @@ class ConfidenceProcess:
         return f"ConfidenceProcess(label={self.label!r}, z={self.z}, n={self.n})"
 
 
-def recheck(  # noqa: PLR0917  (the fields in the order of a certificate)
+def recheck(
     pointer: int,
     n: int,
     s: int,

@@ -62,7 +62,7 @@ async def test_a_refusal_is_an_answer_and_not_asked_again():
 
 async def test_a_sample_that_keeps_failing_ends_the_run():
     asker = Asker(Scripted([99]), patience=QUICK)
-    with pytest.raises(ProviderUnreliable, match="4 times.*throttled"):
+    with pytest.raises(ProviderUnreliable, match=r"4 times.*throttled"):
         await asker.ask(payloads(1))
 
 
@@ -112,9 +112,7 @@ def test_retry_after_is_honoured_and_backoff_grows_with_jitter():
     billed=st.booleans(),
     width=st.integers(1, 4),
 )
-def test_the_cap_is_never_passed_with_calls_in_flight(
-    failures, price, budget, unit, billed, width
-):
+def test_the_cap_is_never_passed_with_calls_in_flight(failures, price, budget, unit, billed, width):
     provider = Scripted(failures, billed, unit=unit, price=price)
     cap = budget * price
     most = 0.0

@@ -50,7 +50,7 @@ def exact_log_m(hypothesis: Null, s: int, f: int) -> float:
 
 
 def cases():
-    rng = random.Random(0)  # noqa: S311
+    rng = random.Random(0)
     for _ in range(60):
         n, j = int(10 ** rng.uniform(0, 4)), rng.choice([0, 1, 20, 50, 200, 400, 600, 1000, STEPS])
         q = null(j).q

@@ -37,9 +37,7 @@ def test_the_written_number_is_never_above_the_radius(sigma, pointer):
 def test_linf_is_rounded_down(radius, dimension):
     written = Fraction(Decimal(json.dumps(linf_radius(radius, dimension))))
     assert written**2 * dimension <= radius**2
-    assert math.isclose(
-        written, math.sqrt(radius**2 / dimension), rel_tol=1e-9, abs_tol=1.1e-6
-    )
+    assert math.isclose(written, math.sqrt(radius**2 / dimension), rel_tol=1e-9, abs_tol=1.1e-6)
 
 
 @pytest.mark.parametrize("decimals", [0, 3, 6])
