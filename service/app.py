@@ -17,6 +17,7 @@ from service.certificates import MemoryCertificates
 from service.core import Surety
 from service.errors import ServiceError
 from service.limits import FORM_OVERHEAD, BodyLimit
+from service.load_settings import load_settings
 from service.openapi import install
 from service.problems import answer_problem
 from service.routes import catalog, certificates, certify, health, predict, problems, runs
@@ -41,7 +42,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     Returns:
         The application. Its lifespan opens and closes everything that it holds.
     """
-    chosen = settings or Settings()
+    chosen = settings or load_settings()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -29,7 +29,8 @@ def configure(level: str) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # Looked up each time: whoever redirects standard error gets the log too.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
 
 

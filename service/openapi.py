@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from service.openapi_examples import SCHEMAS
+from service.openapi_answers import SCHEMAS
 
 
 def install(app: FastAPI) -> None:

@@ -1,12 +1,8 @@
-"""Examples for every route and every error, and the schemas that OpenAPI shows."""
+"""One example for every route's answer and form, shown in OpenAPI; tests hold them to the real."""
 
-import json
-from typing import Any, Literal
+from typing import Any
 
 from service import problem_kinds as kinds
-from service.negotiation import EVENTS, JSON
-from service.problem_kinds import Kind
-from service.problems import MEDIA_TYPE, Problem
 
 RUN_ID = "5f0c7f3a9e0b4c2d8a614e37"
 
@@ -40,6 +36,20 @@ _IMAGE = {
     ],
 }
 
+_SUBJECT = {
+    "image": {"sha256": _IMAGE["sha256"], "width": 32, "height": 32},
+    "sigma": 0.25,
+    "denoiser": {
+        "name": "cifar",
+        "weights_sha256": "6b0c8f1f6a5f8f3a0d6f2d1c4b3a291807f6e5d4c3b2a1908f7e6d5c4b3a2910",
+    },
+    "compute": "cpu/float32",
+    "postprocess": {"encoding": "pixels"},
+    "provider": {"name": "local", "options": {}, "model_version": "cifar-0f1e2d3c4b5a"},
+    "rule": {"rule": "top1"},
+    "label_map": {},
+}
+
 _ACCOUNTING = {
     "calls": 9,
     "images": 130,
@@ -67,13 +77,41 @@ CERTIFICATE: dict[str, Any] = {
         "radius_l1": 0.25,
         "sigma": 0.25,
         "alpha": 0.001,
-        "votes": {"n": 128, "counts": {"cat": 126, "dog": 2}, "abstentions": 0, "sha256": "…"},
-        "stop_reason": "target",
+        "confidence": {
+            "method": "mixture test martingale on a grid of radii, looked at after every vote",
+            "named_label": "cat",
+            "levels": {"named": 0.0009, "other": 0.0001},
+            "grid": {"step": "1/200", "last": 1200},
+            "margin": 1e-11,
+            "milestone": None,
+            "pointer": 200,
+            "look": {"n": 78, "s": 77, "by": "mixture"},
+        },
+        "votes": {
+            "n": 78,
+            "counts": {"cat": 77, "dog": 1},
+            "abstentions": 0,
+            "sha256": "a9ab9426c603dbbe9a89a357dc48c7459305b2ec259da185661e252ded537486",
+        },
+        "subject": _SUBJECT,
+        "subject_sha256": "8d635fe4a2de0aa84dd376eeea2a37914f6ad4c9df2d0548554f859b5887292d",
+        "noise": {
+            "law": "rounded Gaussian on 0..255",
+            "generator": "philox4x64-10",
+            "key_sha256": "82972dbdb0aea437ce55e2fd16bb29a8bbfd98331ca1e3b9d8fa8efa7956f333",
+        },
+        "stop_reason": "target_reached",
     },
     "image": _IMAGE,
     "label_names": {"cat": "cat", "dog": "dog"},
     "truth": None,
-    "request": {"target_radius": 0.25, "max_votes": 1000},
+    "request": {
+        "target_radius": 0.25,
+        "max_votes": 1000,
+        "max_cost": None,
+        "max_seconds": None,
+        "good_enough": 0.9,
+    },
     "accounting": _ACCOUNTING,
 }
 
@@ -90,9 +128,9 @@ PREDICTION: dict[str, Any] = {
     "n_fixed": 100,
     "counts": {"cat": 98, "dog": 2},
     "abstentions": 0,
-    "stop_reason": "votes",
+    "stop_reason": "complete",
     "image": _IMAGE,
-    "subject": {"sigma": 0.25},
+    "subject": _SUBJECT,
     "accounting": _ACCOUNTING,
 }
 
@@ -123,6 +161,7 @@ DENOISERS = {
     "denoisers": [
         {
             "name": "cifar",
+            "summary": "U-shaped network for 32×32 pictures, sigma 0.05 to 1",
             "weights_sha256": "6b0c8f1f6a5f8f3a0d6f2d1c4b3a291807f6e5d4c3b2a1908f7e6d5c4b3a2910",
             "compute": "cpu/float32",
             "ready": True,
@@ -145,131 +184,3 @@ PROBLEM_KIND = {
     "status": kinds.NOT_AN_IMAGE.status,
     "explanation": kinds.NOT_AN_IMAGE.explanation,
 }
-
-_TEXT = {"type": "string"}
-SCHEMAS: dict[str, Any] = {
-    "Problem": {
-        "title": "Problem",
-        "description": "RFC 9457 problem document.",
-        "type": "object",
-        "required": ["type", "title", "status", "detail"],
-        "properties": {
-            "type": {"type": "string", "format": "uri-reference"},
-            "title": _TEXT,
-            "status": {"type": "integer"},
-            "detail": {"type": "string", "description": "What was wrong and how to mend it."},
-            "instance": {"type": "string", "format": "uri-reference"},
-            "errors": {
-                "type": "array",
-                "description": "The fields to blame.",
-                "items": {
-                    "type": "object",
-                    "required": ["field", "message"],
-                    "properties": {"field": _TEXT, "message": _TEXT},
-                },
-            },
-        },
-    },
-    "Certificate": {
-        "title": "Certificate",
-        "type": "object",
-        "required": ["schema", "id", "created", "statement", "proof", "image", "accounting"],
-        "properties": {
-            "schema": _TEXT,
-            "id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
-            "created": {"type": "string", "format": "date-time"},
-            "software": {"type": "object"},
-            "statement": {"type": "string", "description": "What it means, in one sentence."},
-            "proof": {"type": "object", "description": "All that the guarantee rests on."},
-            "image": {"type": "object", "description": "The canonical image and its origin."},
-            "label_names": {"type": "object", "additionalProperties": _TEXT},
-            "truth": {"type": ["object", "null"]},
-            "request": {"type": "object"},
-            "accounting": {"type": "object", "description": "Calls, retries, cost, seconds."},
-        },
-    },
-    "Prediction": {
-        "title": "Prediction",
-        "type": "object",
-        "required": ["schema", "label", "abstained", "n", "counts", "p_value"],
-        "properties": {
-            "schema": _TEXT,
-            "label": {"type": ["string", "null"]},
-            "abstained": {"type": "boolean"},
-            "p_value": {"type": "number"},
-            "n": {"type": "integer"},
-            "n_fixed": {"type": "integer"},
-            "counts": {"type": "object", "additionalProperties": {"type": "integer"}},
-        },
-    },
-}
-
-RUN_ERRORS = tuple(
-    kind
-    for kind in kinds.KINDS
-    if kind
-    not in (kinds.NOT_FOUND, kinds.METHOD_NOT_ALLOWED, kinds.NOT_READY, kinds.OTHER_IMAGE_ERROR)
-)
-
-Responses = dict[int | str, dict[str, Any]]
-
-
-def form_body(schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
-    """Return a route's `openapi_extra`: its body is a multipart form."""
-    content = {"multipart/form-data": {"schema": schema, "example": example}}
-    return {"requestBody": {"required": True, "content": content}}
-
-
-def json_response(
-    description: str,
-    example: dict[str, Any],
-    schema: str | None = None,
-    *,
-    status: int = 200,
-) -> Responses:
-    """Describe a JSON answer."""
-    shape = {"type": "object"} if schema is None else {"$ref": f"#/components/schemas/{schema}"}
-    content = {JSON: {"schema": shape, "example": example}}
-    return {status: {"description": description, "content": content}}
-
-
-def problem_responses(*possible: Kind) -> Responses:
-    """Describe the problems of a route, by status; 500 is always among them."""
-    by_status: dict[int | str, dict[str, Any]] = {}
-    for kind in sorted({*possible, kinds.INTERNAL}, key=lambda k: (k.status, k.slug)):
-        entry = by_status.setdefault(
-            kind.status,
-            {
-                "description": kind.title,
-                "content": {
-                    MEDIA_TYPE: {
-                        "schema": {"$ref": "#/components/schemas/Problem"},
-                        "examples": {},
-                    }
-                },
-            },
-        )
-        if kind.title not in entry["description"]:
-            entry["description"] += f" · {kind.title}"
-        detail = kind.explanation.split(". ")[0].rstrip(".")
-        errors = [] if kind.field is None else [{"field": kind.field, "message": detail}]
-        entry["content"][MEDIA_TYPE]["examples"][kind.slug] = {
-            "summary": kind.title,
-            "value": Problem(kind, detail, errors).describe(),
-        }
-    return by_status
-
-
-def run_responses(kind: Literal["certificate", "prediction"]) -> Responses:
-    """Describe the answers of a route that begins a run."""
-    example = CERTIFICATE if kind == "certificate" else PREDICTION
-    stream = "".join(
-        f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
-        for name, data in (("run", {"id": RUN_ID}), ("progress", PROGRESS), (kind, example))
-    )
-    answer = json_response(f"The {kind}, or its run as events.", example, kind.capitalize())
-    answer[200]["content"][EVENTS] = {"schema": _TEXT, "example": stream}
-    answer[200]["headers"] = {
-        "Surety-Run": {"description": "Id of the run.", "schema": _TEXT, "example": RUN_ID}
-    }
-    return answer | problem_responses(*RUN_ERRORS)

@@ -13,7 +13,8 @@ from adapters.errors import AdapterError
 from denoisers.errors import DenoiserError
 from service.core import Surety
 from service.deps import SuretyDep
-from service.openapi_examples import DENOISERS, PROVIDERS, json_response, problem_responses
+from service.openapi_answers import json_response, problem_responses
+from service.openapi_examples import DENOISERS, PROVIDERS
 
 router = APIRouter(tags=["catalog"])
 log = structlog.get_logger("surety.catalog")
@@ -62,13 +63,19 @@ async def _provider(surety: Surety, name: str) -> dict[str, Any]:
 
 
 async def _denoiser(surety: Surety, name: str) -> dict[str, Any]:
-    entry: dict[str, Any] = {"name": name, "weights_sha256": None, "compute": None}
+    entry: dict[str, Any] = {
+        "name": name,
+        "summary": "",
+        "weights_sha256": None,
+        "compute": None,
+    }
     try:
         denoiser = await surety.denoiser(name)
     except DenoiserError as error:
         return {**entry, "ready": False, "reason": str(error)}
     return {
         **entry,
+        "summary": getattr(denoiser, "summary", ""),
         "weights_sha256": denoiser.weights_sha256,
         "compute": denoiser.compute,
         "ready": True,

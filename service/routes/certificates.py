@@ -5,7 +5,8 @@ from typing import Any
 from fastapi import APIRouter
 
 from service.deps import CertificatesDep
-from service.openapi_examples import CERTIFICATE, json_response, problem_responses
+from service.openapi_answers import json_response, problem_responses
+from service.openapi_examples import CERTIFICATE
 from service.problem_kinds import NOT_FOUND
 
 router = APIRouter(tags=["certification"])

@@ -10,7 +10,8 @@ from certification.interrupt import Interrupt
 from service.answers import respond
 from service.deps import AnswerDep, CertificatesDep, CertifyUpload, RunsDep, SuretyDep
 from service.forms import CertifyForm, form_schema
-from service.openapi_examples import CERTIFY_FORM, form_body, run_responses
+from service.openapi_answers import form_body, run_responses
+from service.openapi_examples import CERTIFY_FORM
 
 router = APIRouter(tags=["certification"])
 

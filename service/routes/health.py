@@ -13,7 +13,8 @@ from adapters.errors import AdapterError
 from certification.certificate import SCHEMA, software
 from denoisers.errors import DenoiserError
 from service.deps import SuretyDep
-from service.openapi_examples import LIVE, READY, VERSION, json_response, problem_responses
+from service.openapi_answers import json_response, problem_responses
+from service.openapi_examples import LIVE, READY, VERSION
 from service.problem_kinds import NOT_READY
 from service.problems import Problem
 

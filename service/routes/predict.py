@@ -11,7 +11,8 @@ from certification.interrupt import Interrupt
 from service.answers import respond
 from service.deps import AnswerDep, PredictUpload, RunsDep, SuretyDep
 from service.forms import PredictForm, form_schema
-from service.openapi_examples import PREDICT_FORM, form_body, run_responses
+from service.openapi_answers import form_body, run_responses
+from service.openapi_examples import PREDICT_FORM
 
 router = APIRouter(tags=["certification"])
 

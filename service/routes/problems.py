@@ -5,7 +5,8 @@ from typing import Any
 from fastapi import APIRouter
 
 from service.errors import NotFound
-from service.openapi_examples import PROBLEM_KIND, json_response, problem_responses
+from service.openapi_answers import json_response, problem_responses
+from service.openapi_examples import PROBLEM_KIND
 from service.problem_kinds import BY_SLUG, KINDS, NOT_FOUND, Kind
 
 router = APIRouter(tags=["problems"])

@@ -5,7 +5,8 @@ from typing import Any
 from fastapi import APIRouter
 
 from service.deps import RunsDep
-from service.openapi_examples import CANCELLED, RUNS, json_response, problem_responses
+from service.openapi_answers import json_response, problem_responses
+from service.openapi_examples import CANCELLED, RUNS
 from service.problem_kinds import NOT_FOUND
 
 router = APIRouter(tags=["runs"])

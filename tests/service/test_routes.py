@@ -1,0 +1,278 @@
+"""Every route: what it answers, and which problems it gives."""
+
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from structlog.testing import capture_logs
+
+import adapters.errors
+from certification.certificate import certificate_id
+from service.problem_kinds import KINDS
+from tests.service import pictures, providers
+from tests.service.conftest import connect
+from tests.service.reading import EVENTS, files, parse, problem, slug
+
+
+async def test_certify(app: FastAPI, client: httpx.AsyncClient) -> None:
+    fields = {"target_radius": "0.2", "label": "Dark ", "alpha": "0.01", "sigma": "0.5"}
+    response = await client.post("/certify", files=files(), data=fields)
+    assert response.status_code == 200
+    body = response.json()
+    assert body["proof"]["label"] == "dark"
+    assert body["proof"]["radius"] >= 0.2
+    assert (body["proof"]["alpha"], body["proof"]["sigma"]) == (0.01, 0.5)
+    assert body["proof"]["stop_reason"] == "target_reached"
+    assert body["truth"] == {"label": "Dark ", "correct": True}
+    assert body["id"] == certificate_id(body["proof"])
+    assert (await client.get(f"/certificates/{body['id']}")).json() == body
+    assert (await client.get("/runs")).json() == {"runs": []}
+    again = (await client.post("/certify", files=files(), data=fields)).json()
+    assert again["proof"] == body["proof"]
+    assert again["accounting"]["calls"] == 0
+
+
+async def test_certify_takes_every_field(client: httpx.AsyncClient) -> None:
+    fields = {
+        "provider": "closed",
+        "denoiser": "none",
+        "sigma": "0.1",
+        "alpha": "0.05",
+        "max_votes": "30",
+        "max_cost": "1",
+        "max_seconds": "30",
+        "good_enough": "",
+        "milestone": "20",
+        "label": "yes",
+        "size": "6x4",
+        "rule": '{"rule": "any_of", "labels": ["dark"], "threshold": 0.5}',
+        "synonyms": '{"bright": "light"}',
+    }
+    body = (await client.post("/certify", files=files(), data=fields)).json()
+    assert body["proof"]["votes"] | {"sha256": ""} == {
+        "n": 30,
+        "counts": {"yes": 30},
+        "abstentions": 0,
+        "sha256": "",
+    }
+    assert body["truth"]["correct"] is True
+    assert (body["image"]["width"], body["image"]["height"]) == (6, 4)
+    assert body["request"]["good_enough"] is None
+    assert body["proof"]["confidence"]["milestone"] == 20
+    assert body["proof"]["subject"]["label_map"] == {"bright": "light"}
+
+
+@pytest.mark.parametrize("value", ["none", "NONE", "", " "])
+async def test_good_enough_can_be_turned_off(client: httpx.AsyncClient, value: str) -> None:
+    fields = {"good_enough": value, "max_votes": "50"}
+    body = (await client.post("/certify", files=files(), data=fields)).json()
+    assert body["request"]["good_enough"] is None
+    assert body["proof"]["votes"]["n"] == 50
+
+
+async def test_a_bare_or_quoted_rule(client: httpx.AsyncClient) -> None:
+    for rule in ("top1", '"top1"', '{"rule": "top1"}'):
+        answer = await client.post("/certify", files=files(), data={"rule": rule, "max_votes": "3"})
+        assert answer.json()["proof"]["subject"]["rule"] == {"rule": "top1"}
+
+
+async def test_predict(app: FastAPI, client: httpx.AsyncClient) -> None:
+    response = await client.post("/predict", files=files(), data={"n": "40"})
+    assert response.status_code == 200
+    body = response.json()
+    assert (body["label"], body["n"], body["n_fixed"]) == ("dark", 40, 40)
+    other = await client.post("/predict", files=files(), data={"n": "50"})
+    assert slug(problem(other, app)) == "ledger-conflict"
+    streamed = await client.post("/predict", files=files(), headers=EVENTS)
+    names = [name for name, _ in parse(streamed.text)]
+    assert (names[0], names[-1]) == ("run", "prediction")
+    assert parse(streamed.text)[-1][1]["counts"] == body["counts"]
+
+
+async def test_a_milestone_chosen_afterwards_is_refused_with_a_status(
+    app: FastAPI, client: httpx.AsyncClient
+) -> None:
+    await client.post("/certify", files=files(), data={"max_votes": "30"})
+    for headers in ({}, EVENTS):
+        fields = {"milestone": "20", "max_votes": "30"}
+        answer = await client.post("/certify", files=files(), data=fields, headers=headers)
+        assert slug(problem(answer, app)) == "ledger-conflict"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (adapters.errors.AuthenticationFailed("the key is wrong"), "provider-authentication"),
+        (adapters.errors.PermissionDenied("no"), "provider-permission"),
+        (adapters.errors.QuotaExceeded("spent"), "provider-quota"),
+        (adapters.errors.BrokenReply("gibberish"), "provider-failed"),
+        (RuntimeError("a secret of the inside"), "internal"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+@pytest.mark.parametrize(
+    ("good", "headers"),
+    [(0, {}), (0, EVENTS), (3, {})],
+    ids=["first call", "first call, events", "later"],
+)
+async def test_provider_failures(
+    app: FastAPI,
+    client: httpx.AsyncClient,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    kind: str,
+    good: int,
+    headers: dict[str, str],
+) -> None:
+    monkeypatch.setattr(providers.Failing, "error", error)
+    monkeypatch.setattr(providers.Failing, "good", good)
+    fields = {"provider": "failing"}
+    answer = await client.post("/certify", files=files(), data=fields, headers=headers)
+    assert slug(problem(answer, app)) == kind
+    assert "secret" not in answer.text
+
+
+async def test_a_provider_that_cannot_be_reached(make_app: Any) -> None:
+    async with make_app() as app, connect(app) as client:
+        app.state.surety.machine.patience.first_wait = 0.001
+        answer = await client.post("/certify", files=files(), data={"provider": "flaky"})
+        assert slug(problem(answer, app)) == "provider-failed"
+
+
+async def test_a_model_that_changes(app: FastAPI, client: httpx.AsyncClient) -> None:
+    answer = await client.post("/certify", files=files(), data={"provider": "fickle"})
+    assert slug(problem(answer, app)) == "model-version-changed"
+
+
+async def test_a_deadline_before_any_answer(app: FastAPI, client: httpx.AsyncClient) -> None:
+    fields = {"provider": "stuck", "max_seconds": "0.05"}
+    answer = await client.post("/certify", files=files(), data=fields)
+    assert slug(problem(answer, app)) == "run-interrupted"
+
+
+async def test_no_money_for_the_first_call(app: FastAPI, client: httpx.AsyncClient) -> None:
+    for headers in ({}, EVENTS):
+        fields = {"max_cost": "0"}
+        answer = await client.post("/certify", files=files(), data=fields, headers=headers)
+        body = problem(answer, app)
+        assert body["errors"][0]["field"] == "max_cost"
+
+
+@pytest.mark.parametrize(
+    ("provider", "kind"),
+    [("bare", "provider-not-ready"), ("keyless", "provider-not-ready"), ("crashing", "internal")],
+)
+async def test_providers_that_are_not_ready(
+    app: FastAPI, client: httpx.AsyncClient, provider: str, kind: str
+) -> None:
+    answer = await client.post("/certify", files=files(), data={"provider": provider})
+    assert slug(problem(answer, app)) == kind
+
+
+async def test_providers(client: httpx.AsyncClient) -> None:
+    body = (await client.get("/providers")).json()
+    found = {entry["name"]: entry for entry in body["providers"]}
+    assert body["default"] == "half"
+    assert found["half"]["ready"] is True
+    assert found["half"]["summary"] == "a half-space on mean brightness"
+    assert found["half"]["traits"]["price"] == 0.001
+    assert found["bare"]["reason"] == "install surety[bare]"
+    assert found["keyless"]["reason"] == "set BARE_KEY"
+    assert found["crashing"]["reason"] == "its package is broken: ZeroDivisionError"
+    assert not any(found[name]["ready"] for name in ("bare", "keyless", "crashing"))
+
+
+async def test_denoisers(client: httpx.AsyncClient) -> None:
+    body = (await client.get("/denoisers")).json()
+    (none,) = (entry for entry in body["denoisers"] if entry["name"] == "none")
+    assert none["ready"] is True
+    assert none["weights_sha256"] is None
+
+
+async def test_health(app: FastAPI, client: httpx.AsyncClient) -> None:
+    assert (await client.get("/health/live")).json() == {"status": "live"}
+    ready = await client.get("/health/ready")
+    assert ready.json() == {"status": "ready", "provider": "half", "denoiser": "none"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "fields"),
+    [
+        ({"provider": "keyless"}, {"provider"}),
+        ({"provider": "crashing", "denoiser": "nothing"}, {"provider", "denoiser"}),
+    ],
+)
+async def test_not_ready(make_app: Any, settings: dict[str, str], fields: set[str]) -> None:
+    async with make_app(**settings) as app, connect(app) as client:
+        body = problem(await client.get("/health/ready"), app)
+        assert slug(body) == "not-ready"
+        assert {error["field"] for error in body["errors"]} == fields
+        assert (await client.get("/health/live")).status_code == 200
+
+
+async def test_version(client: httpx.AsyncClient) -> None:
+    body = (await client.get("/version")).json()
+    assert (body["name"], body["certificate_schema"]) == ("surety", "surety.certificate/1")
+
+
+async def test_problems_are_explained(app: FastAPI, client: httpx.AsyncClient) -> None:
+    listed = (await client.get("/problems")).json()["problems"]
+    assert len(listed) == len(KINDS)
+    for kind in listed:
+        assert (await client.get(kind["type"])).json() == kind
+        assert kind["explanation"].endswith(".")
+    assert slug(problem(await client.get("/problems/none-such"), app)) == "not-found"
+
+
+async def test_nothing_there(app: FastAPI, client: httpx.AsyncClient) -> None:
+    for path in ("/certificates/none-such", f"/certificates/{'0' * 32}"):
+        assert slug(problem(await client.get(path), app)) == "not-found"
+    assert slug(problem(await client.delete("/runs/none-such"), app)) == "not-found"
+    for path in ("/nowhere", "/certify/", "/runs/a/b"):
+        assert slug(problem(await client.get(path))) == "not-found"
+    response = await client.get("/certify")
+    assert slug(problem(response)) == "method-not-allowed"
+    assert response.headers["allow"] == "POST"
+
+
+async def test_neither_json_nor_events(app: FastAPI, client: httpx.AsyncClient) -> None:
+    for path in ("/certify", "/predict"):
+        response = await client.post(path, files=files(), headers={"accept": "image/png"})
+        assert slug(problem(response, app)) == "not-acceptable"
+
+
+async def test_one_line_of_log_without_names_or_pictures(client: httpx.AsyncClient) -> None:
+    with capture_logs() as lines:
+        response = await client.post("/certify", files=files(), data={"max_votes": "3"})
+    (line,) = (entry for entry in lines if entry["event"] == "request")
+    assert (line["method"], line["path"], line["status"]) == ("POST", "/certify", 200)
+    assert line["run"] == response.headers["surety-run"]
+    assert line["ms"] > 0
+    assert "passwd" not in str(lines)
+
+
+async def test_an_unknown_exception_is_logged_and_not_told(
+    app: FastAPI, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        raise KeyError("inside information")
+
+    monkeypatch.setattr(app.state.surety, "prepare", broken)
+    with capture_logs() as lines:
+        response = await client.post("/certify", files=files())
+    assert slug(problem(response, app)) == "internal"
+    assert "inside information" not in response.text
+    assert [line["error"] for line in lines if line["event"] == "internal error"] == ["KeyError"]
+
+
+async def test_the_oldest_certificate_goes_first(make_app: Any) -> None:
+    async with make_app(keep_certificates=2) as app, connect(app) as client:
+        ids = []
+        for width in (3, 4, 5):
+            answer = await client.post(
+                "/certify", files=files(pictures.png(width, 3)), data={"max_votes": "2"}
+            )
+            ids.append(answer.json()["id"])
+        found = [(await client.get(f"/certificates/{name}")).status_code for name in ids]
+        assert found == [404, 200, 200]

@@ -1,0 +1,117 @@
+"""`surety serve`: a real server in a process of its own."""
+
+import json
+import re
+import signal
+import socket
+import threading
+import time
+
+import httpx
+import pytest
+
+from service.demo import events
+from service.errors import ConfigurationError
+from service.listening import address_of, listen
+from tests.service.command import PATIENCE, Surety
+from tests.service.pictures import png
+
+
+@pytest.fixture
+def surety(tmp_path):
+    made = Surety.at(tmp_path)
+    (made.folder / "cat.png").write_bytes(png(8, 8))
+    return made
+
+
+def read_until(process, words):
+    """Read lines until one holds the words; return all of them."""
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if words in line:
+            return "".join(lines)
+    raise AssertionError(f"ended with {process.wait()}: {lines} {process.stderr.read()}")
+
+
+def test_sample_then_service_then_sigterm(surety):
+    with surety.start("serve", "--sample", "cat.png", "--port", 0) as process:
+        text = read_until(process, "Ctrl-C ends it")
+        address = re.search(r"http://127\.0\.0\.1:(\d+)", text)[0]
+        assert not address.endswith(":0")
+        assert "certified L2 radius 0." in text
+        assert f"docs  {address}/docs" in text
+        command = f"curl -F image=@cat.png -F sigma=0.25 {address}/certify"
+        assert command in text
+        with httpx.Client(base_url=address, timeout=PATIENCE, trust_env=False) as client:
+            assert client.get("/health/ready").json()["provider"] == "steady"
+            # A client that waits when the service ends gets the certificate of that moment.
+            late = {}
+
+            def ask():
+                form = {"provider": "slow", "max_votes": "90000", "target_radius": "1.4"}
+                late["reply"] = client.post("/certify", data=form, files={"image": png(8, 8)})
+
+            asking = threading.Thread(target=ask)
+            asking.start()
+            surety.wait_for_mark()
+            began = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            asking.join(PATIENCE)
+        assert process.wait(PATIENCE) == 0
+        assert time.monotonic() - began < 30
+        assert late["reply"].json()["proof"]["stop_reason"] == "cancelled"
+        assert "Surety has ended." in process.stdout.read()
+        assert "Traceback" not in process.stderr.read()
+
+
+def test_a_sample_that_fails_is_told_and_the_service_goes_on(surety):
+    (surety.folder / "cat.png").write_bytes(b"no picture")
+    with surety.start("serve", "--sample", "cat.png", "--port", 0) as process:
+        text = read_until(process, "Ctrl-C ends it")
+        address = re.search(r"http://127\.0\.0\.1:\d+", text)[0]
+        assert httpx.get(f"{address}/health/live", trust_env=False).status_code == 200
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 0
+        told = process.stderr.read()
+    assert "error: the sample was not certified: the upload is not a picture" in told
+    assert "Traceback" not in told
+
+
+def test_port_in_use():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigurationError, match=f"port {port} of 127.0.0.1 is in use"):
+            listen("127.0.0.1", port, allow_public=False)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])  # noqa: S104
+def test_public_addresses_need_leave(host):
+    with pytest.raises(ConfigurationError, match="--allow-public"):
+        listen(host, 0, allow_public=False)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_loopback(host):
+    with listen(host, 0, allow_public=False) as listener:
+        port = listener.getsockname()[1]
+        assert port
+        assert address_of(listener).endswith(f":{port}")
+        socket.create_connection(listener.getsockname()[:2]).close()
+
+
+def test_with_leave_the_address_that_is_shown_can_be_called():
+    with listen("0.0.0.0", 0, allow_public=True) as listener:  # noqa: S104
+        assert address_of(listener) == f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("host", ["", "no such host", "192.0.2.1", "x" * 300])
+def test_addresses_that_are_none(host):
+    with pytest.raises(ConfigurationError):
+        listen(host, 0, allow_public=host == "192.0.2.1")
+
+
+async def test_events_are_read_as_they_may_be_written():
+    body = ': hello\n\nevent: run\ndata: {"id": 1}\n\ndata:[1,\ndata: 2]\n\nevent: cut\ndata: 3'
+    found = [event async for event in events(httpx.Response(200, text=body))]
+    assert found == [("run", {"id": 1}), ("message", json.loads("[1, 2]"))]
