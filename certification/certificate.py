@@ -19,7 +19,7 @@ from certification.decision import normalise
 from certification.martingale import PER_UNIT, STEPS
 from certification.options import Options
 from certification.protocols import Header, Vote
-from certification.radius import floored, l1_radius, l2_radius, linf_radius
+from certification.radius import floored, l1_radius, l2_radius, linf_radius, percent
 
 SCHEMA = "surety.certificate/1"
 VERSION = "0.1.0"
@@ -118,7 +118,7 @@ def certificate_id(proof: Mapping[str, Any]) -> str:
 
 def statement(proof: Mapping[str, Any], names: Mapping[str, str], radius: Fraction | None) -> str:
     """Say in one sentence what the certificate means."""
-    certainty = f"{100 * (1 - Fraction(repr(proof['alpha']))).__float__():.10g} %"
+    certainty = percent(proof["alpha"])
     if proof["abstained"] or radius is None:
         n = proof["votes"]["n"]
         return f"No label could be certified at confidence {certainty} from {n} votes."

@@ -1,10 +1,11 @@
-"""Radii, always rounded down.
+"""Radii and confidences, always rounded down.
 
 The process certifies z = j/200 exactly. A radius σ·z is computed as a fraction from the
 decimal σ that the caller wrote, so no rounding of binary numbers can ever raise it.
 """
 
 import math
+from decimal import ROUND_DOWN, Context, Decimal
 from fractions import Fraction
 
 from certification.martingale import PER_UNIT
@@ -62,3 +63,15 @@ def linf_radius(radius: Fraction, dimension: int) -> float:
 def l1_radius(radius: Fraction) -> float:
     """Return a radius that holds in L1: ‖δ‖₂ ≤ ‖δ‖₁, so R itself, rounded down."""
     return floored(radius)
+
+
+def percent(alpha: float) -> str:
+    """Write the confidence 1 − α, never rounded up: 0.001 is 99.9 %.
+
+    Args:
+        alpha: error probability, in (0, ½].
+    """
+    # A context of its own: the default one has 28 digits and rounds 100 − 10⁻³⁰⁰ to 100.
+    context = Context(prec=50, rounding=ROUND_DOWN)
+    exact = context.subtract(100, context.multiply(100, Decimal(repr(alpha))))
+    return f"{exact.normalize(context):f} %"

@@ -5,7 +5,6 @@ made here. Radii are rounded down, and so is whatever is computed from them.
 """
 
 from collections.abc import Mapping, Sequence
-from decimal import ROUND_DOWN, Context, Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -15,7 +14,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from certification.radius import show
+from certification.radius import percent, show
 from service.terminal import plain
 
 MOST_LABELS = 5
@@ -92,12 +91,6 @@ def prediction(document: Mapping[str, Any]) -> RenderableType:
     facts.add_row("stopped", stop_words(document["stop_reason"], {}))
     _provenance(facts, document, document["subject"], document["sigma"])
     return _panel("Prediction", colour, head, Text(), meaning, Text(), facts)
-
-
-def percent(alpha: float) -> str:
-    """Write the confidence 1 − α, never rounded up: 0.001 is 99.9 %."""
-    exact = Context(prec=50, rounding=ROUND_DOWN).subtract(100, 100 * Decimal(repr(alpha)))
-    return f"{exact.normalize():f} %"
 
 
 def radius_words(radius: float) -> str:

@@ -1,6 +1,7 @@
 """Arguments that several commands share. Ranges are checked where the API checks them too."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,10 +12,29 @@ from service.errors import BadRequest
 
 STDIN = Path("-")
 
+
+def _check_pictures(paths: list[Path]) -> list[Path]:
+    """Refuse files that are not there before anything is asked about the others.
+
+    Not left to typer, whose releases differ on whether "-" has to exist.
+    """
+    for path in paths:
+        if path == STDIN:
+            continue
+        if path.is_dir():
+            raise typer.BadParameter(f"{str(path)!r} is a folder: name its pictures")
+        if not path.exists():
+            raise typer.BadParameter(f"{str(path)!r} does not exist")
+        if not os.access(path, os.R_OK):
+            raise typer.BadParameter(f"{str(path)!r} may not be read by this user")
+    return paths
+
+
 Picture = typer.Argument(
-    metavar="IMAGE...", exists=True, dir_okay=False, readable=True, allow_dash=True,
+    metavar="IMAGE...",
+    callback=_check_pictures,
     help="JPEG, PNG, WebP, BMP, TIFF, GIF or PPM; - reads standard input.",
-)  # fmt: skip
+)
 Images = Annotated[list[Path], Picture]
 Provider = Annotated[str | None, typer.Option(help="Who is asked; `surety providers` lists them.")]
 Sigma = Annotated[

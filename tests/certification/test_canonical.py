@@ -80,7 +80,7 @@ def test_the_png_gives_the_array_back_bit_by_bit():
         (b"hello, I am no picture", NotAnImage, "known format"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", NotAnImage, "known format"),
         (b"\x89PNG\r\n\x1a\n", NotAnImage, "damaged|known format"),
-        (encode(picture())[:-100], NotAnImage, "truncated"),
+        (encode(picture())[:60], NotAnImage, "truncated"),
         (encode(picture(), "JPEG")[:300], NotAnImage, "truncated|damaged|known"),
         (encode(picture(), "BMP")[:-100], NotAnImage, "truncated"),
         (encode(picture(1001, 10)), UnsupportedImage, "100 times"),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certification.radius import floored, l2_radius, linf_radius, show
+from certification.radius import floored, l2_radius, linf_radius, percent, show
 
 
 def test_known_values():
@@ -44,3 +44,18 @@ def test_linf_is_rounded_down(radius, dimension):
 def test_show_writes_that_many_digits(decimals):
     text = show(Fraction(5, 8), decimals)
     assert len(text.partition(".")[2]) == decimals
+
+
+@pytest.mark.parametrize(
+    ("alpha", "words"),
+    [
+        (0.001, "99.9 %"),
+        (0.05, "95 %"),
+        (0.5, "50 %"),
+        (1e-12, "99.9999999999 %"),
+        (0.0123456, "98.76544 %"),
+    ],
+)
+def test_confidence_is_never_rounded_up(alpha, words):
+    assert percent(alpha) == words
+    assert percent(1e-300) != "100 %"

@@ -122,21 +122,6 @@ def test_radii_are_never_rounded_up(millionths: int) -> None:
     assert (radius == 0) == (float(render.radius_words(radius)) == 0)
 
 
-@pytest.mark.parametrize(
-    ("alpha", "words"),
-    [
-        (0.001, "99.9 %"),
-        (0.05, "95 %"),
-        (0.5, "50 %"),
-        (1e-12, "99.9999999999 %"),
-        (0.0123456, "98.76544 %"),
-    ],
-)
-def test_confidence_is_never_rounded_up(alpha: float, words: str) -> None:
-    assert render.percent(alpha) == words
-    assert render.percent(1e-300) != "100 %"
-
-
 def test_every_stop_reason_has_words() -> None:
     rules = {rule.reason for rule in (GoodEnough, Hopeless, TargetReached, VotesSpent)}
     others = {"max_cost", "deadline", "cancelled", "complete"}
