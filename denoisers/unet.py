@@ -1,6 +1,11 @@
 """A small U-shaped denoiser that works at half resolution and below and is told the noise level.
 
-    x̂ = y + U([unshuffle(y), σ·1])        trained to minimise E‖x̂ − x‖²,  y = x + σε
+    x̂ = ½ + c_skip·(y − ½) + c_out·U([unshuffle(c_in·(y − ½)), ¼ ln σ·1])       y = x + σε
+
+with c_skip = s²/(σ² + s²), c_out = σs/√(σ² + s²), c_in = 1/√(σ² + s²) and s the standard
+deviation of pixel values: what U is given and what it has to learn then have variance one at
+every σ (Karras, Aittala, Aila, Laine, "Elucidating the Design Space of Diffusion-Based
+Generative Models", NeurIPS 2022, table 1). Without it U learns mostly to repeat strong noise.
 
 Pixel-unshuffling and the noise map are FFDNet's (Zhang, Zuo, Zhang, "FFDNet", TIP 2018); the
 U shape with residual blocks and no normalisation is DRUNet's (Zhang et al., "Plug-and-Play
@@ -12,6 +17,7 @@ from torch import nn
 from torch.nn import functional
 
 MULTIPLE = 8  # three halvings
+CENTRE, SPREAD = 0.5, 0.25  # mean and standard deviation of pixel values, roughly
 
 
 class Residual(nn.Module):
@@ -67,15 +73,19 @@ class UNet(nn.Module):
             float32 (N, 3, H, W), not clipped.
         """
         count, _, height, width = noisy.shape
+        level = sigma.view(count, 1, 1, 1)
+        total = level.square() + SPREAD**2
         right, below = -width % MULTIPLE, -height % MULTIPLE
-        padded = functional.pad(noisy, (0, right, 0, below), mode="replicate")
+        centred = noisy - CENTRE
+        padded = functional.pad(centred / total.sqrt(), (0, right, 0, below), mode="replicate")
         halved = functional.pixel_unshuffle(padded, 2)
-        level = sigma.view(count, 1, 1, 1).expand(-1, 1, *halved.shape[2:])
-        full = self.down1(self.head(torch.cat([halved, level], dim=1)))
+        told = (level.log() / 4).expand(-1, 1, *halved.shape[2:])
+        full = self.down1(self.head(torch.cat([halved, told], dim=1)))
         half = self.down2(self.to2(full))
         low = self.middle(self.to4(half))
         half = self.up2(half + self.from4(low))
         full = self.up1(full + self.from2(half))
-        change = functional.pixel_shuffle(self.tail(full), 2)
-        cleaned: torch.Tensor = noisy + change[:, :, :height, :width]
+        learnt = functional.pixel_shuffle(self.tail(full), 2)[:, :, :height, :width]
+        kept = SPREAD**2 / total * centred
+        cleaned: torch.Tensor = CENTRE + kept + level * SPREAD / total.sqrt() * learnt
         return cleaned

@@ -7,8 +7,11 @@ the steps and falls to zero (one cycle); the weights kept are a moving average.
 
 import csv
 import math
+import signal
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -126,14 +129,14 @@ def fit(
     log.begin(start)
     began = saved = time.monotonic()
     model.train()
-    step, done = start, 0
+    done = 0
 
-    def keep() -> None:
+    def keep(finished: int) -> None:
         spent = seconds + time.monotonic() - began
-        state = {**_identity(task, plan), "step": step, "seconds": spent}
+        state = {**_identity(task, plan), "step": finished, "seconds": spent}
         checkpoint.save(path, _tensors(task, optimizer, average), state)
 
-    try:
+    with _interrupt_after_the_step() as interrupted:
         for step in range(start, plan.steps):
             generator = torch.Generator().manual_seed(plan.seed * 1_000_003 + step)
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
@@ -147,19 +150,38 @@ def fit(
             done += pictures
             now = time.monotonic()
             speed = done / (now - began)
-            watch(Report(step + 1, plan.steps, loss.item(), metric, speed))
             if (step + 1) % plan.log_steps == 0 or step + 1 == plan.steps:
                 rate = optimizer.param_groups[0]["lr"]
                 log.line(step + 1, loss.item(), metric, rate, speed, seconds + now - began)
-            step += 1  # noqa: PLW2901  from here on the step counts as done
+            watch(Report(step + 1, plan.steps, loss.item(), metric, speed))
+            if interrupted():
+                keep(step + 1)
+                raise KeyboardInterrupt
             if now - saved > plan.save_seconds:
-                keep()
+                keep(step + 1)
                 saved = now
-    except KeyboardInterrupt:
-        keep()
-        raise
-    keep()
+    keep(plan.steps)
     return average
+
+
+@contextmanager
+def _interrupt_after_the_step() -> Iterator[Callable[[], bool]]:
+    """Put off Ctrl-C and SIGTERM to the end of a step, where weights and step count agree."""
+    seen = False
+
+    def note(*_: object) -> None:
+        nonlocal seen
+        seen = True
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: seen  # signals reach the main thread alone
+        return
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: seen
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _schedule(step: int, plan: Plan) -> float:
