@@ -26,6 +26,7 @@ from certification.samples import depth_steps, to_rgb
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 LONGEST_SIDE = 256  # default where neither the caller nor the provider names a size
 LARGEST_SIZE = 2048  # of a canonical image; the noise table's margin grows with the area
+LONGEST_NAME = 255
 MOST_ELONGATED = 100  # longer : shorter side; beyond it nothing of the picture would be left
 
 
@@ -43,7 +44,8 @@ class CanonicalImage:
 
     Attributes:
         pixels: uint8 array (H, W, 3), read-only.
-        source: format, width, height and mode of the upload, and the SHA-256 of its bytes.
+        source: name, format, width, height and mode of the upload, and the SHA-256 of its
+            bytes. The name is the caller's own, for finding the picture again; it proves nothing.
         steps: what was done to it, in words and in order.
     """
 
@@ -131,6 +133,7 @@ def canonicalise(
     *,
     size: tuple[int, int] | None = None,
     limits: Limits | None = None,
+    name: str | None = None,
 ) -> CanonicalImage:
     """Turn an upload into the canonical image.
 
@@ -139,6 +142,7 @@ def canonicalise(
         size: (height, width) to bring it to: the picture is scaled until it covers the size
             and cropped at the centre. None keeps the aspect, the longer side at most 256 px.
         limits: what an upload may be.
+        name: what the caller calls the picture, such as a file name.
 
     Returns:
         The picture and the steps that led to it.
@@ -160,6 +164,7 @@ def canonicalise(
     opened = _open(data)
     _check(opened, limits)
     source = {
+        "name": None if name is None else name[:LONGEST_NAME],
         "sha256": hashlib.sha256(data).hexdigest(),
         "format": opened.format,
         "width": opened.width,

@@ -89,6 +89,7 @@ class Surety:
         provider: str | None = None,
         denoiser: str | None = None,
         size: str | None = None,
+        name: str | None = None,
         rule: str | dict[str, Any] = "top1",
         synonyms: dict[str, str] | None = None,
         **options: Any,  # noqa: ANN401  the fields of `Options`, checked there
@@ -100,6 +101,7 @@ class Surety:
             sigma: standard deviation of the noise on the [0, 1] scale.
             provider: name of the adapter, None for the deployment's default.
             denoiser: name of the denoiser, None for the deployment's default.
+            name: what the caller calls the picture; goes on the certificate.
             size: "224" or "320x240"; None for the provider's own.
             rule: decision rule, see :func:`certification.decision.parse_rule`.
             synonyms: label → label that it counts as.
@@ -118,7 +120,7 @@ class Surety:
         _check_labels(adapter, chosen)
         asked = parse_size(size) if size is not None else adapter.traits.input_size
         limits = Limits(self.settings.max_upload_bytes, self.settings.max_pixels)
-        image = await asyncio.to_thread(canonicalise, data, size=asked, limits=limits)
+        image = await asyncio.to_thread(canonicalise, data, size=asked, limits=limits, name=name)
         PostProcess.plan(image.height, image.width, adapter.traits)
         # Adapters that load a model do so here, before anything is promised.
         await asyncio.to_thread(lambda: adapter.options)

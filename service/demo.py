@@ -59,7 +59,7 @@ async def _certify(client: httpx.AsyncClient, picture: Path) -> None:
                     bar.update(data)
                 elif name == "certificate":
                     bar.stop()
-                    output().print(certificate(data))
+                    output().print(certificate(data, picture.name))
                 elif name == "problem":
                     bar.stop()
                     _complain(data)

@@ -22,10 +22,12 @@ class Upload(Generic[Form]):
     Attributes:
         form: its text fields.
         data: bytes of the picture.
+        name: the file name that the client gave it, if any.
     """
 
     form: Form
     data: bytes
+    name: str | None
 
 
 def _surety(request: Request) -> Surety:
@@ -77,7 +79,7 @@ async def _read(request: Request, model: type[Form]) -> Upload[Form]:
         max_files=MAX_FILES, max_fields=MAX_FIELDS, max_part_size=MAX_TEXT_FIELD
     ) as parts:
         form, picture = read_fields(model, parts.multi_items())
-        return Upload(form, await picture.read())
+        return Upload(form, await picture.read(), picture.filename or None)
 
 
 def _require_multipart(content_type: str | None) -> None:

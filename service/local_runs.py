@@ -27,6 +27,7 @@ from service.terminal import complain, say
 
 Document = dict[str, Any]
 Kind = Literal["certify", "predict"]
+Deliver = Callable[[str, Document], None]
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ async def run_all(
     pictures: Sequence[Path],
     kind: Kind,
     options: dict[str, Any],
-    deliver: Callable[[Document], None],
+    deliver: Deliver,
 ) -> list[Outcome]:
     """Work on pictures one after the other.
 
@@ -92,7 +93,7 @@ async def run_all(
         pictures: files.
         kind: what is wanted of each.
         options: the arguments of `Surety.prepare`.
-        deliver: called with each picture's document as soon as there is one.
+        deliver: called with each picture's name and document as soon as there is one.
 
     Returns:
         One outcome per picture that was worked on.
@@ -115,7 +116,7 @@ async def _outcome(
     kind: Kind,
     options: dict[str, Any],
     breaks: _Breaks,
-    deliver: Callable[[Document], None],
+    deliver: Deliver,
 ) -> Outcome:
     try:
         document = await _run_one(surety, path, kind, options, breaks)
@@ -124,7 +125,7 @@ async def _outcome(
         return Outcome(None, code if breaks.cancelled else ExitCode.ABSTAINED)
     except (ImageError, BadRequest) as error:
         return Outcome(None, complain(error, picture_name(path)))
-    deliver(document)
+    deliver(picture_name(path), document)
     return Outcome(document)
 
 
@@ -138,7 +139,7 @@ async def _run_one(
     with LiveBar(picture_name(path)) as bar:
         breaks.bar, breaks.interrupt = bar, None
         data = read_picture(path, surety.settings.max_upload_bytes)
-        prepared = await surety.prepare(data, **options)
+        prepared = await surety.prepare(data, name=picture_name(path), **options)
         breaks.interrupt = interrupt = Interrupt(prepared.options.max_seconds)
         bar.note("asking about the clean picture …")
 

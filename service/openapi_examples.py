@@ -23,6 +23,7 @@ _IMAGE = {
     "width": 32,
     "height": 32,
     "source": {
+        "name": "fox.png",
         "sha256": "0b1a2c3d4e5f60718293a4b5c6d7e8f90123456789abcdef0123456789abcdef",
         "format": "PNG",
         "width": 64,

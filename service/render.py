@@ -32,8 +32,8 @@ STOP_REASONS = {
 }
 
 
-def certificate(document: Mapping[str, Any]) -> RenderableType:
-    """Lay out a certificate."""
+def certificate(document: Mapping[str, Any], picture: str | None = None) -> RenderableType:
+    """Lay out a certificate; `picture` is what the reader calls it, such as its file name."""
     proof, names = document["proof"], document["label_names"]
     confidence = percent(proof["alpha"])
     meaning: Sequence[Text]
@@ -59,11 +59,11 @@ def certificate(document: Mapping[str, Any]) -> RenderableType:
     _truth(facts, document)
     _provenance(facts, document, proof["subject"], proof["sigma"])
     facts.add_row("certificate", plain(document["id"]))
-    return _panel("Certificate", colour, head, Text(), *meaning, Text(), facts)
+    return _panel(_title("Certificate", picture), colour, head, Text(), *meaning, Text(), facts)
 
 
-def prediction(document: Mapping[str, Any]) -> RenderableType:
-    """Lay out a prediction."""
+def prediction(document: Mapping[str, Any], picture: str | None = None) -> RenderableType:
+    """Lay out a prediction; `picture` is what the reader calls it, such as its file name."""
     confidence = percent(document["alpha"])
     if document["abstained"]:
         colour = "yellow"
@@ -90,7 +90,7 @@ def prediction(document: Mapping[str, Any]) -> RenderableType:
     )
     facts.add_row("stopped", stop_words(document["stop_reason"], {}))
     _provenance(facts, document, document["subject"], document["sigma"])
-    return _panel("Prediction", colour, head, Text(), meaning, Text(), facts)
+    return _panel(_title("Prediction", picture), colour, head, Text(), meaning, Text(), facts)
 
 
 def radius_words(radius: float) -> str:
@@ -220,7 +220,11 @@ def _facts() -> Table:
     return table
 
 
-def _panel(title: str, colour: str, *parts: RenderableType) -> Panel:
+def _title(what: str, picture: str | None) -> Text:
+    return Text(what if picture is None else f"{what} of {plain(picture)}")
+
+
+def _panel(title: Text, colour: str, *parts: RenderableType) -> Panel:
     return Panel(
         Group(*parts),
         title=title,

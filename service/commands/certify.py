@@ -69,11 +69,11 @@ def certify(
         check_output(output, force=force)
     written: list[Document] = []
 
-    def deliver(document: Document) -> None:
+    def deliver(name: str, document: Document) -> None:
         if as_json:
             typer.echo(json.dumps(document))
         else:
-            console().print(render.certificate(document))
+            console().print(render.certificate(document, name))
         written.append(document)
 
     options = {

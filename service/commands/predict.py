@@ -35,11 +35,11 @@ def predict(
     from service.local_runs import Document, run_all
     from service.terminal import output as console
 
-    def deliver(document: Document) -> None:
+    def deliver(name: str, document: Document) -> None:
         if as_json:
             typer.echo(json.dumps(document))
         else:
-            console().print(render.prediction(document))
+            console().print(render.prediction(document, name))
 
     options = {
         "provider": provider,

@@ -40,7 +40,7 @@ async def predict(
     most = surety.settings.max_votes
     if upload.form.n is not None and upload.form.n > most:
         raise InvalidParameter(f"n must be at most {most} on this deployment")
-    prepared = await surety.prepare(upload.data, **upload.form.arguments())
+    prepared = await surety.prepare(upload.data, name=upload.name, **upload.form.arguments())
 
     async def work(interrupt: Interrupt, on_progress: OnProgress) -> dict[str, Any]:
         return await surety.predict(prepared, interrupt, on_progress)

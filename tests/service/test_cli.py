@@ -149,10 +149,17 @@ def test_several_pictures(surety, tmp_path):
     (tmp_path / "other.png").write_bytes(png(9, 9))
     (tmp_path / "broken.png").write_bytes(png()[:40])
     done = surety("certify", "cat.png", "broken.png", "other.png", "--max-votes", 30, "--json")
-    ids = {json.loads(line)["id"] for line in done.out.splitlines()}
-    assert len(ids) == 2
+    documents = [json.loads(line) for line in done.out.splitlines()]
+    assert len({document["id"] for document in documents}) == 2
+    # Which line is about which picture, where one of them is missing?
+    assert [d["image"]["source"]["name"] for d in documents] == ["cat.png", "other.png"]
     assert done.code == ExitCode.BAD_INPUT
     assert done.err.startswith("error: broken.png: ")
+
+
+def test_people_see_which_picture_it_is(surety):
+    for command in ("certify", "predict"):
+        assert "of cat.png" in surety(command, "cat.png").out.splitlines()[0]
 
 
 def test_standard_input(surety, monkeypatch):
