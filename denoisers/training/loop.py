@@ -126,7 +126,6 @@ def fit(
     start, seconds = 0, 0.0
     if resume and path.exists():
         start, seconds = _restore(path, task, plan, optimizer, average)
-    log.begin(start)
     began = saved = time.monotonic()
     model.train()
     done = 0
@@ -137,6 +136,7 @@ def fit(
         checkpoint.save(path, _tensors(task, optimizer, average), state)
 
     with _interrupt_after_the_step() as interrupted:
+        log.begin(start)
         for step in range(start, plan.steps):
             generator = torch.Generator().manual_seed(plan.seed * 1_000_003 + step)
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):

@@ -1,7 +1,6 @@
 """`surety train classifier|denoiser`: train the networks that Surety ships, or your own."""
 
 import json
-import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,19 +88,21 @@ def denoiser(
 
 
 def _run(task: "Task", plan: "Plan", out: Path, resume: bool) -> tuple[dict[str, Any], float]:
+    from denoisers.training import checkpoint
     from denoisers.training.loop import fit
 
-    began = time.monotonic()
+    typer.echo(f"log: {out / 'log.csv'}   Ctrl-C stops, the same command goes on", err=True)
     with _bar(task.name, task.metric, plan.steps) as watch:
         weights = fit(task, plan, out, resume=resume, watch=watch)
-    return weights, time.monotonic() - began
+    _, state = checkpoint.load(out / "checkpoint.safetensors")
+    return weights, float(state["seconds"])  # of all the runs that it took
 
 
 def _finish(out: Path, plan: "Plan", seconds: float, figures: dict[str, Any]) -> None:
     summary = {"steps": plan.steps, "seed": plan.seed, "seconds": round(seconds), **figures}
     (out / "figures.json").write_text(json.dumps(summary, indent=2) + "\n")
     typer.echo(json.dumps(summary))
-    typer.echo(f"weights: {out / 'weights.safetensors'}   log: {out / 'log.csv'}")
+    typer.echo(f"weights: {out / 'weights.safetensors'}")
 
 
 @contextmanager

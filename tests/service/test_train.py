@@ -1,0 +1,93 @@
+"""`surety train`: from a folder of pictures to weights that load, stopped and taken up again."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from adapters.local.labels import LABELS
+from adapters.local.weights import load_classifier
+from denoisers.weights import load_weights
+from service.exit_codes import ExitCode
+from tests.service.command import PATIENCE
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 4), ("test", 1)):
+        for name in LABELS:
+            folder = root / part / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{i}.png")
+    return root
+
+
+def surety(*arguments, **options):
+    command = [sys.executable, "-m", "service.cli", *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=PATIENCE, check=False, **options
+    )
+
+
+def test_a_classifier(data, tmp_path):
+    out = tmp_path / "out"
+    done = surety(
+        *("train", "classifier", "--data", data, "--out", out, "--epochs", 0.5, "--batch", 10)
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((out / "figures.json").read_text())
+    assert (figures["steps"], figures["test_pictures"]) == (2, 10)
+    assert 0 <= figures["test_accuracy"] <= 1
+    assert figures == json.loads(done.stdout.splitlines()[0])
+    shares = load_classifier(out / "weights.safetensors").probabilities(
+        np.zeros((1, 32, 32, 3), dtype=np.uint8)
+    )
+    assert shares.shape == (1, 10)
+
+
+def test_a_denoiser_stopped_and_taken_up_again(data, tmp_path):
+    out = tmp_path / "out"
+    arguments = ("train", "denoiser", "--data", data, "--out", out, "--steps", 40, "--batch", 4)
+    command = [sys.executable, "-m", "service.cli", *map(str, arguments)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        until = time.monotonic() + PATIENCE
+        while not (out / "log.csv").exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        told = process.communicate(timeout=PATIENCE)[1]
+    assert process.returncode == ExitCode.CANCELLED, told
+    assert "the same command goes on" in told
+    assert "Traceback" not in told
+    assert (out / "checkpoint.safetensors").exists()
+    assert not (out / "weights.safetensors").exists()
+
+    done = surety(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert set(json.loads((out / "figures.json").read_text())["psnr"]) == {
+        "0.1",
+        "0.25",
+        "0.5",
+        "1",
+    }
+    load_weights(out / "weights.safetensors")
+
+    other = surety(*arguments[:-4], "--steps", 9)
+    assert other.returncode == ExitCode.BAD_INPUT
+    assert "another training" in other.stderr
+
+
+def test_bad_data_is_one_line(tmp_path):
+    for kind in ("classifier", "denoiser"):
+        done = surety("train", kind, "--data", tmp_path / "none", "--out", tmp_path / "out")
+        assert done.returncode == ExitCode.BAD_INPUT
+        assert done.stderr.count("\n") == 1
+        assert "does not exist" in done.stderr
