@@ -31,7 +31,7 @@ def _check_pictures(paths: list[Path]) -> list[Path]:
 
 
 Picture = typer.Argument(
-    metavar="IMAGE...",
+    metavar="IMAGE",
     callback=_check_pictures,
     help="JPEG, PNG, WebP, BMP, TIFF, GIF or PPM; - reads standard input.",
 )

@@ -38,6 +38,6 @@ def denoisers(as_json: Json = False) -> None:
             entry["compute"] or "",
             "none" if weights is None else f"{weights[:12]}…",
             "[green]yes[/]" if entry["ready"] else "[red]no[/]",
-            cell(entry["reason"] or ""),
+            cell(entry["summary"] if entry["ready"] else entry["reason"]),
         )
     output().print(table)

@@ -31,7 +31,7 @@ Resume = Annotated[bool, typer.Option("--resume/--fresh", help="Go on from the c
 def classifier(
     data: Data,
     out: Out = Path("runs/classifier"),
-    epochs: Annotated[float, typer.Option(min=0.001, help="Passes over the data.")] = 12,
+    epochs: Annotated[float, typer.Option(min=0.001, help="Passes over the data.")] = 16,
     batch: Batch = 256,
     seed: Seed = 0,
     resume: Resume = True,
@@ -64,7 +64,7 @@ def classifier(
 def denoiser(
     data: Data,
     out: Out = Path("runs/denoiser"),
-    steps: Annotated[int, typer.Option(min=1, help="Steps of the optimizer.")] = 6000,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of the optimizer.")] = 9000,
     batch: Batch = 128,
     seed: Seed = 0,
     resume: Resume = True,
