@@ -1,0 +1,116 @@
+"""What the README and docs/ show is run as it stands there."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from certification.confidence import recheck
+from tests.service.command import PATIENCE, SURETY, Surety
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+ADDRESS = "http://127.0.0.1:8000"
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory):
+    """The command with the built-in classifier and denoiser, started where the README says."""
+    made = Surety.at(tmp_path_factory.mktemp("readme"))
+    del made.environment["SURETY_PROVIDER"], made.environment["SURETY_DENOISER"]
+    return Surety(ROOT, made.environment)
+
+
+@pytest.fixture(scope="module")
+def address(deployment):
+    process = deployment.start("serve", "--demo", "--port", 0)
+    with process:
+        try:
+            shown = ""
+            for line in process.stdout:
+                shown += line
+                if "Ctrl-C ends it" in line:
+                    break
+            assert "certified L2 radius 0." in shown, shown
+            yield re.search(r"http://127\.0\.0\.1:\d+", shown)[0]
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE) == 0
+        finally:
+            process.kill()  # does nothing to one that has ended
+
+
+def run(deployment, command, **options):
+    done = subprocess.run(
+        command,
+        cwd=deployment.folder,
+        env=deployment.environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+        **options,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_python(deployment, address, number):
+    code = blocks(README, "python")[number].replace(ADDRESS, address)
+    said = run(deployment, [sys.executable, "-c", code])
+    assert re.fullmatch(
+        r"Within L2 distance 0\.\d+ of this picture .* answers 'cat', with confidence 99\.9 %\.\n",
+        said,
+    )
+
+
+def test_curl(deployment, address):
+    if shutil.which("curl") is None:
+        pytest.skip("no curl on this machine")
+    lines = [line for line in blocks(README, "sh")[0].splitlines() if line]
+    assert len(lines) == 3
+    for line in lines:
+        said = run(deployment, ["sh", "-c", f"{line.replace(ADDRESS, address)} -sS"])
+        last = said.strip().splitlines()[-1].removeprefix("data: ")
+        proof = json.loads(last)["proof"]
+        assert proof["label"] == "cat"
+        if "target_radius" in line:
+            assert proof["stop_reason"] in ("target_reached", "hopeless")
+            assert proof["radius"] >= 0.25 or proof["stop_reason"] == "hopeless"
+    assert "event: progress" in said
+
+
+def test_the_check_of_a_certificate(deployment):
+    code = blocks((ROOT / "docs/certificate.md").read_text(), "python")[0]
+    assert "recheck(" in code
+    said = run(deployment, [*SURETY, "certify", "service/samples/cat.png", "--json"])
+    certificate = json.loads(said)
+    exec(code, {"certificate": certificate})  # noqa: S102
+    certificate["proof"]["confidence"]["pointer"] += 1
+    with pytest.raises(AssertionError):
+        exec(code, {"certificate": certificate, "recheck": recheck})  # noqa: S102
+
+
+def test_links_lead_somewhere():
+    pages = [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("*/weights/*.md")]
+    for page in pages:
+        for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+            if not link.startswith("http"):
+                assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_every_setting_is_in_the_example():
+    from service.settings import Settings
+
+    shown = (ROOT / ".env.example").read_text()
+    for name in Settings.model_fields:
+        assert f"#SURETY_{name.upper()}=" in shown
