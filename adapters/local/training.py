@@ -56,7 +56,7 @@ class ClassifierTask:
         chosen = torch.randperm(len(self._images), generator=order)
         chosen = chosen[place * self._batch : (place + 1) * self._batch]
         labels = self._labels[chosen]
-        scores = self.model(augment(self._images[chosen], generator))
+        scores = self.model(augment(self._images[chosen], generator)).float()
         loss = functional.cross_entropy(scores, labels, label_smoothing=0.1)
         right = (scores.argmax(1) == labels).float().mean().item()
         return loss, right, len(chosen)

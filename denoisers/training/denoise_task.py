@@ -53,7 +53,7 @@ class DenoiseTask:
         sigma = (low + (high - low) * torch.rand(len(clean), generator=generator)).exp()
         noise = torch.randn(clean.shape, generator=generator)
         noisy = clean + sigma.view(-1, 1, 1, 1) * noise
-        cleaned = self.model(noisy.contiguous(memory_format=torch.channels_last), sigma)
+        cleaned = self.model(noisy.contiguous(memory_format=torch.channels_last), sigma).float()
         errors = (cleaned - clean).square().mean(dim=(1, 2, 3))
         return (errors / sigma).mean(), psnr(errors.detach().mean().item()), len(clean)
 

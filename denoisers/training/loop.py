@@ -83,6 +83,7 @@ class Plan:
         clip: largest gradient norm.
         save_seconds: between checkpoints.
         log_steps: between lines of the log.
+        mixed: compute in bfloat16 where that is safe; weights and sums stay float32.
     """
 
     steps: int
@@ -92,6 +93,7 @@ class Plan:
     clip: float = 5.0
     save_seconds: float = 60.0
     log_steps: int = 20
+    mixed: bool = False
 
 
 def fit(
@@ -142,7 +144,8 @@ def fit(
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = peak * _schedule(step, plan)
             optimizer.zero_grad(set_to_none=True)
-            loss, metric, pictures = task.loss(step, generator)
+            with torch.autocast("cpu", torch.bfloat16, enabled=plan.mixed):
+                loss, metric, pictures = task.loss(step, generator)
             torch.autograd.backward(loss)
             nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
             optimizer.step()
@@ -202,7 +205,7 @@ def _follow(average: dict[str, torch.Tensor], model: nn.Module, decay: float, st
 
 
 def _identity(task: Task, plan: Plan) -> dict[str, Any]:
-    return {"task": task.name, "steps": plan.steps, "seed": plan.seed}
+    return {"task": task.name, "steps": plan.steps, "seed": plan.seed, "mixed": plan.mixed}
 
 
 def _tensors(

@@ -24,6 +24,10 @@ Data = Annotated[
 Out = Annotated[Path, typer.Option(help="Folder for checkpoint, log, weights and figures.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same curve.")]
 Batch = Annotated[int, typer.Option(min=1, help="Pictures per step.")]
+Mixed = Annotated[
+    bool,
+    typer.Option("--mixed", help="bfloat16 where safe: twice as fast on CPUs that have it."),
+]
 Resume = Annotated[bool, typer.Option("--resume/--fresh", help="Go on from the checkpoint.")]
 
 
@@ -31,9 +35,10 @@ Resume = Annotated[bool, typer.Option("--resume/--fresh", help="Go on from the c
 def classifier(
     data: Data,
     out: Out = Path("runs/classifier"),
-    epochs: Annotated[float, typer.Option(min=0.001, help="Passes over the data.")] = 16,
+    epochs: Annotated[float, typer.Option(min=0.001, help="Passes over the data.")] = 32,
     batch: Batch = 256,
     seed: Seed = 0,
+    mixed: Mixed = False,
     resume: Resume = True,
 ) -> None:
     """Train the built-in classifier (ten labels, 32×32)."""
@@ -48,7 +53,7 @@ def classifier(
         if train.classes != LABELS:
             raise BadData(f"the classes must be {', '.join(LABELS)}, not {train.classes}")
         task = ClassifierTask(train.images, train.labels, batch=batch, seed=seed)
-        plan = Plan(steps=max(1, round(epochs * task.steps_per_epoch)), seed=seed)
+        plan = Plan(steps=max(1, round(epochs * task.steps_per_epoch)), seed=seed, mixed=mixed)
         weights, seconds = _run(task, plan, out, resume)
         task.model.load_state_dict(weights)
         test = load_pictures(data, "test", out / "cache")
@@ -67,6 +72,7 @@ def denoiser(
     steps: Annotated[int, typer.Option(min=1, help="Steps of the optimizer.")] = 9000,
     batch: Batch = 128,
     seed: Seed = 0,
+    mixed: Mixed = False,
     resume: Resume = True,
 ) -> None:
     """Train the built-in denoiser for 32×32 pictures, sigma from 0.05 to 1."""
@@ -78,7 +84,7 @@ def denoiser(
 
         train = load_pictures(data, "train", out / "cache")
         task = DenoiseTask(train.images, batch=batch, seed=seed)
-        plan = Plan(steps=steps, seed=seed, warmup=0.1)
+        plan = Plan(steps=steps, seed=seed, warmup=0.1, mixed=mixed)
         weights, seconds = _run(task, plan, out, resume)
         task.model.load_state_dict(weights)
         test = load_pictures(data, "test", out / "cache")
@@ -99,7 +105,13 @@ def _run(task: "Task", plan: "Plan", out: Path, resume: bool) -> tuple[dict[str,
 
 
 def _finish(out: Path, plan: "Plan", seconds: float, figures: dict[str, Any]) -> None:
-    summary = {"steps": plan.steps, "seed": plan.seed, "seconds": round(seconds), **figures}
+    summary = {
+        "steps": plan.steps,
+        "seed": plan.seed,
+        "mixed": plan.mixed,
+        "seconds": round(seconds),
+        **figures,
+    }
     (out / "figures.json").write_text(json.dumps(summary, indent=2) + "\n")
     typer.echo(json.dumps(summary))
     typer.echo(f"weights: {out / 'weights.safetensors'}")
