@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -152,13 +152,25 @@ class Asker:
                 )
             self.bill.retries += len(failed)
             pending = failed
-            with contextlib.suppress(TimeoutError):
+            with self._reserved(len(pending)), contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._patience.wait(attempt, after)):
                     await self._closed.wait()
 
+    @contextlib.contextmanager
+    def _reserved(self, images: int) -> Iterator[None]:
+        """Keep the money for asking again: later samples are worth nothing without this one."""
+        units = self._units(images)
+        self.bill.reserved += units
+        try:
+            yield
+        finally:
+            self.bill.reserved -= units
+
+    def _units(self, images: int) -> int:
+        return images if self._classifier.traits.unit == "image" else 1
+
     async def _call(self, payloads: list[Payload]) -> Sequence[Outcome]:
-        per_image = self._classifier.traits.unit == "image"
-        units = len(payloads) if per_image else 1
+        units = self._units(len(payloads))
         if self._closed.is_set():
             raise AskingEndedError("the run has ended")
         if not self.bill.affordable(units):
@@ -175,7 +187,7 @@ class Asker:
                     f"{len(payloads)} pictures: its adapter is broken"
                 )
             charged = sum(not isinstance(o, Retry) or o.billed for o in outcomes)
-            billed = charged if per_image else min(1, charged)
+            billed = min(units, charged)
             return outcomes
         finally:
             self.bill.reserved -= units

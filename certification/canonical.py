@@ -139,8 +139,8 @@ def canonicalise(
 
     Args:
         data: the file's bytes; one of `FORMATS`.
-        size: (height, width) to bring it to: the picture is scaled until it covers the size
-            and cropped at the centre. None keeps the aspect, the longer side at most 256 px.
+        size: (height, width) to bring it to: the largest part of this shape is cut out at the
+            centre and scaled. None keeps the aspect, the longer side at most 256 px.
         limits: what an upload may be.
         name: what the caller calls the picture, such as a file name.
 
@@ -261,21 +261,20 @@ def _bring_to_size(
     height, width = size
     if picture.size == (width, height):
         return picture
+    # The part to keep is cut out first: of a long picture enlarged as a whole little would be left.
     scale = max(width / picture.width, height / picture.height)
-    covering = (
-        max(width, round(picture.width * scale)),
-        max(height, round(picture.height * scale)),
-    )
-    if picture.size != covering:
-        picture = _resize(picture, covering, steps)
-    if picture.size != (width, height):
-        left, top = (picture.width - width) // 2, (picture.height - height) // 2
-        picture = picture.crop((left, top, left + width, top + height))
-        steps.append(f"centre crop {width}×{height}")
-    return picture
+    box_w = min(picture.width, max(1, round(width / scale)))
+    box_h = min(picture.height, max(1, round(height / scale)))
+    if (box_w, box_h) != picture.size:
+        left, top = (picture.width - box_w) // 2, (picture.height - box_h) // 2
+        picture = picture.crop((left, top, left + box_w, top + box_h))
+        steps.append(f"centre crop {box_w}×{box_h}")
+    return _resize(picture, (width, height), steps)
 
 
 def _resize(picture: Image.Image, size: tuple[int, int], steps: list[str]) -> Image.Image:
+    if picture.size == size:
+        return picture
     verb = "enlarged" if size[0] > picture.width or size[1] > picture.height else "reduced"
     steps.append(f"{verb} {picture.width}×{picture.height} to {size[0]}×{size[1]} (Lanczos)")
     return picture.resize(size, Image.Resampling.LANCZOS)

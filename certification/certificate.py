@@ -2,7 +2,8 @@
 
 Plain JSON values, so that RFC 8785 gives it one canonical form. Everything that the proof
 rests on is under `proof` and depends on the votes alone: the same picture, options and key
-give the same proof, and so the same id, however the calls were cut and ordered.
+give the same proof, however the calls were cut and ordered. The id names all of the document
+but when and by what it was made and what it cost, so that asking again gives the same one.
 """
 
 import hashlib
@@ -23,6 +24,7 @@ from certification.radius import floored, l1_radius, l2_radius, linf_radius, per
 
 SCHEMA = "surety.certificate/1"
 VERSION = "0.1.0"
+UNNAMED = ("schema", "id", "created", "software", "accounting")  # not part of what the id names
 
 
 def software() -> dict[str, str]:
@@ -97,7 +99,6 @@ def build(
     }
     body: dict[str, Any] = {
         "schema": SCHEMA,
-        "id": certificate_id(proof),
         "created": (now or datetime.now(UTC)).isoformat(timespec="seconds"),
         "software": software(),
         "statement": statement(proof, names, radius),
@@ -108,12 +109,17 @@ def build(
         "request": options.describe(),
         "accounting": dict(accounting),
     }
-    return body
+    return {"schema": body.pop("schema"), "id": certificate_id(body), **body}
 
 
-def certificate_id(proof: Mapping[str, Any]) -> str:
-    """Name a certificate by the first 128 bits of the SHA-256 of its canonical proof."""
-    return hashlib.sha256(rfc8785.dumps(dict(proof))).hexdigest()[:32]
+def certificate_id(document: Mapping[str, Any]) -> str:
+    """Name a certificate by the first 128 bits of the SHA-256 of what it says, canonical.
+
+    Args:
+        document: a certificate, with or without its id.
+    """
+    said = {name: value for name, value in document.items() if name not in UNNAMED}
+    return hashlib.sha256(rfc8785.dumps(said)).hexdigest()[:32]
 
 
 def statement(proof: Mapping[str, Any], names: Mapping[str, str], radius: Fraction | None) -> str:

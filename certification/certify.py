@@ -48,7 +48,7 @@ async def certify(
         RunInterrupted: if the run was interrupted before the first answer.
     """
     started = time.monotonic()
-    interrupt = interrupt or Interrupt(options.max_seconds)
+    interrupt = interrupt or Interrupt()
     engine = Engine(
         machine,
         image,
@@ -58,20 +58,21 @@ async def certify(
         interrupt=interrupt,
         on_progress=on_progress,
     )
-    async with interrupt, machine.ledgers.hold(engine.subject.draft, interrupt.unless):
-        ledger = await engine.ledger()
-        header = ledger.header
-        if options.milestone not in (None, header.milestone):
-            raise LedgerConflict(
-                f"this subject's votes were begun with milestone {header.milestone}; a look "
-                "chosen afterwards would void the error bound. Leave milestone out"
+    with interrupt.deadline(options.max_seconds):
+        async with machine.ledgers.hold(engine.subject.draft, interrupt.unless):
+            ledger = await engine.ledger()
+            header = ledger.header
+            if options.milestone not in (None, header.milestone):
+                raise LedgerConflict(
+                    f"this subject's votes were begun with milestone {header.milestone}; a look "
+                    "chosen afterwards would void the error bound. Leave milestone out"
+                )
+            margin = noise.null_margin(options.sigma, image.dimension)
+            process = ConfidenceProcess(
+                options.alpha, header.clean.vote, header.milestone, margin=margin
             )
-        margin = noise.null_margin(options.sigma, image.dimension)
-        process = ConfidenceProcess(
-            options.alpha, header.clean.vote, header.milestone, margin=margin
-        )
-        collected = await engine.collect(ledger, CertifyTally(process, stop_rules(options)))
-        names = await ledger.names()
+            collected = await engine.collect(ledger, CertifyTally(process, stop_rules(options)))
+            names = await ledger.names()
     return certificate.build(
         image=image,
         options=options,

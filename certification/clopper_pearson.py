@@ -88,5 +88,6 @@ def check_alpha(alpha: float) -> None:
     Raises:
         InvalidParameter: unless 0 < alpha ≤ ½ (and 1 / alpha is a number).
     """
-    if isinstance(alpha, bool) or not (math.isfinite(alpha) and 1e-300 <= alpha <= 0.5):
+    number = isinstance(alpha, int | float) and not isinstance(alpha, bool)
+    if not (number and math.isfinite(alpha) and 1e-300 <= alpha <= 0.5):
         raise InvalidParameter("alpha must be greater than 0 and at most 0.5")

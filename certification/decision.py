@@ -33,7 +33,12 @@ class Prediction:
 
 def normalise(label: str) -> str:
     """Bring a label to the form in which labels are compared: NFKC, casefold, trimmed."""
-    return unicodedata.normalize("NFKC", label).casefold().strip()
+    return unicodedata.normalize("NFKC", encodable(label)).casefold().strip()
+
+
+def encodable(text: str) -> str:
+    """Replace lone surrogates, which no JSON document can hold, by question marks."""
+    return text.encode("utf-8", "replace").decode()
 
 
 @dataclass(frozen=True)
@@ -51,9 +56,12 @@ class LabelMap:
         """Build from labels as people write them.
 
         Raises:
-            InvalidParameter: if a target is itself mapped on (chains would be ambiguous).
+            InvalidParameter: if a target is itself mapped on (chains would be ambiguous), or a
+                label is empty.
         """
         table = {normalise(a): normalise(b) for a, b in synonyms.items()}
+        if not all(table) or not all(table.values()):
+            raise InvalidParameter("label map: a label is empty")
         for target in table.values():
             if target in table and table[target] != target:
                 raise InvalidParameter(f"label map: {target!r} is mapped to and mapped on")
@@ -64,14 +72,21 @@ class LabelMap:
         name = normalise(prediction.name)
         if name in self.synonyms:
             return self.synonyms[name]
-        return prediction.id if prediction.id is not None else name
+        return encodable(prediction.id) if prediction.id else name
+
+    def shown(self, prediction: Prediction) -> str:
+        """Return how people should read it: what it is mapped to, else the provider's spelling."""
+        return self.synonyms.get(normalise(prediction.name), encodable(prediction.name))
 
     def matches(self, prediction: Prediction, wanted: str) -> bool:
         """Tell whether a prediction is the label that somebody asked for by name or id."""
         asked = normalise(wanted)
         asked = self.synonyms.get(asked, asked)
         name = normalise(prediction.name)
-        return asked in (self.synonyms.get(name, name), normalise(prediction.id or ""))
+        found = {self.synonyms.get(name, name)}
+        if prediction.id:
+            found.add(normalise(prediction.id))
+        return asked in found
 
     def describe(self) -> dict[str, str]:
         """Return the entry of the subject."""

@@ -17,10 +17,15 @@ import numpy as np
 from certification import noise
 from certification.asking import Asker, AskingEndedError, Patience
 from certification.canonical import CanonicalImage
-from certification.errors import InvalidParameter, ModelVersionChanged
+from certification.errors import (
+    InvalidParameter,
+    LedgerConflict,
+    ModelVersionChanged,
+    ProviderFailed,
+)
 from certification.interrupt import Interrupt
 from certification.options import PREDICT_N, Options
-from certification.pipeline import Pipeline
+from certification.pipeline import Failed, Pipeline
 from certification.postprocess import PostProcess
 from certification.progress import Meter, Progress
 from certification.protocols import (
@@ -39,8 +44,9 @@ from certification.protocols import (
 from certification.subject import Subject
 from certification.tally import Tally
 
-DRAIN_SECONDS = 30.0  # calls in flight at a stop are paid for, so their votes are waited for
-DRAIN_SECONDS_INTERRUPTED = 1.0
+DRAIN_SECONDS = 10.0  # calls in flight at a stop are paid for, so their votes are waited for
+GRACE_SECONDS = 1.0  # and this long once somebody is waiting for the end
+MEMORY = 256 * 2**20  # bytes that samples on their way may take
 
 OnProgress = Callable[[Progress], None]
 
@@ -73,6 +79,14 @@ class Collected:
     votes: list[Vote]
     reused: int
     reason: str
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A vote, and how the provider writes its label."""
+
+    vote: Vote
+    name: str | None = None
 
 
 class Engine:
@@ -109,7 +123,6 @@ class Engine:
         self._on_progress = on_progress or (lambda _: None)
         self._postprocess = PostProcess.plan(image.height, image.width, classifier.traits)
         self._asker = Asker(classifier, max_cost=options.max_cost, patience=machine.patience)
-        self._names: dict[str, str] = {}
         self.subject = Subject.of(
             image,
             sigma=options.sigma,
@@ -130,28 +143,45 @@ class Engine:
 
         Raises:
             InvalidParameter: if `max_cost` does not even pay for the first call.
+            LedgerConflict: if the ledger was begun under another deployment secret.
+            ProviderFailed: if the provider refuses everything, so that its version stays unknown.
             RunInterrupted: if the run is interrupted before there is an answer.
         """
-        found = await self._machine.ledgers.find(self.subject.draft)
-        if found is not None:
-            self.subject = self.subject.at_version(found.header.clean.model_version)
-            return found
-        answer = await self._ask_first(self._image.pixels)
-        if isinstance(answer, Answer):
-            version = answer.model_version
-        else:  # a refusal does not tell the version, so a plain grey picture has to
-            grey = await self._ask_first(np.full_like(self._image.pixels, 128))
-            version = grey.model_version if isinstance(grey, Answer) else None
+        ledger = await self._machine.ledgers.find(self.subject.draft)
+        if ledger is None:
+            ledger = await self._begin()
+        self.subject = self.subject.at_version(ledger.header.clean.model_version)
+        if noise.key_sha256(self._key()) != ledger.header.key_sha256:
+            raise LedgerConflict(
+                "this subject's votes were begun under another deployment secret, and further "
+                "ones would come from other noise: give the service its old secret again"
+            )
+        return ledger
+
+    async def _begin(self) -> Ledger:
+        answer = await self._ask_first(self._image.pixels, "the first call")
+        version = answer.model_version
+        if isinstance(answer, Refusal) and version is None:
+            # A plain grey picture tells what the refused one does not.
+            grey = np.full_like(self._image.pixels, 128)
+            told = await self._ask_first(grey, "the second call, which a refused picture needs")
+            if isinstance(told, Refusal) and told.model_version is None:
+                raise ProviderFailed(
+                    f"{self._classifier.name} refuses this picture ({answer.reason}) and a plain "
+                    "grey one of the same size too: nothing can be certified"
+                )
+            version = told.model_version
+        clean = self._spoken(answer)
         self.subject = self.subject.at_version(version)
         header = Header(
             subject=self.subject.describe(),
-            clean=CleanAnswer(self._vote(answer), version),
+            clean=CleanAnswer(clean.vote, version),
             milestone=self._options.milestone,
             predict_n=self._options.predict_n or PREDICT_N,
             key_sha256=noise.key_sha256(self._key()),
         )
         ledger = await self._machine.ledgers.open(self.subject.draft, header)
-        await ledger.remember(self._names)
+        await ledger.remember(_names([clean]))
         return ledger
 
     async def collect(self, ledger: Ledger, tally: Tally) -> Collected:
@@ -171,14 +201,9 @@ class Engine:
         if reason is not None:
             return Collected(counted, reused, reason)
 
-        pipeline = Pipeline(
-            self._draw,
-            lambda payloads: self._ask(payloads, ledger.header),
-            start=length,
-            chunk=self._denoiser.batch,
-            max_batch=self._classifier.traits.max_batch,
-            concurrency=self._classifier.traits.concurrency,
-        )
+        pipeline = self._pipeline(length, ledger.header)
+        unsaved: list[Spoken] = []
+        patience = GRACE_SECONDS
         try:
             while reason is None and not self._interrupt.done:
                 horizon = min(
@@ -189,46 +214,78 @@ class Engine:
                     reason = "max_cost"
                     break
                 try:
-                    votes = await pipeline.next(horizon, self._interrupt.future)
+                    unsaved = await pipeline.next(horizon, self._interrupt.future)
                 except AskingEndedError:
                     reason = "max_cost"
                     break
-                await self._keep(ledger, length, votes)
+                await self._keep(ledger, length, unsaved)
+                votes, unsaved = [spoken.vote for spoken in unsaved], []
                 length += len(votes)
                 used, reason = tally.feed(votes)
                 counted += votes[:used]
                 if votes:
                     self._on_progress(meter.event(tally, 0 if reason else tally.needed()))
-        except ModelVersionChanged:
-            await self._machine.ledgers.retire(self.subject.draft)
+            patience = DRAIN_SECONDS
+        except Exception as error:
+            patience = DRAIN_SECONDS
+            if isinstance(error, ModelVersionChanged):
+                await self._machine.ledgers.retire(self.subject.draft)
             raise
         finally:
-            # Also on errors and cancellation: what was paid for goes into the ledger.
-            self._asker.close()
             ended = reason not in (None, "max_cost")
-            late = await pipeline.drain(
-                DRAIN_SECONDS if reason is not None else DRAIN_SECONDS_INTERRUPTED
-            )
-            await self._keep(ledger, length, late)
+            late = await self._wind_up(pipeline, ledger, length, unsaved, patience)
         if not ended:  # such a run may stop anywhere, so the late votes count too
-            used, by_votes = tally.feed(late)
-            counted += late[:used]
+            votes = [spoken.vote for spoken in late]
+            used, by_votes = tally.feed(votes)
+            counted += votes[:used]
             reason = by_votes or reason
             self._on_progress(meter.event(tally, 0))
         return Collected(counted, reused, reason or self._interrupt.reason)
 
-    async def _ask_first(self, pixels: Pixels) -> Answer | Refusal:
+    async def _wind_up(
+        self,
+        pipeline: Pipeline[Spoken],
+        ledger: Ledger,
+        length: int,
+        unsaved: list[Spoken],
+        patience: float,
+    ) -> list[Spoken]:
+        """Also on errors and cancellation, keep what was paid for, as far as no vote is missing."""
+        self._asker.close()
+        try:
+            await pipeline.settle(self._interrupt.future, patience, GRACE_SECONDS)
+        finally:
+            late = unsaved + await pipeline.close()
+            await self._keep(ledger, length, late)
+        return late
+
+    def _pipeline(self, start: int, header: Header) -> Pipeline[Spoken]:
+        """Make the pipeline; large pictures get smaller batches, so that the memory suffices."""
+        height, width, traits = self._image.height, self._image.width, self._classifier.traits
+        sent_h, sent_w = self._postprocess.size or (height, width)
+        room = max(1, MEMORY // (3 * max(height * width, sent_h * sent_w)))
+        max_batch = min(traits.max_batch, room)
+        return Pipeline(
+            self._draw,
+            lambda payloads: self._ask(payloads, header),
+            start=start,
+            chunk=self._denoiser.batch_of(height, width),
+            max_batch=max_batch,
+            concurrency=max(1, min(traits.concurrency, room // max_batch)),
+        )
+
+    async def _ask_first(self, pixels: Pixels, what: str) -> Answer | Refusal:
         try:
             asking = self._asker.ask([self._postprocess(pixels)])
             (answer,) = await self._interrupt.unless(asking)
         except AskingEndedError:
-            raise InvalidParameter("max_cost does not pay for the first call: raise it") from None
+            raise InvalidParameter(f"max_cost does not pay for {what}: raise it") from None
         return answer
 
-    async def _keep(self, ledger: Ledger, start: int, votes: Sequence[Vote]) -> None:
-        if votes:
-            await ledger.append(start, votes)
-            await ledger.remember(self._names)
+    async def _keep(self, ledger: Ledger, start: int, spoken: Sequence[Spoken]) -> None:
+        if spoken:
+            await ledger.append(start, [s.vote for s in spoken])
+            await ledger.remember(_names(spoken))
 
     def _draw(self, start: int, count: int) -> list[Payload]:
         """Make samples start … start+count−1, ready to send. Runs in a thread."""
@@ -241,21 +298,37 @@ class Engine:
     def _key(self) -> bytes:
         return noise.derive_key(self._machine.secret, self.subject.canonical())
 
-    async def _ask(self, payloads: Sequence[Payload], header: Header) -> list[Vote]:
-        answers = await self._asker.ask(payloads)
+    async def _ask(self, payloads: Sequence[Payload], header: Header) -> list[Spoken | Failed]:
         expected = header.clean.model_version
-        for answer in answers:
-            if isinstance(answer, Answer) and answer.model_version != expected:
-                raise ModelVersionChanged(
-                    f"{self._classifier.name} answered with model version "
-                    f"{answer.model_version!r} after {expected!r}: the run is void. Its votes "
-                    "stay under the old version; ask again to begin with the new one"
-                )
-        return [self._vote(answer) for answer in answers]
+        return [
+            Failed(self._changed(answer.model_version, expected))
+            if _is_other(answer, expected)
+            else self._spoken(answer)
+            for answer in await self._asker.ask(payloads)
+        ]
 
-    def _vote(self, answer: Answer | Refusal) -> Vote:
+    def _changed(self, found: str | None, expected: str | None) -> ModelVersionChanged:
+        return ModelVersionChanged(
+            f"{self._classifier.name} answered with model version {found!r} after {expected!r}: "
+            "the run is void. Its votes stay under the old version; ask again to begin with the "
+            "new one"
+        )
+
+    def _spoken(self, answer: Answer | Refusal) -> Spoken:
         if isinstance(answer, Refusal):
-            return None
-        for prediction in answer.predictions:
-            self._names.setdefault(self._options.labels.key(prediction), prediction.name)
-        return self._options.rule(answer.predictions, self._options.labels)
+            return Spoken(None)
+        labels = self._options.labels
+        vote = self._options.rule(answer.predictions, labels)
+        named = (labels.shown(p) for p in answer.predictions if labels.key(p) == vote)
+        return Spoken(vote, next(named, None))
+
+
+def _is_other(answer: Answer | Refusal, expected: str | None) -> bool:
+    """Tell whether another model answered; a refusal need not say which one refuses."""
+    silent = isinstance(answer, Refusal) and answer.model_version is None
+    return not silent and answer.model_version != expected
+
+
+def _names(spoken: Sequence[Spoken]) -> dict[str, str]:
+    """Return label key → the first spelling in index order."""
+    return {s.vote: s.name for s in reversed(spoken) if s.vote is not None and s.name is not None}

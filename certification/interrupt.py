@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Coroutine, Iterator
+from typing import Any, Literal, TypeVar
 
 from certification.errors import RunInterrupted
 
@@ -11,51 +11,41 @@ T = TypeVar("T")
 
 
 class Interrupt:
-    """An async context that knows when a run has to end.
+    """Knows when a run has to end. Made and used on one event loop.
 
-    `cancel` may be called before, within or after the context, from the event loop.
-
-    Args:
-        max_seconds: time from entering the context to the deadline, None for none.
+    Attributes:
+        future: done once the run has to end; may be waited for, but not cancelled.
     """
 
-    def __init__(self, max_seconds: float | None = None) -> None:
-        self._max_seconds = max_seconds
-        self._cancelled = asyncio.Event()
-        self._future: asyncio.Future[None] | None = None
+    def __init__(self) -> None:
+        self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._reason: Literal["cancelled", "deadline"] = "cancelled"
 
     def cancel(self) -> None:
-        """End the run as soon as possible; no new call starts."""
-        self._cancelled.set()
+        """End the run as soon as possible, before or within it; no new call starts."""
+        self._end("cancelled")
 
-    async def cancelled(self) -> None:
-        """Wait until `cancel` is called; for use before the context is entered."""
-        await self._cancelled.wait()
-
-    async def __aenter__(self) -> "Interrupt":
-        self._future = asyncio.ensure_future(self._wait())
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.future.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self.future
-
-    @property
-    def future(self) -> asyncio.Future[None]:
-        """Done once the run has to end."""
-        assert self._future is not None, "enter the context first"  # noqa: S101
-        return self._future
+    @contextlib.contextmanager
+    def deadline(self, max_seconds: float | None) -> Iterator[None]:
+        """Let the run last no longer than this from now, None for as long as it takes."""
+        if max_seconds is None:
+            yield
+            return
+        timer = asyncio.get_running_loop().call_later(max_seconds, self._end, "deadline")
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     @property
     def done(self) -> bool:
         """Whether the run has to end."""
-        return self._cancelled.is_set() or self.future.done()
+        return self.future.done()
 
     @property
     def reason(self) -> str:
         """The stop reason that goes on the certificate."""
-        return "cancelled" if self._cancelled.is_set() else "deadline"
+        return self._reason
 
     async def unless(self, work: Coroutine[Any, Any, T]) -> T:
         """Await something, but no longer than the run may last.
@@ -77,7 +67,7 @@ class Interrupt:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def _wait(self) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._max_seconds):
-                await self._cancelled.wait()
+    def _end(self, reason: Literal["cancelled", "deadline"]) -> None:
+        if not self.future.done():
+            self._reason = reason
+            self.future.set_result(None)

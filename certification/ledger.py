@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
+import rfc8785
+
 from certification.errors import LedgerConflict
 from certification.protocols import Header, Vote, Waiter
 
@@ -54,7 +56,7 @@ class MemoryLedgers:
 
     def __init__(self) -> None:
         self._current: dict[str, MemoryLedger] = {}
-        self._retired: list[MemoryLedger] = []
+        self._all: dict[bytes, MemoryLedger] = {}  # by subject, the model version included
         self._locks: dict[str, asyncio.Lock] = {}
         self._waiting: Counter[str] = Counter()
 
@@ -64,26 +66,33 @@ class MemoryLedgers:
 
     async def open(self, draft: str, header: Header) -> MemoryLedger:
         """Begin a ledger, or return the one that this subject already has."""
-        return self._current.setdefault(draft, MemoryLedger(header))
+        subject = rfc8785.dumps(dict(header.subject))
+        ledger = self._all.setdefault(subject, MemoryLedger(header))
+        self._current[draft] = ledger
+        return ledger
 
     async def retire(self, draft: str) -> None:
         """Stop using the present ledger of a draft, but keep its votes."""
-        ledger = self._current.pop(draft, None)
-        if ledger is not None:
-            self._retired.append(ledger)
+        self._current.pop(draft, None)
 
     @asynccontextmanager
     async def hold(self, draft: str, unless: Waiter) -> AsyncIterator[None]:
         """Let one run at a time work on a draft; the next one then finds its votes."""
         lock = self._locks.setdefault(draft, asyncio.Lock())
         self._waiting[draft] += 1
+        held = False
+
+        async def acquire() -> bool:
+            nonlocal held
+            held = await lock.acquire()
+            return held
+
         try:
-            await unless(lock.acquire())
-            try:
-                yield
-            finally:
-                lock.release()
+            await unless(acquire())
+            yield
         finally:
+            if held:  # also if the wait was cancelled in the moment that it succeeded
+                lock.release()
             self._waiting[draft] -= 1
             if self._waiting[draft] == 0:
                 del self._locks[draft], self._waiting[draft]

@@ -4,8 +4,10 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from certification.clopper_pearson import check_alpha
 from certification.decision import DecisionRule, LabelMap, Top1
 from certification.errors import InvalidParameter
+from certification.martingale import index_for
 
 MAX_SIGMA = 2.0  # so that the noise fits int16
 MAX_Z = 6.0  # the last radius of the grid, in units of sigma
@@ -52,10 +54,11 @@ class Options:
 
     def __post_init__(self) -> None:
         _within("sigma", self.sigma, 0, MAX_SIGMA)
-        _within("alpha", self.alpha, 0, 0.5)
+        check_alpha(self.alpha)
         _count("max_votes", self.max_votes, MAX_VOTES)
         if self.target_radius is not None:
             _within("target_radius", self.target_radius, 0, MAX_Z * self.sigma)
+            index_for(self.target_radius, self.sigma)  # as decimals, so to the last digit
         if self.max_cost is not None and not 0 <= self.max_cost < math.inf:
             raise InvalidParameter("max_cost must be a finite number of US dollars, 0 or more")
         if self.max_seconds is not None:
@@ -68,6 +71,9 @@ class Options:
             _count("predict_n", self.predict_n, 100_000)
         if self.truth is not None and not self.truth.strip():
             raise InvalidParameter("label is empty: leave it out, or give the true label")
+        for name in ("sigma", "alpha", "target_radius", "max_cost", "max_seconds", "good_enough"):
+            number = getattr(self, name)  # numpy's numbers print and serialise as something else
+            object.__setattr__(self, name, None if number is None else float(number))
 
     def describe(self) -> dict[str, Any]:
         """Return the caller's choices that are not part of the subject, for the certificate."""

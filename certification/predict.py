@@ -49,7 +49,7 @@ async def predict(
         CertificationError: as for :func:`certification.certify.certify`.
     """
     started = time.monotonic()
-    interrupt = interrupt or Interrupt(options.max_seconds)
+    interrupt = interrupt or Interrupt()
     engine = Engine(
         machine,
         image,
@@ -59,17 +59,18 @@ async def predict(
         interrupt=interrupt,
         on_progress=on_progress,
     )
-    async with interrupt, machine.ledgers.hold(engine.subject.draft, interrupt.unless):
-        ledger = await engine.ledger()
-        fixed = ledger.header.predict_n
-        if options.predict_n not in (None, fixed):
-            raise LedgerConflict(
-                f"this subject's votes were begun with n = {fixed} for predict; another n "
-                f"chosen afterwards would void the error bound. Use n = {fixed}, or leave it out"
-            )
-        tally = FixedTally(fixed)
-        collected = await engine.collect(ledger, tally)
-        names = await ledger.names()
+    with interrupt.deadline(options.max_seconds):
+        async with machine.ledgers.hold(engine.subject.draft, interrupt.unless):
+            ledger = await engine.ledger()
+            fixed = ledger.header.predict_n
+            if options.predict_n not in (None, fixed):
+                raise LedgerConflict(
+                    f"this subject's votes were begun with n = {fixed} for predict; another n "
+                    f"chosen afterwards would void the error bound. Leave n out to take that one"
+                )
+            tally = FixedTally(fixed)
+            collected = await engine.collect(ledger, tally)
+            names = await ledger.names()
     counts = dict(sorted(tally.counts.items(), key=lambda item: (-item[1], item[0])))
     first, second = (*sorted((*counts.values(), tally.abstentions), reverse=True), 0, 0)[:2]
     label = None

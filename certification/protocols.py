@@ -32,9 +32,15 @@ class Answer:
 
 @dataclass(frozen=True)
 class Refusal:
-    """The provider refuses this picture for good: an abstention, never asked again."""
+    """The provider refuses this picture for good: an abstention, never asked again.
+
+    Attributes:
+        reason: what the provider said, without secrets.
+        model_version: the version that refused, where the provider tells.
+    """
 
     reason: str
+    model_version: str | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,8 @@ class Traits:
         min_side: smallest side in pixels; smaller pictures are enlarged after denoising.
         max_side: largest side in pixels.
         max_pixels: largest area in pixels.
-        max_bytes: largest encoded picture.
+        max_bytes: largest encoded picture. Noise hardly compresses, so a picture whose samples
+            could be larger is refused before the first call.
         unit: what is billed, a picture or a call.
         price: US dollars per unit.
         labels: every label the model knows, if the set is closed.
@@ -137,9 +144,8 @@ class Denoiser(Protocol):
         """Compute type: device class and precision, such as "cpu/float32"."""
         ...
 
-    @property
-    def batch(self) -> int:
-        """Pictures that it cleans at once; smaller batches are padded to this shape."""
+    def batch_of(self, height: int, width: int) -> int:
+        """Return how many pictures of this size it cleans at once; always the same for a size."""
         ...
 
     def clean(self, noisy: NDArray[np.int16], sigma: float) -> Pixels:
@@ -236,7 +242,11 @@ class Ledgers(Protocol):
         ...
 
     async def open(self, draft: str, header: Header) -> Ledger:
-        """Begin a ledger, or return the one that this subject already has."""
+        """Begin a ledger, or return the one that this subject already has.
+
+        The subject names the model version, so one that comes back finds its old ledger, with
+        the choices that were fixed then.
+        """
         ...
 
     async def retire(self, draft: str) -> None:

@@ -11,7 +11,10 @@ class NoDenoiser:
     summary = "no denoiser, the noisy samples clipped: the baseline"
     weights_sha256: str | None = None
     compute = "cpu/int16"
-    batch = 32
+
+    def batch_of(self, height: int, width: int) -> int:
+        """Return how many pictures are clipped at once: few enough to fit into memory."""
+        return max(1, min(32, 2**22 // (height * width)))
 
     def clean(self, noisy: NDArray[np.int16], sigma: float) -> NDArray[np.uint8]:
         """Clip to 0..255.

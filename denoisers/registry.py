@@ -20,7 +20,10 @@ if TYPE_CHECKING:
         summary: str
         weights_sha256: str | None
         compute: str
-        batch: int
+
+        def batch_of(self, height: int, width: int) -> int:
+            """Return the pictures of this size that are cleaned at once."""
+            ...
 
         def clean(self, noisy: NDArray[np.int16], sigma: float) -> NDArray[np.uint8]:
             """Clean a batch."""

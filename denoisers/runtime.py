@@ -1,8 +1,8 @@
 """Runs a denoising network on batches of one fixed shape.
 
 Batches of different shape may be computed by different kernels and differ in their low bits, so
-every batch is padded to the same number of pictures: a picture's result does not depend on what
-shares its batch.
+all batches of pictures of one size are padded to the same number: a picture's result does not
+depend on what shares its batch.
 """
 
 import threading
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 BATCH = 32
+PIXELS = 2**20  # in one batch; 32 pictures of 512×512 would take gigabytes
 
 
 class Runtime:
@@ -38,13 +39,16 @@ class Runtime:
         self.name, self.summary = name, summary
         self.weights_sha256: str | None = weights_sha256
         self.compute = f"{device}/float32"
-        self.batch = BATCH
         self._device = torch.device(device)
         # torch's own stubs leave out memory_format
         self._network: nn.Module = network.eval().to(  # type: ignore[call-overload]
             self._device, memory_format=torch.channels_last
         )
         self._lock = threading.Lock()
+
+    def batch_of(self, height: int, width: int) -> int:
+        """Return how many pictures of this size are cleaned at once."""
+        return max(1, min(BATCH, PIXELS // (height * width)))
 
     def clean(self, noisy: NDArray[np.int16], sigma: float) -> NDArray[np.uint8]:
         """Denoise, round to whole pixel values and clip.
@@ -56,22 +60,23 @@ class Runtime:
         Returns:
             uint8 (N, H, W, 3).
         """
+        size = self.batch_of(*noisy.shape[1:3])
         parts = [
-            self._clean_batch(noisy[start : start + self.batch], sigma)
-            for start in range(0, len(noisy), self.batch)
+            self._clean_batch(noisy[start : start + size], sigma, size)
+            for start in range(0, len(noisy), size)
         ]
         if not parts:
             return np.empty(noisy.shape, dtype=np.uint8)
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
     @torch.inference_mode()
-    def _clean_batch(self, noisy: NDArray[np.int16], sigma: float) -> NDArray[np.uint8]:
+    def _clean_batch(self, noisy: NDArray[np.int16], sigma: float, size: int) -> NDArray[np.uint8]:
         count = len(noisy)
-        batch = np.zeros((self.batch, *noisy.shape[1:]), dtype=np.int16)
+        batch = np.zeros((size, *noisy.shape[1:]), dtype=np.int16)
         batch[:count] = noisy
         with self._lock:  # one batch at a time: the cores are busy with it anyway
             pictures = torch.from_numpy(batch).to(self._device).permute(0, 3, 1, 2)
-            level = torch.full((self.batch,), sigma, device=self._device)
+            level = torch.full((size,), sigma, device=self._device)
             cleaned = self._network(pictures.float() / 255, level)
             whole = (cleaned * 255).round_().clamp_(0, 255).to(torch.uint8)
             out: NDArray[np.uint8] = whole.permute(0, 2, 3, 1).cpu().numpy()

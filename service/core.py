@@ -195,9 +195,9 @@ class Surety:
     async def _turn(self, interrupt: Interrupt) -> None:
         """Wait for a slot, but no longer than the run is wanted."""
         slot = asyncio.ensure_future(self._slots.acquire())
-        unwanted = asyncio.ensure_future(interrupt.cancelled())
         try:
-            await asyncio.wait({slot, unwanted}, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {slot, interrupt.future}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not slot.done():
                 raise RunInterrupted("the run was cancelled while it waited for its turn")
         except BaseException:
@@ -206,8 +206,7 @@ class Surety:
             raise
         finally:
             slot.cancel()
-            unwanted.cancel()
-            await asyncio.gather(slot, unwanted, return_exceptions=True)
+            await asyncio.gather(slot, return_exceptions=True)
 
     async def close(self) -> None:
         """Release what adapters hold open."""

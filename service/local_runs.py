@@ -140,7 +140,7 @@ async def _run_one(
         breaks.bar, breaks.interrupt = bar, None
         data = read_picture(path, surety.settings.max_upload_bytes)
         prepared = await surety.prepare(data, name=picture_name(path), **options)
-        breaks.interrupt = interrupt = Interrupt(prepared.options.max_seconds)
+        breaks.interrupt = interrupt = Interrupt()
         bar.note("asking about the clean picture …")
 
         def show(progress: Progress) -> None:

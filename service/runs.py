@@ -32,15 +32,13 @@ class Run:
         latest: the latest one.
     """
 
-    def __init__(
-        self, kind: Literal["certificate", "prediction"], work: Work, max_seconds: float | None
-    ) -> None:
+    def __init__(self, kind: Literal["certificate", "prediction"], work: Work) -> None:
         self.id = secrets.token_hex(12)
         self.kind = kind
         self.first: Progress | None = None
         self.latest: Progress | None = None
         self._news = asyncio.Event()
-        self._interrupt = Interrupt(max_seconds)
+        self._interrupt = Interrupt()
         self.cancelling = False
         self.task = asyncio.ensure_future(work(self._interrupt, self._on_progress))
         self.task.add_done_callback(self._ended)
@@ -105,16 +103,14 @@ class Runs:
         self,
         kind: Literal["certificate", "prediction"],
         work: Work,
-        max_seconds: float | None = None,
     ) -> Run:
         """Begin a run. It is listed until its task has ended.
 
         Args:
             kind: what the document it ends with is.
             work: called with the run's interrupt and progress callback.
-            max_seconds: time to the deadline.
         """
-        run = Run(kind, work, max_seconds)
+        run = Run(kind, work)
         self._running[run.id] = run
         run.task.add_done_callback(lambda _: self._running.pop(run.id, None))
         return run

@@ -39,8 +39,8 @@ class LocalAdapter(Adapter):
 
     @property
     def options(self) -> Mapping[str, Any]:
-        """SHA-256 of the weights: which network answers."""
-        return {"weights_sha256": self._network().sha256}
+        """SHA-256 of the weights and compute type: what answers."""
+        return {"weights_sha256": self._network().sha256, "compute": "cpu/float32"}
 
     async def classify(self, images: Sequence[Payload]) -> Sequence[Outcome]:
         """See :meth:`Adapter.classify`; every answer lists all ten labels with their softmax."""

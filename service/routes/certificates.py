@@ -19,5 +19,5 @@ router = APIRouter(tags=["certification"])
     | problem_responses(NOT_FOUND),
 )
 async def certificate(certificate_id: str, certificates: CertificatesDep) -> dict[str, Any]:
-    """Return a certificate by its id, the first 32 digits of the SHA-256 of its proof."""
+    """Return a certificate by its id, the first 32 digits of the SHA-256 of what it says."""
     return await certificates.get(certificate_id)

@@ -47,5 +47,5 @@ async def certify(
         await certificates.put(certificate)
         return certificate
 
-    run = runs.start("certificate", work, upload.form.max_seconds)
+    run = runs.start("certificate", work)
     return await respond(request, run, answer)

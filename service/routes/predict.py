@@ -45,5 +45,5 @@ async def predict(
     async def work(interrupt: Interrupt, on_progress: OnProgress) -> dict[str, Any]:
         return await surety.predict(prepared, interrupt, on_progress)
 
-    run = runs.start("prediction", work, upload.form.max_seconds)
+    run = runs.start("prediction", work)
     return await respond(request, run, answer)

@@ -19,12 +19,13 @@ from certification.errors import (
     InvalidParameter,
     LedgerConflict,
     ModelVersionChanged,
+    ProviderFailed,
     ProviderUnreliable,
     RunInterrupted,
 )
 from certification.interrupt import Interrupt
 from certification.options import Options
-from certification.protocols import Retry
+from certification.protocols import Refusal, Retry, Traits
 from tests.certification.worlds import Clip, World, grey, half_space, label, machine, refuse_above
 
 QUICK = Patience(attempts=6, first_wait=0.0001, longest_wait=0.001)
@@ -64,7 +65,7 @@ async def test_a_certificate_can_be_checked_from_its_own_numbers():
     votes = (await ledger.read())[: proof["votes"]["n"]]
     assert proof["votes"]["sha256"] == votes_sha256(votes)
     assert proof["votes"]["counts"]["in"] == votes.count("in")
-    assert document["id"] == certificate_id(proof)
+    assert document["id"] == certificate_id(document)
     assert json.loads(rfc8785.dumps(document)) == document
     key = noise.derive_key(place.secret, rfc8785.dumps(proof["subject"]))
     assert noise.key_sha256(key) == proof["noise"]["key_sha256"] == ledger.header.key_sha256
@@ -331,7 +332,7 @@ async def test_a_new_model_version_voids_the_run_and_the_next_begins_a_new_subje
     world = World(changing(40), max_batch=1, concurrency=1)
     with pytest.raises(ModelVersionChanged, match="'v2' after 'v1'"):
         await run(world, place, max_votes=200)
-    (old,) = place.ledgers._retired
+    (old,) = place.ledgers._all.values()
     assert len(await old.read()) == 39
     document = await run(world, place, max_votes=200)
     assert document["proof"]["subject"]["provider"]["model_version"] == "v2"
@@ -406,5 +407,216 @@ async def test_samples_are_enlarged_for_a_provider_that_needs_it():
 async def test_too_large_for_the_provider_is_refused_before_any_call():
     world = World(half_space(0.1), max_side=3)
     with pytest.raises(InvalidParameter, match="smaller size"):
+        await run(world)
+    assert world.images == 0
+
+
+class FlakyLedgers:
+    """Real ledgers whose n-th append is lost on the way."""
+
+    def __init__(self, place, lost):
+        self._inner, self._lost, self._appends = place.ledgers, lost, 0
+
+    def __getattr__(self, name):
+        return getattr(self._inner, name)
+
+    async def open(self, draft, header):
+        ledger = await self._inner.open(draft, header)
+        plain = ledger.append
+
+        async def append(start, votes):
+            self._appends += 1
+            if self._appends == self._lost:
+                raise ConnectionError("the store went away")
+            await plain(start, votes)
+
+        ledger.append = append
+        return ledger
+
+
+@pytest.mark.parametrize("lost", [1, 2, 5])
+async def test_a_store_that_fails_for_a_moment_shifts_no_vote(lost):
+    place = machine()
+    inner = place.ledgers
+    place.ledgers = FlakyLedgers(place, lost)
+    with pytest.raises(ConnectionError):
+        await run(World(half_space(0.1), max_batch=4), place, max_votes=200, good_enough=None)
+    (ledger,) = inner._current.values()
+    kept = await ledger.read()
+    plain = machine()
+    await run(World(half_space(0.1)), plain, max_votes=200, good_enough=None)
+    (undisturbed,) = plain.ledgers._current.values()
+    assert kept == (await undisturbed.read())[: len(kept)]
+
+
+async def test_a_stuck_sample_does_not_eat_the_budget():
+    place, image = machine(), grey()
+    subject = (await run(World(half_space(0.1)), max_votes=1))["proof"]["subject"]
+    key = noise.derive_key(place.secret, rfc8785.dumps(subject))
+    stuck = noise.draw(key, 5, image.pixels.shape, 0.1) + image.pixels
+    plane = half_space(0.1)
+
+    def answer(pixels):
+        return Retry("down") if (pixels == stuck).all() else plane(pixels)
+
+    world = World(answer, max_batch=1, concurrency=4)
+    with pytest.raises(ProviderUnreliable):
+        await run(world, place, max_votes=1000, good_enough=None)
+    assert world.images <= 1 + 5 + 2 * 4 + QUICK.attempts
+    (ledger,) = place.ledgers._current.values()
+    assert len(await ledger.read()) == 5
+
+
+async def test_money_for_asking_again_is_kept_back():
+    answers = itertools.count()
+
+    def fail(call):
+        return Retry("busy") if next(answers) % 3 == 2 else None
+
+    world = World(half_space(0.1), max_batch=1, concurrency=8, delay=0.001, price=0.01, fail=fail)
+    document = await run(world, max_cost=0.6, good_enough=None, patience=STUBBORN)
+    assert document["proof"]["stop_reason"] == "max_cost"
+    assert document["proof"]["votes"]["n"] == 59  # and the clean picture
+
+
+async def test_a_model_version_that_comes_back_finds_its_old_ledger():
+    place, versions = machine(), ["v1"]
+    plane = half_space(0.1)
+
+    def answer(pixels):
+        return label(plane(pixels).predictions[0].name, versions[-1])
+
+    await run(World(answer), place, max_votes=100, good_enough=None)
+    versions.append("v2")
+    with pytest.raises(ModelVersionChanged):
+        await run(World(answer), place, max_votes=200, good_enough=None)
+    versions.append("v1")
+    with pytest.raises(LedgerConflict, match="milestone None"):
+        await run(World(answer), place, max_votes=100, milestone=100)
+    again = await run(World(answer), place, max_votes=100, good_enough=None)
+    assert again["accounting"]["votes_reused"] == 100
+
+
+async def test_votes_under_another_secret_are_not_gone_on_with():
+    place = machine()
+    await run(World(half_space(0.1)), place, max_votes=50)
+    place.secret = b"another secret of thirty-two byte"
+    world = World(half_space(0.1))
+    with pytest.raises(LedgerConflict, match="secret"):
+        await run(world, place, max_votes=100, good_enough=None)
+    assert world.images == 0
+
+
+async def test_a_provider_that_refuses_everything_is_told_at_once():
+    world = World(lambda _: Refusal("closed"))
+    with pytest.raises(ProviderFailed, match="refuses this picture \\(closed\\) and a plain grey"):
+        await run(world)
+    assert world.images == 2
+    tells = World(lambda _: Refusal("closed", "v7"))
+    proof = (await run(tells, max_votes=40))["proof"]
+    assert proof["subject"]["provider"]["model_version"] == "v7"
+    assert proof["votes"]["abstentions"] == proof["votes"]["n"]
+
+
+async def test_an_interrupt_while_the_last_calls_end_is_heard():
+    stop = Interrupt()
+
+    class Sleepy(World):
+        async def classify(self, images):
+            if len(self.calls) >= 20:
+                await asyncio.sleep(60)
+            return await super().classify(images)
+
+    world = Sleepy(half_space(0.15), max_batch=1, concurrency=4)
+    asyncio.get_running_loop().call_later(0.3, stop.cancel)
+    began = asyncio.get_running_loop().time()
+    document = await run(world, interrupt=stop, max_votes=1000)
+    assert document["proof"]["stop_reason"] == "cancelled"
+    assert document["proof"]["votes"]["n"] == 19
+    assert asyncio.get_running_loop().time() - began < 10
+
+
+async def test_a_deadline_counts_with_an_interrupt_of_ones_own():
+    world = World(half_space(0.15), max_batch=1, delay=0.02)
+    document = await run(
+        world, interrupt=Interrupt(), max_seconds=0.2, max_votes=100_000, good_enough=None
+    )
+    assert document["proof"]["stop_reason"] == "deadline"
+
+
+async def test_a_ledger_is_free_again_however_the_wait_for_it_is_cancelled():
+    for turns in range(8):
+        place = machine()
+        entered = asyncio.Event()
+
+        async def user(place=place, entered=entered, hold=0.0):
+            async with place.ledgers.hold("draft", Interrupt().unless):
+                entered.set()
+                await asyncio.sleep(hold)
+
+        first = asyncio.create_task(user(hold=0.01))
+        await entered.wait()
+        second = asyncio.create_task(user())
+        await first
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        second.cancel()
+        await asyncio.gather(second, return_exceptions=True)
+        await asyncio.wait_for(user(), 1.0)
+        assert not place.ledgers._locks
+
+
+async def test_a_mapped_label_is_called_by_what_it_is_mapped_to():
+    plane = half_space(0.0)
+    labels = LabelMap.of({"in": "danger", "out": "danger"})
+    document = await run(World(plane), labels=labels, max_votes=60)
+    assert "answers 'danger'" in document["statement"]
+    assert document["label_names"] == {"danger": "danger"}
+
+
+async def test_the_spelling_is_the_first_in_index_order():
+    seen = itertools.count()
+
+    def answer(_):
+        return label("Cat" if next(seen) == 0 else "cAT ")
+
+    documents = [
+        await run(World(answer, max_batch=1, concurrency=6, delay=0.001, seed=seed), max_votes=40)
+        for seed in range(3)
+    ]
+    assert documents[0]["label_names"] == {"cat": "Cat"}
+
+
+async def test_labels_that_no_json_can_hold():
+    document = await run(World(lambda _: label("c\ud800t")), max_votes=40)
+    assert document["proof"]["label"] == "c?t"
+    rfc8785.dumps(document)
+
+
+async def test_the_id_names_what_the_document_says():
+    world = World(half_space(0.1))
+    place = machine()
+    one = await run(world, place, max_votes=100)
+    again = await run(world, place, max_votes=100)
+    assert one["id"] == again["id"]
+    assert one["accounting"] != again["accounting"]
+    other = await run(world, place, max_votes=100, truth="in")
+    assert other["proof"] == one["proof"]
+    assert other["id"] != one["id"]
+
+
+async def test_large_pictures_take_small_batches(monkeypatch):
+    monkeypatch.setattr("certification.engine.MEMORY", 3 * 48)
+    world = World(half_space(0.1), max_batch=16, concurrency=4)
+    document = await run(world, max_votes=50, good_enough=None)
+    assert max(world.calls) == 3
+    plain = await run(World(half_space(0.1)), max_votes=50, good_enough=None)
+    assert document["proof"] == plain["proof"]
+
+
+async def test_samples_that_could_be_too_many_bytes_are_refused_before_any_call():
+    world = World(half_space(0.1), max_bytes=4000)
+    world.traits = Traits(payload="png", max_bytes=4000)
+    with pytest.raises(InvalidParameter, match="4,144 bytes, more than the 4,000"):
         await run(world)
     assert world.images == 0

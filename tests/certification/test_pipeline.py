@@ -1,4 +1,4 @@
-"""The pipeline: any chunking, concurrency and order of arrival, one order of votes."""
+"""The pipeline: any chunking, concurrency and order of arrival, one order of votes and failures."""
 
 import asyncio
 import random
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from certification.pipeline import Pipeline
+from certification.pipeline import Failed, Pipeline
 
 
 class Source:
@@ -68,7 +68,8 @@ def test_votes_come_in_index_order_and_never_beyond_the_horizon(
             assert votes
             got += len(votes)
             assert got <= source.horizon
-        late = await pipeline.drain(5.0)
+        await pipeline.settle(never, 5.0, 5.0)
+        late = await pipeline.close()
         assert late == [f"v{i}" for i in range(got, got + len(late))]
 
     asyncio.run(go())
@@ -107,7 +108,8 @@ async def test_an_interrupt_ends_the_wait():
     stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     asyncio.get_running_loop().call_later(0.02, stop.set_result, None)
     assert await asyncio.wait_for(pipeline.next(8, stop), 2.0) == []
-    assert await pipeline.drain(0.01) == []
+    await pipeline.settle(stop, 0.01, 0.01)
+    assert await pipeline.close() == []
 
 
 async def test_what_draw_or_ask_raises_comes_out_and_the_rest_is_kept():
@@ -124,7 +126,8 @@ async def test_what_draw_or_ask_raises_comes_out_and_the_rest_is_kept():
         while True:
             got += await pipeline.next(4, never)
     assert got == ["v0", "v1"]
-    assert await pipeline.drain(1.0) == []
+    await pipeline.settle(never, 1.0, 1.0)
+    assert await pipeline.close() == []
 
     def draw(start, count):
         raise ValueError("no noise today")
@@ -133,3 +136,61 @@ async def test_what_draw_or_ask_raises_comes_out_and_the_rest_is_kept():
     with pytest.raises(ValueError, match="no noise"):
         await pipeline.next(4, never)
     await pipeline.close()
+
+
+@pytest.mark.parametrize("early", [True, False])
+async def test_a_failure_comes_out_at_its_index_and_not_when_it_happens(early):
+    async def ask(samples):
+        (index,) = map(int, samples)
+        await asyncio.sleep(0.03 if (index == 3) != early else 0.0)
+        return [Failed(RuntimeError("changed")) if index == 3 else f"v{index}"]
+
+    pipeline = Pipeline(Source().draw, ask, start=0, chunk=8, max_batch=1, concurrency=5)
+    never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    got = []
+    with pytest.raises(RuntimeError, match="changed"):
+        while True:
+            got += await pipeline.next(6, never)
+    assert got == ["v0", "v1", "v2"]
+    await pipeline.close()
+
+
+async def test_nothing_runs_far_ahead_of_a_sample_that_is_stuck():
+    source, stuck = Source(), asyncio.Event()
+    source.horizon = 1000
+
+    async def ask(samples):
+        if samples[0] == b"5":
+            await stuck.wait()
+        return await source.ask(samples)
+
+    pipeline = Pipeline(source.draw, ask, start=0, chunk=16, max_batch=1, concurrency=4)
+    never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    got = []
+    while len(got) < 5:
+        got += await pipeline.next(1000, never)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(pipeline.next(1000, never), 0.1)
+    assert max(source.asked) < 5 + 2 * 4
+    stuck.set()
+    while len(got) < 40:
+        got += await pipeline.next(1000, never)
+    assert got == [f"v{i}" for i in range(len(got))]
+    await pipeline.close()
+
+
+async def test_settling_ends_soon_after_an_interrupt():
+    async def ask(samples):
+        await asyncio.sleep(60)
+        return []
+
+    pipeline = Pipeline(Source().draw, ask, start=0, chunk=4, max_batch=4, concurrency=1)
+    loop = asyncio.get_running_loop()
+    stop: asyncio.Future[None] = loop.create_future()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(pipeline.next(8, stop), 0.05)
+    loop.call_later(0.05, stop.set_result, None)
+    began = loop.time()
+    await pipeline.settle(stop, 30.0, 0.05)
+    assert loop.time() - began < 5
+    assert await pipeline.close() == []

@@ -39,7 +39,10 @@ class Clip:
     compute = "cpu/int16"
 
     def __init__(self, batch: int = 32) -> None:
-        self.batch = batch
+        self._batch = batch
+
+    def batch_of(self, height: int, width: int) -> int:
+        return self._batch
 
     def clean(self, noisy: np.ndarray, sigma: float) -> np.ndarray:
         return np.clip(noisy, 0, 255).astype(np.uint8)

@@ -43,6 +43,15 @@ def test_any_size(cifar, height, width):
     assert cifar.clean(noisy, 0.5).shape == (2, height, width, 3)
 
 
+def test_large_pictures_take_small_batches(cifar):
+    """32 pictures of 2048×2048 would take 25 GB."""
+    sizes = [(32, 32), (256, 256), (512, 512), (2048, 2048)]
+    assert [cifar.batch_of(*size) for size in sizes] == [32, 16, 4, 1]
+    _, noisy = noisy_batch(5, 512, 512)
+    whole = cifar.clean(noisy, 0.25)
+    assert np.array_equal(cifar.clean(noisy[3:4], 0.25), whole[3:4])
+
+
 def test_an_empty_batch_stays_empty(cifar):
     assert cifar.clean(np.empty((0, 8, 8, 3), np.int16), 0.5).shape == (0, 8, 8, 3)
 
@@ -93,6 +102,7 @@ def test_rounding_is_to_nearest_and_clipped():
 def test_registry_names_what_is_installed():
     assert {"cifar", "none"} <= set(registry.names())
     none = registry.load("none")
-    assert (none.name, none.weights_sha256, none.batch) == ("none", None, 32)
+    assert (none.name, none.weights_sha256) == ("none", None)
+    assert (none.batch_of(32, 32), none.batch_of(2048, 2048)) == (32, 1)
     with pytest.raises(registry.UnknownDenoiser, match=r"'nope'.*cifar"):
         registry.load("nope")

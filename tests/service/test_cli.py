@@ -165,10 +165,9 @@ def test_people_see_which_picture_it_is(surety):
 def test_standard_input(surety, monkeypatch):
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(png(8, 8))))
     piped = json.loads(surety("certify", "-", "--max-votes", 30, "--json").out)
-    assert (
-        piped["id"]
-        == json.loads(surety("certify", "cat.png", "--max-votes", 30, "--json").out)["id"]
-    )
+    named = json.loads(surety("certify", "cat.png", "--max-votes", 30, "--json").out)
+    assert piped["proof"] == named["proof"]
+    assert piped["image"]["source"]["name"] == "standard input"
 
 
 def test_output_file(surety, tmp_path):

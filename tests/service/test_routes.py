@@ -25,7 +25,7 @@ async def test_certify(app: FastAPI, client: httpx.AsyncClient) -> None:
     assert (body["proof"]["alpha"], body["proof"]["sigma"]) == (0.01, 0.5)
     assert body["proof"]["stop_reason"] == "target_reached"
     assert body["truth"] == {"label": "Dark ", "correct": True}
-    assert body["id"] == certificate_id(body["proof"])
+    assert body["id"] == certificate_id(body)
     assert (await client.get(f"/certificates/{body['id']}")).json() == body
     assert (await client.get("/runs")).json() == {"runs": []}
     again = (await client.post("/certify", files=files(), data=fields)).json()
