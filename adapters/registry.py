@@ -31,10 +31,15 @@ def adapter_class(name: str) -> type[Adapter]:
         )
     try:
         loaded = entry.load()
-    except (ImportError, AttributeError) as error:
-        raise AdapterError(f"the adapter {name!r} cannot be imported: {error}") from error
+    except Exception as error:  # a stranger's package may raise anything, paths included
+        raise AdapterError(
+            f"the adapter {name!r} cannot be imported ({type(error).__name__})"
+        ) from error
     if not (isinstance(loaded, type) and issubclass(loaded, Adapter)):
         raise AdapterError(f"the entry point {name!r} names no adapters.interface.Adapter")
+    if loaded.name != name:
+        # The name stands in the subject: two adapters of one name would share their votes.
+        raise AdapterError(f"the adapter of the entry point {name!r} calls itself {loaded.name!r}")
     return loaded
 
 
@@ -47,4 +52,12 @@ def load(name: str) -> Adapter:
         NotConfigured: if a credential or an address is missing.
         AdapterError: if its package is broken.
     """
-    return adapter_class(name)()
+    kind = adapter_class(name)
+    try:
+        return kind()
+    except AdapterError:
+        raise
+    except Exception as error:
+        raise AdapterError(
+            f"the adapter {name!r} cannot be built ({type(error).__name__})"
+        ) from error

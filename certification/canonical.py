@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from certification.decision import encodable
 from certification.errors import (
     ImageTooLarge,
     InvalidParameter,
@@ -27,6 +28,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 LONGEST_SIDE = 256  # default where neither the caller nor the provider names a size
 LARGEST_SIZE = 2048  # of a canonical image; the noise table's margin grows with the area
 LONGEST_NAME = 255
+LONGEST_SIZE_TEXT = 20
 MOST_ELONGATED = 100  # longer : shorter side; beyond it nothing of the picture would be left
 
 
@@ -118,13 +120,17 @@ def parse_size(text: str) -> tuple[int, int]:
     Raises:
         InvalidParameter: if it is no size, or a side is not within 1 … `LARGEST_SIZE`.
     """
+    if len(text) > LONGEST_SIZE_TEXT:
+        raise InvalidParameter(f"size {text[:40]!r} is not a size: write 224 or 320x240", "size")
     parts = text.lower().replace("×", "x").split("x")
     if len(parts) > 2 or not all(p.strip().isascii() and p.strip().isdigit() for p in parts):
-        raise InvalidParameter(f"size {text[:40]!r} is not a size: write 224 or 320x240")
+        raise InvalidParameter(f"size {text[:40]!r} is not a size: write 224 or 320x240", "size")
     sides = [int(p) for p in parts]
     width, height = sides[0], sides[-1]
     if not (1 <= width <= LARGEST_SIZE and 1 <= height <= LARGEST_SIZE):
-        raise InvalidParameter(f"size {text[:40]!r}: each side must be 1 to {LARGEST_SIZE} pixels")
+        raise InvalidParameter(
+            f"size {text[:40]!r}: each side must be 1 to {LARGEST_SIZE} pixels", "size"
+        )
     return height, width
 
 
@@ -164,7 +170,7 @@ def canonicalise(
     opened = _open(data)
     _check(opened, limits)
     source = {
-        "name": None if name is None else name[:LONGEST_NAME],
+        "name": None if name is None else encodable(name[:LONGEST_NAME]),
         "sha256": hashlib.sha256(data).hexdigest(),
         "format": opened.format,
         "width": opened.width,
@@ -172,6 +178,8 @@ def canonicalise(
         "mode": opened.mode,
     }
     steps = depth_steps(opened)
+    if opened.format == "MPO":
+        steps.append("the first picture of the file taken, as every viewer does")
     picture = to_rgb(_upright(_decode(opened), steps), steps)
     picture = _bring_to_size(picture, size, steps)
     pixels = np.asarray(picture, dtype=np.uint8)
@@ -208,7 +216,7 @@ def _check(picture: Image.Image, limits: Limits) -> None:
             "cut out the part that matters"
         )
     frames = _frames(picture)
-    if frames > 1:
+    if frames > 1 and picture.format != "MPO":  # a camera's JPEG with previews or depth behind it
         raise UnsupportedImage(
             f"the upload holds {frames} frames (an animation or several pages): send one of them, "
             "since a certificate is about one picture"

@@ -16,7 +16,7 @@ import rfc8785
 
 from certification.canonical import CanonicalImage
 from certification.confidence import ConfidenceProcess
-from certification.decision import normalise
+from certification.decision import encodable, normalise
 from certification.martingale import PER_UNIT, STEPS
 from certification.options import Options
 from certification.protocols import Header, Vote
@@ -163,4 +163,4 @@ def _truth(
     correct = None
     if label is not None:
         correct = asked in (normalise(label), normalise(names.get(label, label)))
-    return {"label": options.truth, "correct": correct}
+    return {"label": encodable(options.truth), "correct": correct}

@@ -10,7 +10,7 @@ from certification.engine import Engine, Machine, OnProgress
 from certification.errors import LedgerConflict
 from certification.interrupt import Interrupt
 from certification.options import Options
-from certification.protocols import Classifier, Denoiser
+from certification.protocols import Classifier, Denoiser, Header
 from certification.stopping import GoodEnough, Hopeless, StopRule, TargetReached, VotesSpent
 from certification.tally import CertifyTally
 
@@ -58,28 +58,30 @@ async def certify(
         interrupt=interrupt,
         on_progress=on_progress,
     )
-    with interrupt.deadline(options.max_seconds):
-        async with machine.ledgers.hold(engine.subject.draft, interrupt.unless):
-            ledger = await engine.ledger()
-            header = ledger.header
-            if options.milestone not in (None, header.milestone):
-                raise LedgerConflict(
-                    f"this subject's votes were begun with milestone {header.milestone}; a look "
-                    "chosen afterwards would void the error bound. Leave milestone out"
-                )
-            margin = noise.null_margin(options.sigma, image.dimension)
-            process = ConfidenceProcess(
-                options.alpha, header.clean.vote, header.milestone, margin=margin
+    margin = noise.null_margin(options.sigma, image.dimension)
+    process: ConfidenceProcess | None = None
+
+    def tally_of(header: Header) -> CertifyTally:
+        nonlocal process
+        if options.milestone not in (None, header.milestone):
+            raise LedgerConflict(
+                f"this subject's votes were begun with milestone {header.milestone}; a look "
+                "chosen afterwards would void the error bound. Leave milestone out"
             )
-            collected = await engine.collect(ledger, CertifyTally(process, stop_rules(options)))
-            names = await ledger.names()
+        process = ConfidenceProcess(
+            options.alpha, header.clean.vote, header.milestone, margin=margin
+        )
+        return CertifyTally(process, stop_rules(options))
+
+    collected = await engine.run(tally_of)
+    assert process is not None  # noqa: S101  the engine has made a tally
     return certificate.build(
         image=image,
         options=options,
-        header=header,
+        header=collected.header,
         process=process,
         votes=collected.votes,
-        names=names,
+        names=collected.names,
         stop_reason=collected.reason,
         margin=margin,
         accounting={

@@ -90,4 +90,4 @@ def check_alpha(alpha: float) -> None:
     """
     number = isinstance(alpha, int | float) and not isinstance(alpha, bool)
     if not (number and math.isfinite(alpha) and 1e-300 <= alpha <= 0.5):
-        raise InvalidParameter("alpha must be greater than 0 and at most 0.5")
+        raise InvalidParameter("alpha must be greater than 0 and at most 0.5", "alpha")

@@ -5,13 +5,14 @@ A rule is deterministic and part of the subject. `Top1` votes for a label; the o
 """
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from certification.errors import InvalidParameter
 
 YES, NO = "yes", "no"
+MOST_LABELS = 1000  # of one rule
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,20 @@ class LabelMap:
             InvalidParameter: if a target is itself mapped on (chains would be ambiguous), or a
                 label is empty.
         """
-        table = {normalise(a): normalise(b) for a, b in synonyms.items()}
+        table: dict[str, str] = {}
+        for label, target in synonyms.items():
+            known = table.setdefault(normalise(label), normalise(target))
+            if known != normalise(target):
+                raise InvalidParameter(
+                    f"label map: {label!r} is mapped to {known!r} and to {target!r}", "synonyms"
+                )
         if not all(table) or not all(table.values()):
-            raise InvalidParameter("label map: a label is empty")
+            raise InvalidParameter("label map: a label is empty", "synonyms")
         for target in table.values():
             if target in table and table[target] != target:
-                raise InvalidParameter(f"label map: {target!r} is mapped to and mapped on")
+                raise InvalidParameter(
+                    f"label map: {target!r} is mapped to and mapped on", "synonyms"
+                )
         return cls(table)
 
     def key(self, prediction: Prediction) -> str:
@@ -78,15 +87,22 @@ class LabelMap:
         """Return how people should read it: what it is mapped to, else the provider's spelling."""
         return self.synonyms.get(normalise(prediction.name), encodable(prediction.name))
 
-    def matches(self, prediction: Prediction, wanted: str) -> bool:
-        """Tell whether a prediction is the label that somebody asked for by name or id."""
-        asked = normalise(wanted)
-        asked = self.synonyms.get(asked, asked)
-        name = normalise(prediction.name)
-        found = {self.synonyms.get(name, name)}
-        if prediction.id:
-            found.add(normalise(prediction.id))
-        return asked in found
+    def matching(
+        self, predictions: Sequence[Prediction], wanted: Sequence[str]
+    ) -> Iterator[Prediction]:
+        """Yield the predictions that are one of the labels somebody asked for, by name or id.
+
+        Args:
+            predictions: an answer, or a part of it.
+            wanted: normalised labels.
+        """
+        asked = {self.synonyms.get(label, label) for label in wanted}
+        for prediction in predictions:
+            name = normalise(prediction.name)
+            if self.synonyms.get(name, name) in asked or (
+                prediction.id and normalise(prediction.id) in asked
+            ):
+                yield prediction
 
     def describe(self) -> dict[str, str]:
         """Return the entry of the subject."""
@@ -133,7 +149,7 @@ class AnyOf:
     """Does any of the labels score at least `threshold`? Votes yes or no.
 
     Attributes:
-        labels: names or ids.
+        labels: names or ids; kept normalised and sorted.
         threshold: on [0, 1].
     """
 
@@ -141,22 +157,18 @@ class AnyOf:
     threshold: float
 
     def __post_init__(self) -> None:
-        _require_labels(self.labels)
+        object.__setattr__(self, "labels", _checked_labels(self.labels))
         if not 0.0 <= self.threshold <= 1.0:  # also refuses NaN
-            raise InvalidParameter("any_of: threshold must lie within 0 and 1")
+            raise InvalidParameter("any_of: threshold must lie within 0 and 1", "rule")
 
     def __call__(self, predictions: Sequence[Prediction], labels: LabelMap) -> str | None:
         """Vote "yes" if a wanted label reaches the threshold; an empty answer is a "no"."""
-        hit = any(
-            p.score >= self.threshold and any(labels.matches(p, w) for w in self.labels)
-            for p in predictions
-        )
-        return YES if hit else NO
+        likely = [p for p in predictions if p.score >= self.threshold]
+        return YES if any(labels.matching(likely, self.labels)) else NO
 
     def describe(self) -> dict[str, Any]:
         """Return the entry of the subject."""
-        wanted = sorted({normalise(w) for w in self.labels})
-        return {"rule": "any_of", "labels": wanted, "threshold": self.threshold}
+        return {"rule": "any_of", "labels": list(self.labels), "threshold": self.threshold}
 
 
 @dataclass(frozen=True)
@@ -167,24 +179,29 @@ class InTopK:
     k: int
 
     def __post_init__(self) -> None:
-        _require_labels(self.labels)
+        object.__setattr__(self, "labels", _checked_labels(self.labels))
         if isinstance(self.k, bool) or not isinstance(self.k, int) or not 1 <= self.k <= 1000:
-            raise InvalidParameter("in_top_k: k must be a whole number from 1 to 1000")
+            raise InvalidParameter("in_top_k: k must be a whole number from 1 to 1000", "rule")
 
     def __call__(self, predictions: Sequence[Prediction], labels: LabelMap) -> str | None:
         """Vote "yes" if a wanted label is among the first k; an empty answer is a "no"."""
         best = ranked(predictions)[: self.k]
-        return YES if any(labels.matches(p, w) for p in best for w in self.labels) else NO
+        return YES if any(labels.matching(best, self.labels)) else NO
 
     def describe(self) -> dict[str, Any]:
         """Return the entry of the subject."""
-        wanted = sorted({normalise(w) for w in self.labels})
-        return {"rule": "in_top_k", "labels": wanted, "k": self.k}
+        return {"rule": "in_top_k", "labels": list(self.labels), "k": self.k}
 
 
-def _require_labels(labels: tuple[str, ...]) -> None:
+def _checked_labels(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Normalise a rule's labels, sorted and each once."""
     if not labels or not all(isinstance(w, str) and normalise(w) for w in labels):
-        raise InvalidParameter("the decision rule needs at least one label, none of them empty")
+        raise InvalidParameter(
+            "the decision rule needs at least one label, none of them empty", "rule"
+        )
+    if len(labels) > MOST_LABELS:
+        raise InvalidParameter(f"a decision rule takes at most {MOST_LABELS} labels", "rule")
+    return tuple(sorted({normalise(w) for w in labels}))
 
 
 def parse_rule(spec: str | Mapping[str, Any]) -> DecisionRule:
@@ -199,16 +216,17 @@ def parse_rule(spec: str | Mapping[str, Any]) -> DecisionRule:
         name if isinstance(name, str) else ""
     )
     if wanted is None:
-        raise InvalidParameter("unknown decision rule: use top1, any_of or in_top_k")
+        raise InvalidParameter("unknown decision rule: use top1, any_of or in_top_k", "rule")
     if set(fields) != wanted:
         raise InvalidParameter(
-            f"the rule {name} takes exactly the fields: {', '.join(sorted(wanted)) or 'none'}"
+            f"the rule {name} takes exactly the fields: {', '.join(sorted(wanted)) or 'none'}",
+            "rule",
         )
     if name == "top1":
         return Top1()
     labels: Any = fields["labels"]
     if not isinstance(labels, list | tuple):
-        raise InvalidParameter("labels must be a list of names")
+        raise InvalidParameter("labels must be a list of names", "rule")
     if name == "in_top_k":
         k: Any = fields["k"]
         return InTopK(tuple(labels), k)
@@ -216,5 +234,5 @@ def parse_rule(spec: str | Mapping[str, Any]) -> DecisionRule:
     if isinstance(threshold, bool) or not (
         isinstance(threshold, int | float) and abs(threshold) <= 1  # before float() overflows
     ):
-        raise InvalidParameter("any_of: threshold must be a number within 0 and 1")
+        raise InvalidParameter("any_of: threshold must be a number within 0 and 1", "rule")
     return AnyOf(tuple(labels), float(threshold))

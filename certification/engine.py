@@ -8,7 +8,9 @@ A run ends at the first n at which a stop rule that depends on votes alone holds
 concurrency and the order of arrival change cost and speed, never the certificate.
 """
 
-from collections.abc import Callable, Sequence
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +24,7 @@ from certification.errors import (
     LedgerConflict,
     ModelVersionChanged,
     ProviderFailed,
+    RunInterrupted,
 )
 from certification.interrupt import Interrupt
 from certification.options import PREDICT_N, Options
@@ -59,11 +62,31 @@ class Machine:
         ledgers: where votes are kept.
         secret: the deployment secret that noise keys are derived from.
         patience: how long to go on asking for a sample that fails.
+        slots: runs that may work at the same time; None for any number. A run that waits for
+            another one of its subject takes none.
     """
 
     ledgers: Ledgers
     secret: bytes = field(repr=False)
     patience: Patience = field(default_factory=Patience)
+    slots: asyncio.Semaphore | None = None
+
+    @contextlib.asynccontextmanager
+    async def turn(self, interrupt: Interrupt) -> AsyncIterator[None]:
+        """Wait for a slot, but no longer than the run may last."""
+        held = False
+
+        async def acquire() -> None:
+            nonlocal held
+            if self.slots is not None:
+                held = await self.slots.acquire()
+
+        try:
+            await interrupt.unless(acquire())
+            yield
+        finally:
+            if held and self.slots is not None:
+                self.slots.release()
 
 
 @dataclass(frozen=True)
@@ -71,11 +94,15 @@ class Collected:
     """Votes of a run that has ended.
 
     Attributes:
+        header: the ledger's fixed choices.
+        names: label key → the provider's spelling.
         votes: the counted ones, in index order.
         reused: how many of them the ledger already had.
         reason: why the run ended.
     """
 
+    header: Header
+    names: Mapping[str, str]
     votes: list[Vote]
     reused: int
     reason: str
@@ -138,6 +165,32 @@ class Engine:
         """Calls, retries and cost so far."""
         return self._asker.bill.describe()
 
+    async def run(self, tally_of: Callable[[Header], Tally]) -> Collected:
+        """Wait for the subject's turn, then feed a tally until it has seen enough.
+
+        Args:
+            tally_of: makes the tally, once it is known what the ledger's header fixes; may raise.
+
+        Raises:
+            RunInterrupted: if the run is interrupted, and its subject has no votes yet.
+            CertificationError: as for :meth:`ledger` and :meth:`collect`.
+        """
+        ledgers, interrupt = self._machine.ledgers, self._interrupt
+        with interrupt.deadline(self._options.max_seconds):
+            try:
+                async with (
+                    ledgers.hold(self.subject.draft, interrupt.unless),
+                    self._machine.turn(interrupt),
+                ):
+                    ledger = await self.ledger()
+                    return await self.collect(ledger, tally_of(ledger.header))
+            except RunInterrupted:
+                # It never had its turn, but others may have collected votes of its subject.
+                found = await ledgers.find(self.subject.draft)
+                if found is None:
+                    raise
+                return await self.collect(found, tally_of(found.header))
+
     async def ledger(self) -> Ledger:
         """Return the subject's ledger; if it has none, ask about the clean picture and begin it.
 
@@ -199,7 +252,7 @@ class Engine:
         del counted[reused:]
         self._on_progress(meter.event(tally, 0 if reason else tally.needed()))
         if reason is not None:
-            return Collected(counted, reused, reason)
+            return Collected(ledger.header, await ledger.names(), counted, reused, reason)
 
         pipeline = self._pipeline(length, ledger.header)
         unsaved: list[Spoken] = []
@@ -240,7 +293,8 @@ class Engine:
             counted += votes[:used]
             reason = by_votes or reason
             self._on_progress(meter.event(tally, 0))
-        return Collected(counted, reused, reason or self._interrupt.reason)
+        reason = reason or self._interrupt.reason
+        return Collected(ledger.header, await ledger.names(), counted, reused, reason)
 
     async def _wind_up(
         self,
@@ -279,7 +333,9 @@ class Engine:
             asking = self._asker.ask([self._postprocess(pixels)])
             (answer,) = await self._interrupt.unless(asking)
         except AskingEndedError:
-            raise InvalidParameter(f"max_cost does not pay for {what}: raise it") from None
+            raise InvalidParameter(
+                f"max_cost does not pay for {what}: raise it", "max_cost"
+            ) from None
         return answer
 
     async def _keep(self, ledger: Ledger, start: int, spoken: Sequence[Spoken]) -> None:

@@ -21,7 +21,15 @@ class CertificationError(Exception):
 
 
 class InvalidParameter(CertificationError, ValueError):
-    """A number or an option lies outside its documented range."""
+    """A number or an option lies outside its documented range.
+
+    Attributes:
+        field: the option to blame, as `certification.options` names it; None if it is not clear.
+    """
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class ImageError(CertificationError):

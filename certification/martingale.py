@@ -188,7 +188,9 @@ def index_for(radius: float, sigma: float = 1.0) -> int:
     # As decimals, since 0.7 · 0.1 < 0.07 in floating point.
     j = math.ceil(Fraction(repr(float(radius))) * PER_UNIT / Fraction(repr(float(sigma))))
     if j > STEPS:
-        raise InvalidParameter("the target radius lies beyond 6 sigma: ask for less or raise sigma")
+        raise InvalidParameter(
+            "the target radius lies beyond 6 sigma: ask for less or raise sigma", "target_radius"
+        )
     return j
 
 

@@ -60,7 +60,9 @@ class Options:
             _within("target_radius", self.target_radius, 0, MAX_Z * self.sigma)
             index_for(self.target_radius, self.sigma)  # as decimals, so to the last digit
         if self.max_cost is not None and not 0 <= self.max_cost < math.inf:
-            raise InvalidParameter("max_cost must be a finite number of US dollars, 0 or more")
+            raise InvalidParameter(
+                "max_cost must be a finite number of US dollars, 0 or more", "max_cost"
+            )
         if self.max_seconds is not None:
             _within("max_seconds", self.max_seconds, 0, 7 * 86_400)
         if self.good_enough is not None:
@@ -70,7 +72,7 @@ class Options:
         if self.predict_n is not None:
             _count("predict_n", self.predict_n, 100_000)
         if self.truth is not None and not self.truth.strip():
-            raise InvalidParameter("label is empty: leave it out, or give the true label")
+            raise InvalidParameter("label is empty: leave it out, or give the true label", "label")
         for name in ("sigma", "alpha", "target_radius", "max_cost", "max_seconds", "good_enough"):
             number = getattr(self, name)  # numpy's numbers print and serialise as something else
             object.__setattr__(self, name, None if number is None else float(number))
@@ -88,9 +90,9 @@ class Options:
 
 def _within(name: str, value: float, low: float, high: float) -> None:
     if isinstance(value, bool) or not (isinstance(value, int | float) and low < value <= high):
-        raise InvalidParameter(f"{name} must be a number above {low:g} and at most {high:g}")
+        raise InvalidParameter(f"{name} must be a number above {low:g} and at most {high:g}", name)
 
 
 def _count(name: str, value: int, most: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise InvalidParameter(f"{name} must be a whole number from 1 to {most}")
+        raise InvalidParameter(f"{name} must be a whole number from 1 to {most}", name)

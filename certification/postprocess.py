@@ -50,14 +50,16 @@ class PostProcess:
         if too_long or too_large:
             raise InvalidParameter(
                 f"samples would be sent as {sent_w}×{sent_h} pixels, more than the provider "
-                f"takes (side {traits.max_side}, area {traits.max_pixels}): ask for a smaller size"
+                f"takes (side {traits.max_side}, area {traits.max_pixels}): ask for a smaller size",
+                "size",
             )
         largest = int(1.01 * 3 * sent_h * sent_w) + 4096
         most = None if traits.payload == "pixels" else traits.max_bytes
         if most is not None and largest > most:
             raise InvalidParameter(
                 f"samples sent as {sent_w}×{sent_h} pixels may take {largest:,} bytes, more than "
-                f"the {most:,} that the provider takes: ask for a smaller size"
+                f"the {most:,} that the provider takes: ask for a smaller size",
+                "size",
             )
         return cls(None if size == (height, width) else size, traits.payload)
 

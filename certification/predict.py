@@ -16,7 +16,7 @@ from certification.engine import Engine, Machine, OnProgress
 from certification.errors import LedgerConflict
 from certification.interrupt import Interrupt
 from certification.options import Options
-from certification.protocols import Classifier, Denoiser
+from certification.protocols import Classifier, Denoiser, Header
 from certification.tally import FixedTally
 
 
@@ -59,18 +59,20 @@ async def predict(
         interrupt=interrupt,
         on_progress=on_progress,
     )
-    with interrupt.deadline(options.max_seconds):
-        async with machine.ledgers.hold(engine.subject.draft, interrupt.unless):
-            ledger = await engine.ledger()
-            fixed = ledger.header.predict_n
-            if options.predict_n not in (None, fixed):
-                raise LedgerConflict(
-                    f"this subject's votes were begun with n = {fixed} for predict; another n "
-                    f"chosen afterwards would void the error bound. Leave n out to take that one"
-                )
-            tally = FixedTally(fixed)
-            collected = await engine.collect(ledger, tally)
-            names = await ledger.names()
+    tally = FixedTally(0)
+
+    def tally_of(header: Header) -> FixedTally:
+        nonlocal tally
+        if options.predict_n not in (None, header.predict_n):
+            raise LedgerConflict(
+                f"this subject's votes were begun with n = {header.predict_n} for predict; another "
+                "n chosen afterwards would void the error bound. Leave n out to take that one"
+            )
+        tally = FixedTally(header.predict_n)
+        return tally
+
+    collected = await engine.run(tally_of)
+    fixed, names = collected.header.predict_n, collected.names
     counts = dict(sorted(tally.counts.items(), key=lambda item: (-item[1], item[0])))
     first, second = (*sorted((*counts.values(), tally.abstentions), reverse=True), 0, 0)[:2]
     label = None
@@ -91,7 +93,7 @@ async def predict(
         "abstentions": tally.abstentions,
         "stop_reason": collected.reason,
         "image": image.describe(),
-        "subject": dict(ledger.header.subject),
+        "subject": dict(collected.header.subject),
         "accounting": {
             **engine.accounting,
             "votes_reused": collected.reused,

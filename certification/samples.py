@@ -41,8 +41,7 @@ def to_rgb(picture: Image.Image, steps: list[str]) -> Image.Image:
     """
     if picture.info.get("icc_profile"):
         steps.append("embedded colour profile ignored")
-    mode = picture.mode
-    if mode.startswith("I") or mode == "F":
+    if picture.mode.startswith("I") or picture.mode == "F":
         picture = _to_grey8(picture, steps)
     if picture.has_transparency_data:
         steps.append("transparency flattened on white")
@@ -51,18 +50,24 @@ def to_rgb(picture: Image.Image, steps: list[str]) -> Image.Image:
         picture = Image.alpha_composite(white, picture)
     if picture.mode in ("L", "1", "LA"):
         steps.append("grey copied to three channels")
-    elif picture.mode not in ("RGB", "RGBA", "P", "PA"):
+    elif picture.mode in ("P", "PA"):
+        steps.append("palette resolved to RGB")
+    elif picture.mode not in ("RGB", "RGBA"):
         steps.append(f"{picture.mode} converted to RGB")
     return picture.convert("RGB")
 
 
 def _to_grey8(picture: Image.Image, steps: list[str]) -> Image.Image:
-    """16-bit and 32-bit grey: 16-bit samples keep their upper byte, as PNG defines it."""
+    """16-bit grey keeps its upper byte, as PNG defines it; nothing else has an agreed scale.
+
+    Pillow gives PGM files of more than 8 bits as 32-bit samples, scaled to 0 … 65535.
+    """
+    sixteen = picture.mode.startswith("I;16") or picture.format == "PPM"
     values = np.asarray(picture)
-    if not np.isfinite(values).all() or values.min() < 0 or values.max() > 65535:
+    if not sixteen or picture.mode == "F" or values.min() < 0 or values.max() > 65535:
         raise UnsupportedImage(
-            f"samples of mode {picture.mode} outside 0 to 65535 have no agreed brightness: "
-            "send an 8-bit picture"
+            f"samples of 32 bits or floating point (mode {picture.mode}) have no agreed "
+            "brightness: send an 8-bit or 16-bit picture"
         )
     steps.append(SIXTEEN_BIT)
-    return Image.fromarray((values.astype(np.uint32) >> 8).astype(np.uint8))
+    return Image.fromarray((values >> 8).astype(np.uint8))

@@ -2,6 +2,7 @@
 
     DenoiserError
     ├── UnknownDenoiser           no denoiser of this name is installed
+    ├── NotUsable                 its package is broken, or the device cannot be used here
     ├── BrokenWeights             a weights file is damaged, of another shape or not safetensors
     └── TrainingError             training cannot begin or go on
         ├── BadData               the pictures cannot be used; names the file or folder
@@ -17,6 +18,10 @@ class DenoiserError(Exception):
 
 class UnknownDenoiser(DenoiserError):
     """No denoiser of this name is installed."""
+
+
+class NotUsable(DenoiserError):
+    """Its package is broken, or the device cannot be used here."""
 
 
 class BrokenWeights(DenoiserError):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from denoisers.errors import DenoiserError, UnknownDenoiser
+from denoisers.errors import DenoiserError, NotUsable, UnknownDenoiser
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -48,7 +48,7 @@ def load(name: str, device: str = "cpu") -> "Denoiser":
     Raises:
         UnknownDenoiser: if there is none of this name.
         BrokenWeights: if its weights cannot be used.
-        DenoiserError: if its package is broken.
+        NotUsable: if its package is broken, or the device cannot be used.
     """
     entry = _entries().get(name)
     if entry is None:
@@ -56,9 +56,17 @@ def load(name: str, device: str = "cpu") -> "Denoiser":
         raise UnknownDenoiser(f"unknown denoiser {name[:60]!r}: installed are {known}")
     try:
         make: Callable[[str], Denoiser] = entry.load()
-    except (ImportError, AttributeError) as error:
-        raise DenoiserError(f"the denoiser {name!r} cannot be imported: {error}") from error
-    return make(device)
+        made = make(device)
+    except DenoiserError:
+        raise
+    except Exception as error:  # a stranger's package may raise anything, paths included
+        raise NotUsable(
+            f"the denoiser {name!r} cannot be loaded ({type(error).__name__})"
+        ) from error
+    if made.name != name:
+        # The name stands in the subject: two denoisers of one name could share their votes.
+        raise NotUsable(f"the denoiser of the entry point {name!r} calls itself {made.name!r}")
+    return made
 
 
 def cifar(device: str) -> "Denoiser":

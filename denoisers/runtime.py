@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from denoisers.errors import NotUsable
+
 BATCH = 32
 PIXELS = 2**20  # in one batch; 32 pictures of 512×512 would take gigabytes
 
@@ -25,6 +27,9 @@ class Runtime:
         weights_sha256: SHA-256 of its weights file.
         device: "cpu" for now.
         summary: one line for people.
+
+    Raises:
+        NotUsable: if there is no such device here.
     """
 
     def __init__(
@@ -39,7 +44,7 @@ class Runtime:
         self.name, self.summary = name, summary
         self.weights_sha256: str | None = weights_sha256
         self.compute = f"{device}/float32"
-        self._device = torch.device(device)
+        self._device = _usable(device)
         # torch's own stubs leave out memory_format
         self._network: nn.Module = network.eval().to(  # type: ignore[call-overload]
             self._device, memory_format=torch.channels_last
@@ -81,3 +86,15 @@ class Runtime:
             whole = (cleaned * 255).round_().clamp_(0, 255).to(torch.uint8)
             out: NDArray[np.uint8] = whole.permute(0, 2, 3, 1).cpu().numpy()
         return np.ascontiguousarray(out[:count])
+
+
+def _usable(device: str) -> torch.device:
+    try:
+        found = torch.device(device)
+        torch.empty(1, device=found)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise NotUsable(
+            f"the device {device[:40]!r} cannot be used here ({type(error).__name__}): "
+            "SURETY_DEVICE=cpu always can"
+        ) from None
+    return found

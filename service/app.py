@@ -16,6 +16,8 @@ from service import logs
 from service.certificates import MemoryCertificates
 from service.core import Surety
 from service.errors import ServiceError
+from service.guard import Guard
+from service.head import Head
 from service.limits import FORM_OVERHEAD, BodyLimit
 from service.load_settings import load_settings
 from service.openapi import install
@@ -77,6 +79,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     ):
         app.add_exception_handler(error, answer_problem)
     app.add_middleware(BodyLimit, limit=chosen.max_upload_bytes + FORM_OVERHEAD)
+    app.add_middleware(Guard, host=chosen.host, allowed=chosen.allowed_hosts)
+    app.add_middleware(Head)
     app.add_middleware(logs.RequestLog)
     install(app)
     return app

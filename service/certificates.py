@@ -10,7 +10,7 @@ class Certificates(Protocol):
     """A store of certificates."""
 
     async def put(self, certificate: dict[str, Any]) -> None:
-        """Keep a certificate under its id; the same id again replaces it."""
+        """Keep a certificate under its id; what is kept under the same id already stays."""
         ...
 
     async def get(self, certificate_id: str) -> dict[str, Any]:
@@ -36,7 +36,8 @@ class MemoryCertificates:
     async def put(self, certificate: dict[str, Any]) -> None:
         """See :meth:`Certificates.put`."""
         name = certificate["id"]
-        self._kept[name] = certificate
+        # The same id says the same; only the cost of asking again differs, which is none.
+        self._kept.setdefault(name, certificate)
         self._kept.move_to_end(name)
         while len(self._kept) > self._most:
             self._kept.popitem(last=False)
@@ -47,6 +48,6 @@ class MemoryCertificates:
         if found is None:
             raise NotFound(
                 f"no certificate {certificate_id[:40]!r} is kept here: certify the picture again, "
-                "its votes are reused"
+                "which costs nothing while its votes are kept"
             )
         return found

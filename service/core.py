@@ -5,18 +5,22 @@ request ─► prepare (validates everything, spends nothing) ─► certify | p
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import functools
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import adapters.errors
 import adapters.registry
+import denoisers.errors
 import denoisers.registry
 from adapters.interface import Adapter
 from certification.canonical import CanonicalImage, Limits, canonicalise, parse_size
 from certification.certify import certify
 from certification.decision import LabelMap, normalise, parse_rule
 from certification.engine import Machine, OnProgress
-from certification.errors import InvalidParameter, RunInterrupted
+from certification.errors import InvalidParameter
 from certification.interrupt import Interrupt
 from certification.ledger import MemoryLedgers
 from certification.options import Options
@@ -43,43 +47,69 @@ class Surety:
 
     Args:
         settings: the deployment's settings.
-
-    Raises:
-        ConfigurationError: if the data directory cannot be used.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.machine = Machine(MemoryLedgers(), deployment_secret(settings))
         self._adapters: dict[str, Adapter] = {}
         self._denoisers: dict[str, Denoiser] = {}
         self._loading = asyncio.Lock()
-        self._slots = asyncio.Semaphore(settings.max_runs)
-        self._waiting = 0
+        self._decoder = ThreadPoolExecutor(1, "decode")  # a large picture takes a gigabyte
+        self._runs = 0
 
-    async def adapter(self, name: str) -> Adapter:
+    @functools.cached_property
+    def machine(self) -> Machine:
+        """What it certifies with. Made on first use: to list providers nobody needs the secret.
+
+        Raises:
+            ConfigurationError: if the data directory cannot be used.
+        """
+        slots = asyncio.Semaphore(self.settings.max_runs)
+        return Machine(MemoryLedgers(), deployment_secret(self.settings), slots=slots)
+
+    async def adapter(self, name: str | None) -> Adapter:
         """Return a provider's adapter, built on first use.
+
+        Args:
+            name: None for the deployment's default.
 
         Raises:
             AdapterError: if it is unknown, not installed or not configured.
         """
+        chosen = self.settings.provider if name is None else name
         async with self._loading:
-            if name not in self._adapters:
-                self._adapters[name] = await asyncio.to_thread(adapters.registry.load, name)
-            return self._adapters[name]
+            if chosen not in self._adapters:
+                try:
+                    made = await asyncio.to_thread(adapters.registry.load, chosen)
+                except adapters.errors.UnknownAdapter as error:
+                    if name is not None:
+                        raise
+                    raise adapters.errors.NotConfigured(f"SURETY_PROVIDER: {error}") from None
+                self._adapters[chosen] = made
+            return self._adapters[chosen]
 
-    async def denoiser(self, name: str) -> Denoiser:
+    async def denoiser(self, name: str | None) -> Denoiser:
         """Return a denoiser, loaded on first use.
+
+        Args:
+            name: None for the deployment's default.
 
         Raises:
             DenoiserError: if it is unknown or its weights are broken.
         """
+        chosen = self.settings.denoiser if name is None else name
         async with self._loading:
-            if name not in self._denoisers:
-                self._denoisers[name] = await asyncio.to_thread(
-                    denoisers.registry.load, name, self.settings.device
-                )
-            return self._denoisers[name]
+            if chosen not in self._denoisers:
+                try:
+                    made = await asyncio.to_thread(
+                        denoisers.registry.load, chosen, self.settings.device
+                    )
+                except denoisers.errors.UnknownDenoiser as error:
+                    if name is not None:
+                        raise
+                    raise denoisers.errors.NotUsable(f"SURETY_DENOISER: {error}") from None
+                self._denoisers[chosen] = made
+            return self._denoisers[chosen]
 
     async def prepare(
         self,
@@ -111,22 +141,25 @@ class Surety:
             CertificationError, AdapterError, DenoiserError, ServiceError: see their trees.
         """
         labels = LabelMap.of(synonyms or {})
+        most = self.settings.max_votes
+        if options.get("max_votes") is None:
+            options["max_votes"] = min(Options.max_votes, most)
+        for field in ("max_votes", "predict_n"):
+            if (options.get(field) or 0) > most:
+                raise InvalidParameter(f"{field} must be at most {most} on this deployment", field)
         chosen = Options(sigma=sigma, rule=parse_rule(rule), labels=labels, **options)
-        if chosen.max_votes > self.settings.max_votes:
-            raise InvalidParameter(
-                f"max_votes must be at most {self.settings.max_votes} on this deployment"
-            )
-        adapter = await self.adapter(provider or self.settings.provider)
+        adapter = await self.adapter(provider)
         _check_labels(adapter, chosen)
         asked = parse_size(size) if size is not None else adapter.traits.input_size
         limits = Limits(self.settings.max_upload_bytes, self.settings.max_pixels)
-        image = await asyncio.to_thread(canonicalise, data, size=asked, limits=limits, name=name)
+        image = await asyncio.get_running_loop().run_in_executor(
+            self._decoder,
+            functools.partial(canonicalise, data, size=asked, limits=limits, name=name),
+        )
         PostProcess.plan(image.height, image.width, adapter.traits)
         # Adapters that load a model do so here, before anything is promised.
         await asyncio.to_thread(lambda: adapter.options)
-        return Prepared(
-            image, chosen, await self.denoiser(denoiser or self.settings.denoiser), adapter
-        )
+        return Prepared(image, chosen, await self.denoiser(denoiser), adapter)
 
     async def certify(
         self,
@@ -138,9 +171,8 @@ class Surety:
 
         Raises:
             Overloaded: if too many runs are waiting already.
-            RunInterrupted: if it is cancelled while it waits for its turn.
         """
-        async with self._slot(interrupt):
+        with self._counted():
             return await certify(
                 self.machine,
                 prepared.image,
@@ -161,9 +193,8 @@ class Surety:
 
         Raises:
             Overloaded: if too many runs are waiting already.
-            RunInterrupted: if it is cancelled while it waits for its turn.
         """
-        async with self._slot(interrupt):
+        with self._counted():
             return await predict(
                 self.machine,
                 prepared.image,
@@ -176,43 +207,24 @@ class Surety:
 
     def check_room(self) -> None:
         """Raise Overloaded if one more run could not even wait; for use before a response."""
-        if self._slots.locked() and self._waiting >= self.settings.max_waiting:
+        if self._runs >= self.settings.max_runs + self.settings.max_waiting:
             raise Overloaded("all runs are busy and the queue is full: try again later", 5)
 
-    @contextlib.asynccontextmanager
-    async def _slot(self, interrupt: Interrupt | None) -> AsyncIterator[None]:
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
         self.check_room()
-        self._waiting += 1
-        try:
-            await self._turn(interrupt or Interrupt())
-        finally:
-            self._waiting -= 1
+        self._runs += 1
         try:
             yield
         finally:
-            self._slots.release()
-
-    async def _turn(self, interrupt: Interrupt) -> None:
-        """Wait for a slot, but no longer than the run is wanted."""
-        slot = asyncio.ensure_future(self._slots.acquire())
-        try:
-            either: set[asyncio.Future[Any]] = {slot, interrupt.future}
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if not slot.done():
-                raise RunInterrupted("the run was cancelled while it waited for its turn")
-        except BaseException:
-            if slot.done() and not slot.cancelled():
-                self._slots.release()
-            raise
-        finally:
-            slot.cancel()
-            await asyncio.gather(slot, return_exceptions=True)
+            self._runs -= 1
 
     async def close(self) -> None:
         """Release what adapters hold open."""
         for adapter in self._adapters.values():
             await adapter.close()
         self._adapters.clear()
+        self._decoder.shutdown(wait=False, cancel_futures=True)
 
 
 def _check_labels(adapter: Adapter, options: Options) -> None:
@@ -222,14 +234,14 @@ def _check_labels(adapter: Adapter, options: Options) -> None:
         return
     allowed = {normalise(label) for label in known}
     allowed |= set(options.labels.synonyms.values()) | set(options.labels.synonyms)
-    asked = list(getattr(options.rule, "labels", ()))
+    asked = [(label, "rule") for label in getattr(options.rule, "labels", ())]
     if options.truth is not None:
         if not asked:
-            asked.append(options.truth)
+            asked.append((options.truth, "label"))
         elif normalise(options.truth) not in ("yes", "no"):
             raise BadRequest('with a yes/no rule the true label is "yes" or "no"', "label")
-    for label in asked:
+    for label, field in asked:
         if normalise(label) not in allowed:
             raise UnknownLabel(
-                f"{adapter.name} knows no label {label[:60]!r}: it knows {', '.join(known)}"
+                f"{adapter.name} knows no label {label[:60]!r}: it knows {', '.join(known)}", field
             )

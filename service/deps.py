@@ -5,7 +5,10 @@ from email.message import Message
 from typing import Annotated, Generic
 
 from fastapi import Depends, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
 
 from service import negotiation
 from service.certificates import Certificates
@@ -15,19 +18,24 @@ from service.limits import MAX_FIELDS, MAX_FILES, MAX_TEXT_FIELD
 from service.runs import Runs
 
 
-@dataclass(frozen=True)
+@dataclass
 class Upload(Generic[Form]):
     """A form that has been read.
 
     Attributes:
         form: its text fields.
-        data: bytes of the picture.
+        data: bytes of the picture; emptied by `take`.
         name: the file name that the client gave it, if any.
     """
 
     form: Form
     data: bytes
     name: str | None
+
+    def take(self) -> bytes:
+        """Hand the bytes over, so that a request that waits does not hold them."""
+        data, self.data = self.data, b""
+        return data
 
 
 def _surety(request: Request) -> Surety:
@@ -52,6 +60,12 @@ CertificatesDep = Annotated[Certificates, Depends(_certificates)]
 
 def _answer(request: Request, surety: SuretyDep) -> negotiation.Answer:
     """Choose the form of the answer, and refuse before the body is read what cannot be served."""
+    if request.query_params:
+        unknown = [
+            {"type": "extra_forbidden", "loc": ("query", name), "msg": ""}
+            for name in {*request.query_params}
+        ]
+        raise RequestValidationError(sorted(unknown, key=lambda found: found["loc"]))
     chosen = negotiation.choose(", ".join(request.headers.getlist("accept")))
     _require_multipart(request.headers.get("content-type"))
     surety.check_room()
@@ -74,12 +88,40 @@ PredictUpload = Annotated[Upload[PredictForm], Depends(_predict_upload)]
 
 
 async def _read(request: Request, model: type[Form]) -> Upload[Form]:
-    # Leaving the block closes the spooled file, so nothing outlives this line.
-    async with request.form(
-        max_files=MAX_FILES, max_fields=MAX_FIELDS, max_part_size=MAX_TEXT_FIELD
-    ) as parts:
+    parser = WholeMultiPartParser(
+        request.headers,
+        request.stream(),
+        max_files=MAX_FILES,
+        max_fields=MAX_FIELDS,
+        max_part_size=MAX_TEXT_FIELD,
+    )
+    try:
+        parts = await parser.parse()
+    except MultiPartException as error:
+        raise HTTPException(400, error.message) from None
+    try:
         form, picture = read_fields(model, parts.multi_items())
         return Upload(form, await picture.read(), picture.filename or None)
+    finally:
+        await parts.close()  # the spooled file goes with it, so nothing outlives this line
+
+
+class WholeMultiPartParser(MultiPartParser):
+    """Refuses a form without its closing boundary: a field cut off with it would be missed."""
+
+    _whole = False
+
+    def on_end(self) -> None:
+        """Note that the closing boundary was read."""
+        self._whole = True
+
+    async def parse(self) -> FormData:
+        """Read the form."""
+        form = await super().parse()
+        if not self._whole:
+            await form.close()
+            raise MultiPartException("The form ends before its closing boundary: send it again.")
+        return form
 
 
 def _require_multipart(content_type: str | None) -> None:

@@ -5,7 +5,8 @@
     ├── BadRequest                a field of a request is wrong; names the field
     ├── UnknownLabel              the provider knows no such label
     ├── NotFound                  nothing of this id
-    └── Overloaded                too many runs are waiting; says when to come back
+    ├── Overloaded                too many runs are waiting; says when to come back
+    └── ShuttingDown              the service ends before the run had an answer
 
 Errors of the other packages are mapped beside these in `service.problems`.
 """
@@ -32,11 +33,23 @@ class BadRequest(ServiceError):
 
 
 class UnknownLabel(ServiceError):
-    """The provider knows no such label."""
+    """The provider knows no such label.
+
+    Attributes:
+        field: where it was given.
+    """
+
+    def __init__(self, message: str, field: str = "label") -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class NotFound(ServiceError):
     """Nothing of this id."""
+
+
+class ShuttingDown(ServiceError):
+    """The service ends before the run had an answer."""
 
 
 class Overloaded(ServiceError):

@@ -21,6 +21,7 @@ class ExitCode(IntEnum):
     PROVIDER = 5
     CONFIGURATION = 6
     CANCELLED = 130
+    READER_GONE = 141  # 128 + SIGPIPE, as other tools end
 
 
 TABLE: Mapping[type[Exception], ExitCode] = {
@@ -43,6 +44,7 @@ TABLE: Mapping[type[Exception], ExitCode] = {
     service.errors.UnknownLabel: ExitCode.BAD_INPUT,
     service.errors.NotFound: ExitCode.BAD_INPUT,
     service.errors.Overloaded: ExitCode.INTERNAL,
+    service.errors.ShuttingDown: ExitCode.INTERNAL,
 }
 """By the nearest class above an error in its tree; what has none is a fault of ours."""
 
@@ -51,6 +53,7 @@ _WORST_FIRST = (
     ExitCode.CONFIGURATION,
     ExitCode.PROVIDER,
     ExitCode.CANCELLED,
+    ExitCode.READER_GONE,
     ExitCode.BAD_INPUT,
     ExitCode.ABSTAINED,
     ExitCode.BELOW_TARGET,

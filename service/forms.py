@@ -109,8 +109,12 @@ class CertifyForm(_Common):
         gt=0,
         description="Stop as soon as the radius reaches it, or cannot; at most 6·sigma.",
     )
-    max_votes: int = Field(
-        Options.max_votes, ge=1, le=MAX_VOTES, description="Votes that may be counted."
+    max_votes: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_VOTES,
+        description="Votes that may be counted, within what the deployment allows (100,000 unless "
+        f"it was set otherwise). Default {Options.max_votes}, or what is allowed if that is less.",
     )
     good_enough: Annotated[float | None, BeforeValidator(_none_if_off)] = Field(
         Options.good_enough,

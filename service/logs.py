@@ -1,5 +1,6 @@
 """The log: JSON lines, one for each request. Never a picture, a file name, a field or a secret."""
 
+import asyncio
 import logging
 import sys
 import time
@@ -8,7 +9,8 @@ from typing import cast
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.problems import problem_of
+from service.errors import ShuttingDown
+from service.problems import instance_of, problem_of
 
 log = structlog.get_logger("surety.requests")
 
@@ -20,18 +22,38 @@ def configure(level: str) -> None:
         level: debug, info, warning or error; anything else is info.
     """
     number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    # What libraries log goes the same way, so that every line is JSON.
+    handler = _StandardError()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
+        processors=[*shared, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         # Looked up each time: whoever redirects standard error gets the log too.
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
+
+
+class _StandardError(logging.Handler):
+    """Writes to standard error, looked up each time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line."""
+        print(self.format(record), file=sys.stderr)  # noqa: T201
 
 
 class RequestLog:
@@ -57,11 +79,17 @@ class RequestLog:
 
         try:
             await self._app(scope, receive, noting)
+        except asyncio.CancelledError:
+            # The server ends and waits no longer: for the rest of an upload, say.
+            if status:
+                raise
+            ending = ShuttingDown("the service is being ended: send the request again later")
+            await problem_of(ending).response(instance_of(scope))(scope, receive, noting)
         except Exception as error:
             problem = problem_of(error)  # logs what it does not know
             if status:  # too late for another answer: the server cuts the connection
                 raise
-            await problem.response(scope["path"])(scope, receive, noting)
+            await problem.response(instance_of(scope))(scope, receive, noting)
         finally:
             log.info(
                 "request",

@@ -1,71 +1,19 @@
 """Describes answers for OpenAPI: documents, streams and every problem, each with an example."""
 
 import json
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from service import problem_kinds as kinds
-from service.negotiation import EVENTS, JSON
-from service.openapi_examples import CERTIFICATE, PREDICTION, PROGRESS, RUN_ID
-from service.problem_kinds import Kind
-from service.problems import MEDIA_TYPE, Problem
+from fastapi.sse import format_sse_event
 
-_TEXT = {"type": "string"}
-SCHEMAS: dict[str, Any] = {
-    "Problem": {
-        "title": "Problem",
-        "description": "RFC 9457 problem document.",
-        "type": "object",
-        "required": ["type", "title", "status", "detail"],
-        "properties": {
-            "type": {"type": "string", "format": "uri-reference"},
-            "title": _TEXT,
-            "status": {"type": "integer"},
-            "detail": {"type": "string", "description": "What was wrong and how to mend it."},
-            "instance": {"type": "string", "format": "uri-reference"},
-            "errors": {
-                "type": "array",
-                "description": "The fields to blame.",
-                "items": {
-                    "type": "object",
-                    "required": ["field", "message"],
-                    "properties": {"field": _TEXT, "message": _TEXT},
-                },
-            },
-        },
-    },
-    "Certificate": {
-        "title": "Certificate",
-        "type": "object",
-        "required": ["schema", "id", "created", "statement", "proof", "image", "accounting"],
-        "properties": {
-            "schema": _TEXT,
-            "id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
-            "created": {"type": "string", "format": "date-time"},
-            "software": {"type": "object"},
-            "statement": {"type": "string", "description": "What it means, in one sentence."},
-            "proof": {"type": "object", "description": "All that the guarantee rests on."},
-            "image": {"type": "object", "description": "The canonical image and its origin."},
-            "label_names": {"type": "object", "additionalProperties": _TEXT},
-            "truth": {"type": ["object", "null"]},
-            "request": {"type": "object"},
-            "accounting": {"type": "object", "description": "Calls, retries, cost, seconds."},
-        },
-    },
-    "Prediction": {
-        "title": "Prediction",
-        "type": "object",
-        "required": ["schema", "label", "abstained", "n", "counts", "p_value"],
-        "properties": {
-            "schema": _TEXT,
-            "label": {"type": ["string", "null"]},
-            "abstained": {"type": "boolean"},
-            "p_value": {"type": "number"},
-            "n": {"type": "integer"},
-            "n_fixed": {"type": "integer"},
-            "counts": {"type": "object", "additionalProperties": {"type": "integer"}},
-        },
-    },
-}
+from service import problem_kinds as kinds
+from service.answers import RUN_HEADER
+from service.negotiation import EVENTS, JSON
+from service.openapi_examples import STREAMS
+from service.openapi_fields import ref
+from service.problem_kinds import Kind
+from service.problems import MEDIA_TYPE, Problem, validation_problem
+from service.settings import Settings
 
 RUN_ERRORS = tuple(
     kind
@@ -74,65 +22,132 @@ RUN_ERRORS = tuple(
     not in (kinds.NOT_FOUND, kinds.METHOD_NOT_ALLOWED, kinds.NOT_READY, kinds.OTHER_IMAGE_ERROR)
 )
 
+# Every route may answer so.
+ALWAYS = (kinds.INTERNAL, kinds.FORBIDDEN)
+
+_MOST_VOTES = Settings.model_fields["max_votes"].default
+# What a form's schema cannot know, since it is the same for every deployment.
+_MORE_WORDS: Mapping[str, str] = {
+    "n": "A deployment takes no more than its SURETY_MAX_VOTES, "
+    f"{_MOST_VOTES:,} unless it was set otherwise.",
+    "milestone": "At most max_votes.",
+}
+
+_HEADERS: Mapping[int, dict[str, Any]] = {
+    503: {
+        "Retry-After": {
+            "description": "Seconds after which to try again; missing where nobody can tell, "
+            "such as for a provider that is not set up.",
+            "required": False,
+            "schema": {"type": "integer", "minimum": 1},
+            "example": 5,
+        }
+    }
+}
+
 Responses = dict[int | str, dict[str, Any]]
 
 
 def form_body(schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
     """Return a route's `openapi_extra`: its body is a multipart form."""
-    content = {"multipart/form-data": {"schema": schema, "example": example}}
+    properties = {
+        name: field | {"description": f"{field['description']} {_MORE_WORDS[name]}"}
+        if name in _MORE_WORDS
+        else field
+        for name, field in schema["properties"].items()
+    }
+    described = {**schema, "properties": properties}
+    content = {"multipart/form-data": {"schema": described, "example": example}}
     return {"requestBody": {"required": True, "content": content}}
 
 
-def json_response(
-    description: str,
-    example: dict[str, Any],
-    schema: str | None = None,
-    *,
-    status: int = 200,
-) -> Responses:
-    """Describe a JSON answer."""
-    shape = {"type": "object"} if schema is None else {"$ref": f"#/components/schemas/{schema}"}
-    content = {JSON: {"schema": shape, "example": example}}
+def json_response(description: str, schema: str, *, status: int = 200) -> Responses:
+    """Describe a JSON answer.
+
+    Args:
+        description: one line.
+        schema: name of its schema and of its example among the document's components. FastAPI
+            would drop the null members of an example that stands here.
+        status: HTTP status.
+    """
+    examples = {"recorded": {"$ref": f"#/components/examples/{schema}"}}
+    content = {JSON: {"schema": ref(schema), "examples": examples}}
     return {status: {"description": description, "content": content}}
 
 
 def problem_responses(*possible: Kind) -> Responses:
-    """Describe the problems of a route, by status; 500 is always among them."""
+    """Describe the problems of a route, by status; 403 and 500 are always among them."""
     by_status: dict[int | str, dict[str, Any]] = {}
-    for kind in sorted({*possible, kinds.INTERNAL}, key=lambda k: (k.status, k.slug)):
+    for kind in sorted({*possible, *ALWAYS}, key=lambda k: (k.status, k.slug)):
         entry = by_status.setdefault(
             kind.status,
             {
                 "description": kind.title,
-                "content": {
-                    MEDIA_TYPE: {
-                        "schema": {"$ref": "#/components/schemas/Problem"},
-                        "examples": {},
-                    }
-                },
+                "content": {MEDIA_TYPE: {"schema": ref("Problem"), "examples": {}}},
             },
         )
         if kind.title not in entry["description"]:
             entry["description"] += f" · {kind.title}"
-        detail = kind.explanation.split(". ")[0].rstrip(".")
-        errors = [] if kind.field is None else [{"field": kind.field, "message": detail}]
+        if kind.status in _HEADERS:
+            entry["headers"] = _HEADERS[kind.status]
         entry["content"][MEDIA_TYPE]["examples"][kind.slug] = {
             "summary": kind.title,
-            "value": Problem(kind, detail, errors).describe(),
+            "value": _problem(kind).describe(),
         }
     return by_status
 
 
+def method_not_allowed(path: str, allowed: str) -> dict[str, Any]:
+    """Describe what another method than `allowed` gets at a path."""
+    kind = kinds.METHOD_NOT_ALLOWED
+    problem = Problem(kind, f"use {allowed} here")
+    example = {"summary": kind.title, "value": problem.describe(path)}
+    return {
+        "description": f"{kind.title}: this path takes {allowed}",
+        "headers": {
+            "Allow": {
+                "description": "The methods of this path.",
+                "required": True,
+                "schema": {"type": "string"},
+                "example": allowed,
+            }
+        },
+        "content": {MEDIA_TYPE: {"schema": ref("Problem"), "examples": {kind.slug: example}}},
+    }
+
+
 def run_responses(kind: Literal["certificate", "prediction"]) -> Responses:
     """Describe the answers of a route that begins a run."""
-    example = CERTIFICATE if kind == "certificate" else PREDICTION
-    stream = "".join(
-        f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
-        for name, data in (("run", {"id": RUN_ID}), ("progress", PROGRESS), (kind, example))
+    events = STREAMS[kind]
+    stream = b"".join(
+        format_sse_event(
+            data_str=json.dumps(data, ensure_ascii=False, separators=(",", ":")), event=name
+        )
+        for name, data in events
     )
-    answer = json_response(f"The {kind}, or its run as events.", example, kind.capitalize())
-    answer[200]["content"][EVENTS] = {"schema": _TEXT, "example": stream}
+    answer = json_response(f"The {kind}, or its run as events.", kind.capitalize())
+    answer[200]["content"][EVENTS] = {
+        "schema": {
+            "type": "string",
+            "description": f"Server-sent events: run, progress …, then {kind} or problem.",
+        },
+        "example": stream.decode(),
+    }
     answer[200]["headers"] = {
-        "Surety-Run": {"description": "Id of the run.", "schema": _TEXT, "example": RUN_ID}
+        RUN_HEADER: {
+            "description": "Id of the run.",
+            "required": True,
+            "schema": {"type": "string"},
+            "example": events[0][1]["id"],
+        }
     }
     return answer | problem_responses(*RUN_ERRORS)
+
+
+def _problem(kind: Kind) -> Problem:
+    if kind is kinds.VALIDATION:
+        message = "Input should be less than or equal to 2"
+        return validation_problem([{"loc": ("sigma",), "msg": message}])
+    detail = kind.explanation.split(". ")[0].rstrip(".")
+    errors = [] if kind.field is None else [{"field": kind.field, "message": detail}]
+    return Problem(kind, detail, errors)

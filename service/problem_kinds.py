@@ -104,6 +104,20 @@ NOT_ACCEPTABLE = Kind(
     "Neither JSON nor server-sent events are accepted",
     "The Accept header excludes both application/json and text/event-stream.",
 )
+FORBIDDEN = Kind(
+    "foreign-request",
+    403,
+    "Not asked by this service's own clients",
+    "The request comes from another site's web page, or under a name that this service is not "
+    "known by. SURETY_ALLOWED_HOSTS names those of a proxy.",
+)
+SHUTTING_DOWN = Kind(
+    "shutting-down",
+    503,
+    "The service is being ended",
+    "It was told to end before this request had an answer. Votes that were paid for are kept as "
+    "far as the ledgers last; ask again once it is back.",
+)
 NOT_FOUND = Kind(
     "not-found",
     404,
@@ -220,6 +234,7 @@ KINDS: tuple[Kind, ...] = tuple(k for k in list(globals().values()) if isinstanc
 BY_SLUG = {kind.slug: kind for kind in KINDS}
 BY_STATUS = {
     400: MALFORMED,
+    403: FORBIDDEN,
     404: NOT_FOUND,
     405: METHOD_NOT_ALLOWED,
     406: NOT_ACCEPTABLE,

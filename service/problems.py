@@ -8,6 +8,7 @@ fault of ours: status 500, told to the log and not to the client.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 from fastapi import Request
@@ -16,6 +17,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.types import Scope
 
 import adapters.errors
 import certification.asking
@@ -41,6 +43,7 @@ from service.problem_kinds import (
     PROVIDER_NOT_READY,
     QUOTA,
     RUN_INTERRUPTED,
+    SHUTTING_DOWN,
     TOO_LARGE,
     UNKNOWN_DENOISER,
     UNKNOWN_LABEL,
@@ -77,6 +80,7 @@ TABLE: Mapping[type[Exception], Kind] = {
     adapters.errors.BrokenReply: PROVIDER_FAILED,
     denoisers.errors.DenoiserError: INTERNAL,
     denoisers.errors.UnknownDenoiser: UNKNOWN_DENOISER,
+    denoisers.errors.NotUsable: DENOISER_NOT_READY,
     denoisers.errors.BrokenWeights: DENOISER_NOT_READY,
     denoisers.errors.TrainingError: INTERNAL,
     denoisers.errors.BadData: INTERNAL,
@@ -87,6 +91,7 @@ TABLE: Mapping[type[Exception], Kind] = {
     service.errors.UnknownLabel: UNKNOWN_LABEL,
     service.errors.NotFound: NOT_FOUND,
     service.errors.Overloaded: OVERLOADED,
+    service.errors.ShuttingDown: SHUTTING_DOWN,
 }
 
 log = structlog.get_logger("surety.problems")
@@ -150,7 +155,7 @@ def problem_of(error: Exception) -> Problem:
     headers = {}
     if isinstance(error, service.errors.Overloaded):
         headers["Retry-After"] = str(error.retry_after)
-    name = _blamed(error, kind, message)
+    name = _blamed(error, kind)
     errors = [] if name is None else [{"field": name, "message": message}]
     return Problem(kind, message, errors, headers)
 
@@ -163,7 +168,9 @@ def validation_problem(found: Sequence[Mapping[str, Any]]) -> Problem:
     """
     errors = []
     for error in found[:MOST_ERRORS]:
-        where = [str(part) for part in error["loc"] if part not in ("body", "query", "path")]
+        where = [str(part) for part in error["loc"]]
+        if len(where) > 1 and where[0] in ("body", "query", "path"):
+            del where[0]
         message = str(error["msg"]).removeprefix("Value error, ")
         if error.get("type") == "extra_forbidden":
             message = "there is no such field"
@@ -187,18 +194,21 @@ def _from_http(error: HTTPException) -> Problem:
     return standard
 
 
-def _blamed(error: Exception, kind: Kind, message: str) -> str | None:
-    """The field to blame: the error's own, else the kind's, else the one the message opens with."""
-    if isinstance(error, service.errors.BadRequest):
-        return error.field
-    if kind.field is not None:
-        return kind.field
-    first = message.split(" ", 1)[0].rstrip(":")
-    return {"predict_n": "n"}.get(first, first) if kind is INVALID_PARAMETER else None
+def _blamed(error: Exception, kind: Kind) -> str | None:
+    """The field to blame, as the form calls it: the error's own, else the kind's."""
+    own = getattr(error, "field", None) or kind.field
+    return {"predict_n": "n"}.get(own, own) if own is not None else None
+
+
+def instance_of(scope: Scope) -> str:
+    """Return the request's path as it was sent: a URI reference, whatever it decodes to."""
+    raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+    path = raw.partition(b"?")[0].decode("ascii", "replace")
+    return f"/.{path}" if path.startswith("//") else path  # "//x" would be the host x
 
 
 async def answer_problem(request: Request, error: Exception) -> Response:
     """FastAPI's exception handler for everything."""
     if isinstance(error, ClientDisconnect):
         return Response(status_code=499)  # nobody reads it; the log shows why it was short
-    return problem_of(error).response(request.url.path)
+    return problem_of(error).response(instance_of(request.scope))

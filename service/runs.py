@@ -13,7 +13,7 @@ from certification.engine import OnProgress
 from certification.errors import RunInterrupted
 from certification.interrupt import Interrupt
 from certification.progress import Progress
-from service.errors import NotFound
+from service.errors import NotFound, ShuttingDown
 
 CLOSE_SECONDS = 5.0
 
@@ -39,7 +39,7 @@ class Run:
         self.latest: Progress | None = None
         self._news = asyncio.Event()
         self._interrupt = Interrupt()
-        self.cancelling = False
+        self.cancelling = self._shutting_down = False
         self.task = asyncio.ensure_future(work(self._interrupt, self._on_progress))
         self.task.add_done_callback(self._ended)
 
@@ -47,6 +47,11 @@ class Run:
         """End the run soon, in order; its task then ends with what is certain by now."""
         self.cancelling = True
         self._interrupt.cancel()
+
+    def shut_down(self) -> None:
+        """Cancel it because the service ends, which whoever gets no document is told."""
+        self._shutting_down = True
+        self.cancel()
 
     async def news(self, timeout_seconds: float | None) -> bool:
         """Wait for a progress event or for the end; tell whether there was one in time."""
@@ -63,14 +68,16 @@ class Run:
         """Wait for the document. Cancelling the wait does not kill the run.
 
         Raises:
-            RunInterrupted: if the run was cut off.
+            ShuttingDown: if the service ends, and the run has come to nothing.
             Exception: what the work raised.
         """
         try:
             return await asyncio.shield(self.task)
-        except asyncio.CancelledError:
-            if self.task.cancelled():
-                raise RunInterrupted("the service shut down before the run had ended") from None
+        except (asyncio.CancelledError, RunInterrupted):
+            if self.task.cancelled() or self._shutting_down:
+                raise ShuttingDown(
+                    "the service is being ended, and the run had no answer yet: ask again later"
+                ) from None
             raise
 
     def describe(self) -> dict[str, Any]:
@@ -130,11 +137,15 @@ class Runs:
         """Return the running runs, the oldest first."""
         return [*self._running.values()]
 
+    def shut_down(self) -> None:
+        """Cancel every run because the service ends."""
+        for run in self.list():
+            run.shut_down()
+
     async def close(self) -> None:
         """Cancel every run; those that do not end in order in time are cut off."""
         tasks = [run.task for run in self._running.values()]
-        for run in self.list():
-            run.cancel()
+        self.shut_down()
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=CLOSE_SECONDS)
             for task in late:

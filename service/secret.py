@@ -29,6 +29,10 @@ def deployment_secret(settings: Settings) -> bytes:
             _create(path)
         return _parse(path.read_text(encoding="ascii"), str(path))
     except (OSError, UnicodeDecodeError) as error:
+        if settings.data_dir.exists() and not settings.data_dir.is_dir():
+            raise ConfigurationError(
+                f"{settings.data_dir} is a file: SURETY_DATA_DIR names a directory"
+            ) from None
         raise ConfigurationError(
             f"the deployment secret in {settings.data_dir} cannot be used "
             f"({type(error).__name__}): make the directory writable, or set SURETY_DATA_DIR"

@@ -1,14 +1,25 @@
 """Settings: `SURETY_*` environment variables, or a `.env` file in the working directory."""
 
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 def default_data_dir() -> Path:
     """Return where this user's deployment keeps what must last."""
     return Path.home() / ".local" / "share" / "surety"
+
+
+def _folder(value: object) -> object:
+    if isinstance(value, str) and not value.strip():
+        raise ValueError("name a folder, or leave it out")
+    return Path(value).expanduser() if isinstance(value, str | Path) else value
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
 
 
 class Settings(BaseSettings):
@@ -18,7 +29,9 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
-    data_dir: Path = Field(default_factory=default_data_dir, description="What must last.")
+    data_dir: Annotated[Path, BeforeValidator(_folder)] = Field(
+        default_factory=default_data_dir, description="What must last."
+    )
     secret: SecretStr | None = Field(
         None,
         description="Deployment secret that noise keys are derived from: 64 hexadecimal digits. "
@@ -27,10 +40,17 @@ class Settings(BaseSettings):
     provider: str = Field("local", description="Provider where a request names none.")
     denoiser: str = Field("cifar", description="Denoiser where a request names none.")
     device: str = Field("cpu", description="Where the denoiser runs.")
+    allowed_hosts: str = Field(
+        "",
+        description="Names under which clients reach the service, such as a proxy's, separated "
+        "by commas; * for any. Without it the loopback answers to its own names alone.",
+    )
     max_upload_bytes: int = Field(20 * 2**20, ge=1024, description="Largest upload.")
     max_pixels: int = Field(50_000_000, ge=1024, description="Largest picture, in pixels.")
     max_votes: int = Field(100_000, ge=1, description="Most votes that a request may ask for.")
     max_runs: int = Field(8, ge=1, description="Runs that are worked on at the same time.")
     max_waiting: int = Field(64, ge=0, description="Requests that may wait for a run to end.")
     keep_certificates: int = Field(10_000, ge=1, description="Certificates kept in memory.")
-    log_level: str = Field("info", description="debug, info, warning or error.")
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (
+        Field("info", description="Least important lines that are logged.")
+    )

@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from certification.progress import Progress
 from service.negotiation import EVENTS
-from service.problems import problem_of
+from service.problems import instance_of, problem_of
 from service.runs import Run
 
 INTERVAL = 0.1  # seconds between progress events
@@ -45,7 +45,7 @@ class RunEvents(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send events until the run ends or the client has gone."""
-        pump = asyncio.ensure_future(self._pump(scope["path"], send))
+        pump = asyncio.ensure_future(self._pump(instance_of(scope), send))
         gone = asyncio.ensure_future(disconnected(receive))
         try:
             await asyncio.wait({pump, gone}, return_when=asyncio.FIRST_COMPLETED)

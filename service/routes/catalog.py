@@ -14,7 +14,6 @@ from denoisers.errors import DenoiserError
 from service.core import Surety
 from service.deps import SuretyDep
 from service.openapi_answers import json_response, problem_responses
-from service.openapi_examples import DENOISERS, PROVIDERS
 
 router = APIRouter(tags=["catalog"])
 log = structlog.get_logger("surety.catalog")
@@ -23,7 +22,7 @@ log = structlog.get_logger("surety.catalog")
 @router.get(
     "/providers",
     summary="List the providers",
-    responses=json_response("Every installed provider.", PROVIDERS) | problem_responses(),
+    responses=json_response("Every installed provider.", "Providers") | problem_responses(),
 )
 async def list_providers(surety: SuretyDep) -> dict[str, Any]:
     """Return every installed provider, what it takes and costs, and whether it is ready.
@@ -38,7 +37,7 @@ async def list_providers(surety: SuretyDep) -> dict[str, Any]:
 @router.get(
     "/denoisers",
     summary="List the denoisers",
-    responses=json_response("Every installed denoiser.", DENOISERS) | problem_responses(),
+    responses=json_response("Every installed denoiser.", "Denoisers") | problem_responses(),
 )
 async def list_denoisers(surety: SuretyDep) -> dict[str, Any]:
     """Return every installed denoiser and whether it can be loaded."""

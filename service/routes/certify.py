@@ -40,7 +40,7 @@ async def certify(
     checked without asking the provider is checked before the answer starts. If the client goes
     away the run ends; votes that were paid for are kept and reused by the next request.
     """
-    prepared = await surety.prepare(upload.data, name=upload.name, **upload.form.arguments())
+    prepared = await surety.prepare(upload.take(), name=upload.name, **upload.form.arguments())
 
     async def work(interrupt: Interrupt, on_progress: OnProgress) -> dict[str, Any]:
         certificate = await surety.certify(prepared, interrupt, on_progress)

@@ -14,9 +14,8 @@ from certification.certificate import SCHEMA, software
 from denoisers.errors import DenoiserError
 from service.deps import SuretyDep
 from service.openapi_answers import json_response, problem_responses
-from service.openapi_examples import LIVE, READY, VERSION
 from service.problem_kinds import NOT_READY
-from service.problems import Problem
+from service.problems import Problem, instance_of
 
 router = APIRouter(tags=["health"])
 log = structlog.get_logger("surety.health")
@@ -25,7 +24,7 @@ log = structlog.get_logger("surety.health")
 @router.get(
     "/health/live",
     summary="Is the process alive",
-    responses=json_response("It is.", LIVE) | problem_responses(),
+    responses=json_response("It is.", "Live") | problem_responses(),
 )
 async def live() -> dict[str, str]:
     """Answer as long as the event loop turns."""
@@ -36,7 +35,7 @@ async def live() -> dict[str, str]:
     "/health/ready",
     summary="Can it certify",
     response_class=Response,
-    responses=json_response("It can.", READY) | problem_responses(NOT_READY),
+    responses=json_response("It can.", "Ready") | problem_responses(NOT_READY),
 )
 async def ready(request: Request, surety: SuretyDep) -> Response:
     """Load the default provider and the default denoiser, weights included."""
@@ -56,14 +55,16 @@ async def ready(request: Request, surety: SuretyDep) -> Response:
             errors.append({"field": part, "message": message})
     if errors:
         detail = "; ".join(f"{e['field']}: {e['message']}" for e in errors)
-        return Problem(NOT_READY, detail, errors, {"Retry-After": "30"}).response(request.url.path)
+        return Problem(NOT_READY, detail, errors, {"Retry-After": "30"}).response(
+            instance_of(request.scope)
+        )
     return JSONResponse({"status": "ready", **names})
 
 
 @router.get(
     "/version",
     summary="Which version is it",
-    responses=json_response("The version.", VERSION) | problem_responses(),
+    responses=json_response("The version.", "Version") | problem_responses(),
 )
 async def version() -> dict[str, Any]:
     """Return the version of the software and of the certificate's schema."""

@@ -6,7 +6,6 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from certification.engine import OnProgress
-from certification.errors import InvalidParameter
 from certification.interrupt import Interrupt
 from service.answers import respond
 from service.deps import AnswerDep, PredictUpload, RunsDep, SuretyDep
@@ -37,10 +36,7 @@ async def predict(
     The label is the smoothed classifier's own with probability at least 1 − α; `abstained` is
     true where the test cannot tell. Answers as JSON or as events, as `POST /certify` does.
     """
-    most = surety.settings.max_votes
-    if upload.form.n is not None and upload.form.n > most:
-        raise InvalidParameter(f"n must be at most {most} on this deployment")
-    prepared = await surety.prepare(upload.data, name=upload.name, **upload.form.arguments())
+    prepared = await surety.prepare(upload.take(), name=upload.name, **upload.form.arguments())
 
     async def work(interrupt: Interrupt, on_progress: OnProgress) -> dict[str, Any]:
         return await surety.predict(prepared, interrupt, on_progress)

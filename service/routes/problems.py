@@ -1,13 +1,12 @@
 """The problems that a client may meet, explained. Their `type` members point here."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 
 from service.errors import NotFound
 from service.openapi_answers import json_response, problem_responses
-from service.openapi_examples import PROBLEM_KIND
-from service.problem_kinds import BY_SLUG, KINDS, NOT_FOUND, Kind
+from service.problem_kinds import BY_SLUG, KINDS, NOT_AN_IMAGE, NOT_FOUND, Kind
 
 router = APIRouter(tags=["problems"])
 
@@ -15,7 +14,7 @@ router = APIRouter(tags=["problems"])
 @router.get(
     "/problems",
     summary="List all kinds of problems",
-    responses=json_response("Every kind.", {"problems": [PROBLEM_KIND]}) | problem_responses(),
+    responses=json_response("Every kind.", "ProblemKinds") | problem_responses(),
 )
 async def list_problems() -> dict[str, Any]:
     """Return every kind of problem with its explanation."""
@@ -25,9 +24,14 @@ async def list_problems() -> dict[str, Any]:
 @router.get(
     "/problems/{slug}",
     summary="Explain a kind of problem",
-    responses=json_response("The kind.", PROBLEM_KIND) | problem_responses(NOT_FOUND),
+    responses=json_response("The kind.", "ProblemKind") | problem_responses(NOT_FOUND),
 )
-async def explain_problem(slug: str) -> dict[str, Any]:
+async def explain_problem(
+    slug: Annotated[
+        str,
+        Path(description="Last part of a problem's `type`.", examples=[NOT_AN_IMAGE.slug]),
+    ],
+) -> dict[str, Any]:
     """Say what a kind of problem means and what to do about it."""
     kind = BY_SLUG.get(slug)
     if kind is None:

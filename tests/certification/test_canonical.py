@@ -124,6 +124,41 @@ def test_sixteen_bits_keep_the_upper_byte():
     assert "16-bit samples reduced to their upper 8 bits" in image.steps
 
 
+@pytest.mark.parametrize("mode", ["F", "I"])
+def test_samples_of_32_bits_have_no_agreed_scale(mode):
+    """Floats within 0 and 1, the usual convention, would all become black."""
+    dull = Image.fromarray(
+        np.full((8, 8), 0.5 if mode == "F" else 30_000).astype(
+            np.float32 if mode == "F" else np.int32
+        )
+    )
+    assert dull.mode == mode
+    with pytest.raises(UnsupportedImage, match="no agreed brightness"):
+        canonicalise(encode(dull, "TIFF"))
+
+
+def test_a_pgm_of_sixteen_bits_keeps_its_upper_byte():
+    data = b"P5 2 1 65535\n" + bytes([0x12, 0x34, 0xFF, 0xFF])
+    image = canonicalise(data)
+    assert image.pixels[0, :, 0].tolist() == [0x12, 0xFF]
+
+
+def test_a_cameras_jpeg_with_a_preview_behind_it():
+    """MPO: viewers show the first picture, so that is the one that is meant."""
+    data = encode(picture(), "MPO", save_all=True, append_images=[picture()])
+    image = canonicalise(data)
+    assert image.source["format"] == "MPO"
+    assert image.steps == ("the first picture of the file taken, as every viewer does",)
+    plain = canonicalise(encode(picture(), "JPEG"))
+    assert np.abs(image.pixels.astype(int) - plain.pixels).max() <= 1
+
+
+def test_a_name_that_no_json_can_hold():
+    image = canonicalise(encode(picture()), name="bad\udcff.png" + "x" * 400)
+    assert image.source["name"].startswith("bad?.png")
+    assert len(image.source["name"]) == 255
+
+
 def test_float_tiff_is_refused():
     data = encode(Image.fromarray(np.full((5, 5), np.nan, dtype=np.float32)), "TIFF")
     with pytest.raises(UnsupportedImage, match="mode F"):
@@ -139,7 +174,7 @@ def test_float_tiff_is_refused():
         ("LA", "PNG", "transparency flattened on white"),
         ("RGBA", "PNG", "transparency flattened on white"),
         ("YCbCr", "JPEG", None),
-        ("P", "PNG", None),
+        ("P", "PNG", "palette resolved to RGB"),
     ],
 )
 def test_modes(mode, kind, step):

@@ -119,3 +119,29 @@ def test_rules_are_read_and_described(spec):
 def test_bad_rules_are_refused(spec):
     with pytest.raises(InvalidParameter):
         parse_rule(spec)
+
+
+def test_an_empty_id_is_no_id():
+    """Protobuf's default: all labels would be one."""
+    assert LabelMap().key(Prediction("Cat", 0.9, id="")) == "cat"
+    assert AnyOf(("x",), 0.0)((Prediction("cat", 0.9, id=""),), LabelMap()) == "no"
+
+
+@pytest.mark.parametrize(
+    "synonyms", [{"x": " "}, {" ": "x"}, {"a": "b", "b": "c"}, {"Cat": "x", "cat": "y"}], ids=str
+)
+def test_label_maps_that_are_refused(synonyms):
+    with pytest.raises(InvalidParameter) as caught:
+        LabelMap.of(synonyms)
+    assert caught.value.field == "synonyms"
+
+
+def test_a_rule_keeps_its_labels_normalised_and_once():
+    rule = AnyOf(("Dog", " cat", "CAT"), 0.5)
+    assert rule.describe()["labels"] == ["cat", "dog"]
+    with pytest.raises(InvalidParameter, match="at most 1000"):
+        AnyOf(tuple(map(str, range(1001))), 0.5)
+
+
+def test_lone_surrogates_become_question_marks():
+    assert LabelMap().key(Prediction("c\ud800t", 0.9)) == "c?t"

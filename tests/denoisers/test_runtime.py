@@ -1,12 +1,14 @@
 """The runtime: any size, any batch, the same bits; the shipped weights really denoise."""
 
 import threading
+from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
 import torch
 
 from denoisers import registry
+from denoisers.errors import NotUsable
 from denoisers.none import NoDenoiser
 from denoisers.runtime import Runtime
 from denoisers.unet import UNet
@@ -106,3 +108,41 @@ def test_registry_names_what_is_installed():
     assert (none.batch_of(32, 32), none.batch_of(2048, 2048)) == (32, 1)
     with pytest.raises(registry.UnknownDenoiser, match=r"'nope'.*cifar"):
         registry.load("nope")
+
+
+class Liar(NoDenoiser):
+    name = "another"
+
+
+def lying(device):
+    return Liar()
+
+
+def crashing(device):
+    raise ZeroDivisionError("/a/secret/path")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("lying", "calls itself 'another'"),
+        ("crashing", r"cannot be loaded \(ZeroDivisionError\)$"),
+        ("absent", r"cannot be loaded \(ModuleNotFoundError\)$"),
+    ],
+)
+def test_a_strangers_broken_denoiser(monkeypatch, name, says):
+    targets = {
+        "lying": "tests.denoisers.test_runtime:lying",
+        "crashing": "tests.denoisers.test_runtime:crashing",
+        "absent": "no_such_package:make",
+    }
+    entries = {n: EntryPoint(n, t, registry.GROUP) for n, t in targets.items()}
+    monkeypatch.setattr(registry, "_entries", lambda: entries)
+    with pytest.raises(NotUsable, match=says):
+        registry.load(name)
+
+
+@pytest.mark.parametrize("device", ["nonsense", "cuda:99", "meta:x", ""])
+def test_a_device_that_is_not_here(device):
+    with pytest.raises(NotUsable, match="SURETY_DEVICE=cpu"):
+        registry.load("cifar", device)

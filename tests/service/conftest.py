@@ -74,7 +74,7 @@ async def app(make_app: Any) -> AsyncIterator[FastAPI]:
 @asynccontextmanager
 async def connect(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app, raise_app_exceptions=True)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         yield client
 
 

@@ -12,8 +12,20 @@ from pathlib import Path
 
 from adapters.errors import NotConfigured, QuotaExceeded
 from adapters.interface import Adapter, Answer, Prediction, Traits
+from denoisers.none import NoDenoiser
 
 ROOT = Path(__file__).parents[2]
+
+
+class Clip(NoDenoiser):
+    """The baseline under another name."""
+
+    name = "clip"
+
+
+def clip(device):
+    """Make it; any device will do."""
+    return Clip()
 
 
 def _answer(label, version="v1"):
@@ -131,6 +143,11 @@ def install(folder):
     about.mkdir(parents=True)
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n")
     lines = [f"{a.name} = tests.service.stranger:{a.__name__}" for a in ADAPTERS]
-    doors = ["[surety.adapters]", *lines, "[surety.denoisers]", "clip = denoisers.registry:none"]
+    doors = [
+        "[surety.adapters]",
+        *lines,
+        "[surety.denoisers]",
+        "clip = tests.service.stranger:clip",
+    ]
     (about / "entry_points.txt").write_text("\n".join([*doors, ""]))
     return folder

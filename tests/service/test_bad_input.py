@@ -1,5 +1,6 @@
 """Every bad input gets the right treatment, said on the certificate, or a clear 4xx problem."""
 
+import json
 import os
 from pathlib import Path
 
@@ -44,7 +45,7 @@ TREATED_PICTURES = {
     "rotated": (pictures.exif_rotated(), "EXIF orientation 6"),
     "1x1": (pictures.png(1, 1), None),
     "large": (pictures.png(400, 300), "reduced 400×300"),
-    "still gif": (encode(gradient(), "GIF"), None),
+    "still gif": (encode(gradient(), "GIF"), "palette resolved to RGB"),
 }
 
 INVALID = {
@@ -174,7 +175,7 @@ async def test_bodies_that_are_no_form(app: FastAPI, client: httpx.AsyncClient) 
             415,
             "unsupported-media-type",
         ),
-        (multipart, b"", 422, "invalid-request"),
+        (multipart, b"", 400, "malformed-body"),
         (multipart, b"rubbish", 400, "malformed-body"),
         (multipart, b"--x\r\n\r\nabc\r\n--x--\r\n", 400, "malformed-body"),
         (multipart, part % (b"image", b"", b"text") + end, 422, "invalid-request"),
@@ -231,3 +232,55 @@ async def test_a_declared_length_over_the_limit_is_answered(
     assert slug(problem(response, app)) == "too-large"
     response = await live.get("/health/live")  # the next connection is fine
     assert response.status_code == 200
+
+
+async def test_a_form_that_was_cut_off_is_no_form(app: FastAPI, client: httpx.AsyncClient) -> None:
+    """Whatever field comes last would be missed: a budget, say."""
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    part = b'--x\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n'
+    picture = part % (b"image", b'; filename="a"', pictures.png())
+    whole = picture + part % (b"max_votes", b"", b"5") + part % (b"max_cost", b"", b"0") + b"--x--"
+    for cut in (1, 2, 5, 7, 12, 40, 60):
+        answer = await client.post("/certify", content=whole[:-cut], headers=headers)
+        assert answer.status_code == 400, (cut, answer.text)
+        assert slug(problem(answer, app)) == "malformed-body"
+    assert left_behind(app) == NOTHING
+
+
+async def test_fields_in_the_query_are_told_not_passed_over(
+    app: FastAPI, client: httpx.AsyncClient
+) -> None:
+    answer = await client.post("/certify?sigma=5&max_cost=0", files=files())
+    body = problem(answer, app)
+    assert slug(body) == "invalid-request"
+    assert [e["field"] for e in body["errors"]] == ["max_cost", "sigma"]
+    assert left_behind(app) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("fields", "blamed"),
+    [
+        ({"rule": '{"rule": "in_top_k"}'}, "rule"),
+        ({"rule": "top2"}, "rule"),
+        ({"rule": '{"rule": "any_of", "labels": ["a"], "threshold": 7}'}, "rule"),
+        ({"rule": '{"rule": "in_top_k", "labels": ["a"], "k": 0}'}, "rule"),
+        ({"rule": '{"rule": "in_top_k", "labels": ["zebra"], "k": 1}'}, "rule"),
+        ({"rule": json.dumps({"rule": "in_top_k", "labels": ["a"] * 1001, "k": 1})}, "rule"),
+        ({"synonyms": '{"a": "b", "b": "c"}'}, "synonyms"),
+        ({"synonyms": '{"a": " "}'}, "synonyms"),
+        ({"synonyms": '{"Cat": "x", "cat": "y"}'}, "synonyms"),
+        ({"path": "1"}, "path"),
+        ({"body": "1"}, "body"),
+        ({"target_radius": "1.6"}, "target_radius"),
+        ({"milestone": "2000", "max_votes": "20"}, "milestone"),
+        ({"size": "9" * 21}, "size"),
+    ],
+    ids=str,
+)
+async def test_the_field_that_is_named_is_the_one_to_mend(
+    app: FastAPI, client: httpx.AsyncClient, fields: dict[str, str], blamed: str
+) -> None:
+    answer = await client.post("/certify", files=files(), data={"provider": "closed", **fields})
+    assert answer.status_code == 422
+    assert [e["field"] for e in problem(answer, app)["errors"]] == [blamed]
+    assert left_behind(app) == NOTHING

@@ -85,8 +85,9 @@ def test_what_is_not_known_tells_nothing(error: Exception) -> None:
 @pytest.mark.parametrize(
     ("error", "field"),
     [
-        (certification.errors.InvalidParameter("sigma must be positive"), "sigma"),
-        (certification.errors.InvalidParameter("predict_n must be a number"), "n"),
+        (certification.errors.InvalidParameter("it must be positive", "sigma"), "sigma"),
+        (certification.errors.InvalidParameter("it must be a number", "predict_n"), "n"),
+        (certification.errors.InvalidParameter("the two do not fit"), None),
         (certification.errors.NotAnImage("it is no picture"), "image"),
         (service.errors.BadRequest("wrong", "label"), "label"),
         (service.errors.BadRequest("wrong"), None),

@@ -161,7 +161,11 @@ async def test_no_money_for_the_first_call(app: FastAPI, client: httpx.AsyncClie
 
 @pytest.mark.parametrize(
     ("provider", "kind"),
-    [("bare", "provider-not-ready"), ("keyless", "provider-not-ready"), ("crashing", "internal")],
+    [
+        ("bare", "provider-not-ready"),
+        ("keyless", "provider-not-ready"),
+        ("crashing", "provider-broken"),
+    ],
 )
 async def test_providers_that_are_not_ready(
     app: FastAPI, client: httpx.AsyncClient, provider: str, kind: str
@@ -179,7 +183,9 @@ async def test_providers(client: httpx.AsyncClient) -> None:
     assert found["half"]["traits"]["price"] == 0.001
     assert found["bare"]["reason"] == "install surety[bare]"
     assert found["keyless"]["reason"] == "set BARE_KEY"
-    assert found["crashing"]["reason"] == "its package is broken: ZeroDivisionError"
+    assert (
+        found["crashing"]["reason"] == "the adapter 'crashing' cannot be built (ZeroDivisionError)"
+    )
     assert not any(found[name]["ready"] for name in ("bare", "keyless", "crashing"))
 
 
@@ -276,3 +282,59 @@ async def test_the_oldest_certificate_goes_first(make_app: Any) -> None:
             ids.append(answer.json()["id"])
         found = [(await client.get(f"/certificates/{name}")).status_code for name in ids]
         assert found == [404, 200, 200]
+
+
+@pytest.mark.parametrize("path", ["/version", "/health/live", "/providers", "/problems"])
+async def test_head_is_get_without_the_body(client: httpx.AsyncClient, path: str) -> None:
+    head, get = await client.head(path), await client.get(path)
+    assert head.status_code == get.status_code == 200
+    assert head.content == b""
+    assert head.headers["content-type"] == get.headers["content-type"]
+
+
+@pytest.mark.parametrize(
+    ("path", "instance"),
+    [
+        ("/certificates/a%20b%22%3Cx%3E", "/certificates/a%20b%22%3Cx%3E"),
+        ("//evil.example/x", "/.//evil.example/x"),
+        ("/certificates/%00", "/certificates/%00"),
+        ("/certificates/gr%C3%BCn", "/certificates/gr%C3%BCn"),
+    ],
+)
+async def test_the_instance_is_a_reference(
+    client: httpx.AsyncClient, path: str, instance: str
+) -> None:
+    answer = await client.get(f"http://127.0.0.1{path}")
+    assert answer.status_code == 404
+    assert answer.json()["instance"] == instance
+
+
+async def test_a_deployment_that_allows_few_votes(make_app: Any) -> None:
+    async with make_app(max_votes=50) as app, connect(app) as client:
+        body = (await client.post("/certify", files=files())).json()
+        assert body["request"]["max_votes"] == 50
+        fewer = {"n": "20", "sigma": "0.1"}
+        assert (await client.post("/predict", files=files(), data=fewer)).status_code == 200
+        for path, field in (("/certify", "max_votes"), ("/predict", "n")):
+            answer = await client.post(path, files=files(), data={field: "51"})
+            assert answer.json()["errors"][0]["field"] == field
+
+
+@pytest.mark.parametrize("part", ["provider", "denoiser"])
+async def test_a_default_that_is_not_there_is_not_the_clients_fault(
+    make_app: Any, part: str
+) -> None:
+    async with make_app(**{part: "nobody"}) as app, connect(app) as client:
+        answer = await client.post("/certify", files=files())
+        assert slug(problem(answer, app)) == f"{part}-not-ready"
+        assert f"SURETY_{part.upper()}" in answer.json()["detail"]
+        named = await client.post("/certify", files=files(), data={part: "nobody"})
+        assert slug(problem(named, app)) == f"unknown-{part}"
+
+
+async def test_asking_again_keeps_what_the_certificate_cost(client: httpx.AsyncClient) -> None:
+    first = (await client.post("/certify", files=files(), data={"max_votes": "40"})).json()
+    again = (await client.post("/certify", files=files(), data={"max_votes": "40"})).json()
+    assert again["id"] == first["id"]
+    assert again["accounting"]["calls"] == 0
+    assert (await client.get(f"/certificates/{first['id']}")).json() == first

@@ -1,15 +1,19 @@
 """`surety serve`: a real server in a process of its own."""
 
+import asyncio
 import json
+import os
 import re
 import signal
 import socket
 import threading
 import time
+from pathlib import Path
 
 import httpx
 import pytest
 
+from service import demo, serving
 from service.demo import events
 from service.errors import ConfigurationError
 from service.listening import address_of, listen
@@ -109,6 +113,86 @@ def test_with_leave_the_address_that_is_shown_can_be_called():
 def test_addresses_that_are_none(host):
     with pytest.raises(ConfigurationError):
         listen(host, 0, allow_public=host == "192.0.2.1")
+
+
+@pytest.mark.parametrize("arguments", [(), ("--sample", "cat.png")])
+def test_readers_may_leave(surety, arguments):
+    """`surety serve | head -1`, and nobody reads the log either."""
+    with surety.start("serve", "--port", 0, *arguments) as process:
+        try:
+            first = process.stdout.readline()
+            process.stdout.close()
+            process.stderr.close()
+            address = re.search(r"http://127\.0\.0\.1:\d+", first)[0]
+            with httpx.Client(base_url=address, timeout=PATIENCE, trust_env=False) as client:
+                for _ in range(3):
+                    assert client.get("/health/ready").status_code == 200
+                    time.sleep(0.3)
+                reply = client.post("/predict", data={"n": "20"}, files={"image": png(9, 9)})
+                assert reply.status_code == 200
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE) == 0
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("error", [ValueError("no such luck"), KeyError("detail")])
+async def test_whatever_goes_wrong_in_the_demonstration_is_told(monkeypatch, capsys, error):
+    async def fails(*_):
+        raise error
+
+    monkeypatch.setattr(demo, "_certify", fails)
+    await demo.demonstrate("http://127.0.0.1:9", Path("cat.png"))
+    printed = capsys.readouterr()
+    assert printed.err.startswith(
+        f"error: the sample was not certified: unexpected {type(error).__name__}: "
+    )
+    assert printed.err.count("\n") == 1
+    assert "API   http://127.0.0.1:9" in printed.out
+    assert "try   curl" in printed.out
+
+
+def test_the_log_comes_back_after_a_demonstration_that_fails(surety):
+    picture = surety.folder / os.fsdecode(b"\xff.png")  # and a name that HTTP cannot carry
+    picture.write_bytes(png(8, 8))
+    with surety.start("serve", "--sample", picture.name, "--port", 0) as process:
+        try:
+            text = read_until(process, "Ctrl-C ends it")
+            address = re.search(r"http://127\.0\.0\.1:\d+", text)[0]
+            assert "certified L2 radius 0." in text
+            assert httpx.get(f"{address}/health/live", trust_env=False).status_code == 200
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE) == 0
+            assert '"path": "/health/live"' in process.stderr.read()
+        finally:
+            process.kill()
+
+
+async def test_what_runs_beside_the_server_is_told_when_it_fails(tmp_path, capsys):
+    async def fails():
+        raise ZeroDivisionError("beside")
+
+    class Started:
+        answers = asyncio.Event()
+
+    Started.answers.set()
+    await serving._once_started(Started, fails)
+    assert "unexpected ZeroDivisionError: beside" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("size", [1, 2, 3, 1000])
+async def test_events_end_where_the_standard_says(end, size):
+    """U+2028, U+0085 and others end no line, and a line end may come in two parts."""
+    data = json.dumps("a\u2028b\u2029c\u0085d\x0b\x0c\x1ce", ensure_ascii=False)
+    body = f"event: x{end}data: {data}{end}{end}event: y{end}data: 1{end}{end}".encode()
+
+    async def parts():
+        for start in range(0, len(body), size):
+            yield body[start : start + size]
+
+    found = [event async for event in events(httpx.Response(200, content=parts()))]
+    assert found == [("x", json.loads(data)), ("y", 1)]
 
 
 async def test_events_are_read_as_they_may_be_written():

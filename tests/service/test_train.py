@@ -85,6 +85,17 @@ def test_a_denoiser_stopped_and_taken_up_again(data, tmp_path):
     assert "another training" in other.stderr
 
 
+@pytest.mark.parametrize("kind", ["classifier", "denoiser"])
+@pytest.mark.parametrize("where", ["/proc/surety", "{file}/out", "{file}"])
+def test_a_folder_that_cannot_be_made_is_one_line(data, tmp_path, kind, where):
+    file = tmp_path / "file"
+    file.write_text("no folder")
+    done = surety("train", kind, "--data", data, "--out", where.format(file=file))
+    assert done.returncode == ExitCode.BAD_INPUT
+    assert done.stderr.count("\n") == 1
+    assert "unexpected" not in done.stderr
+
+
 def test_bad_data_is_one_line(tmp_path):
     for kind in ("classifier", "denoiser"):
         done = surety("train", kind, "--data", tmp_path / "none", "--out", tmp_path / "out")

@@ -1,0 +1,182 @@
+"""JSON schemas of every answer, by name, as they stand under `components/schemas`."""
+
+from service.openapi_certificate import ABSTENTIONS, VOTES_BY_LABEL
+from service.openapi_certificate import SCHEMAS as RUN_SCHEMAS
+from service.openapi_fields import (
+    Schema,
+    amount,
+    count,
+    list_of,
+    maybe,
+    maybe_ref,
+    of,
+    one_of,
+    record,
+    ref,
+)
+
+_PROGRESS = record(
+    "Where a run stands.",
+    {
+        "n": count("Votes counted."),
+        "counts": VOTES_BY_LABEL,
+        "abstentions": ABSTENTIONS,
+        "label": maybe("string", "The label certified so far."),
+        "radius": amount("The L2 radius certified so far, rounded down; 0 if none."),
+        "votes_per_second": amount("New votes per second."),
+        "expected_remaining": count("Votes that the present rate still needs."),
+        "cost": amount("US dollars so far."),
+        "calls": count("Calls so far."),
+    },
+)
+
+_RUN = record(
+    "A run that is going on.",
+    {
+        "id": of("string", "Its name, also in the header Surety-Run."),
+        "kind": one_of("What it ends with.", "certificate", "prediction"),
+        "cancelling": of("boolean", "Whether it has been told to end."),
+        "progress": maybe_ref("Progress", "Where it stands, null before the first answer."),
+    },
+)
+
+_READY = of("boolean", "Whether it can be used.")
+_REASON = maybe("string", "Why it cannot, null if it can.")
+
+_PROBLEM = record(
+    "RFC 9457 problem document.",
+    {
+        "type": of("string", "Which kind; it can be fetched.", format="uri-reference"),
+        "title": of("string", "The kind, the same words every time."),
+        "status": of("integer", "The HTTP status."),
+        "detail": of("string", "What was wrong and how to mend it."),
+        "instance": of("string", "The path that was asked for.", format="uri-reference"),
+        "errors": list_of(
+            "The fields to blame.",
+            record(
+                "One field.",
+                {
+                    "field": of("string", "Its name."),
+                    "message": of("string", "What is wrong with it."),
+                },
+            ),
+        ),
+    },
+    optional=("errors",),
+)
+
+_KIND = record(
+    "A kind of problem, explained.",
+    {
+        "type": of("string", "As in a problem document.", format="uri-reference"),
+        "title": of("string", "The same words every time."),
+        "status": of("integer", "The HTTP status."),
+        "explanation": of("string", "What it means and what to do about it."),
+    },
+)
+
+_TRAITS = record(
+    "What a provider takes and what it costs.",
+    {
+        "payload": one_of("How a sample is sent.", "pixels", "png", "jpeg"),
+        "max_batch": of("integer", "Pictures in one call.", minimum=1),
+        "concurrency": of("integer", "Calls that may be in flight together.", minimum=1),
+        "input_size": maybe(
+            "array",
+            "Height and width that the model takes, if they are fixed.",
+            items={"type": "integer"},
+            minItems=2,
+            maxItems=2,
+        ),
+        "min_side": of("integer", "Smallest side in pixels.", minimum=1),
+        "max_side": maybe("integer", "Largest side in pixels."),
+        "max_pixels": maybe("integer", "Largest area in pixels."),
+        "max_bytes": maybe("integer", "Largest encoded picture."),
+        "unit": one_of("What is billed.", "image", "request"),
+        "price": amount("US dollars per unit."),
+        "labels": maybe(
+            "array", "Every label it knows, if the set is closed.", items={"type": "string"}
+        ),
+        "pins_version": of("boolean", "Whether a model version can be asked for."),
+    },
+)
+
+_PROVIDER = record(
+    "An installed provider.",
+    {
+        "name": of("string", "As a request gives it."),
+        "summary": of("string", "One line for people."),
+        "traits": maybe_ref("Traits", "What it takes and costs, null if it is not ready."),
+        "ready": _READY,
+        "reason": _REASON,
+    },
+)
+
+_DENOISER = record(
+    "An installed denoiser.",
+    {
+        "name": of("string", "As a request gives it."),
+        "summary": of("string", "One line for people."),
+        "weights_sha256": maybe("string", "SHA-256 of its weights, null if it has none."),
+        "compute": maybe("string", "Device class and precision, null if it is not ready."),
+        "ready": _READY,
+        "reason": _REASON,
+    },
+)
+
+SCHEMAS: dict[str, Schema] = {
+    **RUN_SCHEMAS,
+    "Progress": _PROGRESS,
+    "Run": _RUN,
+    "Runs": record(
+        "The runs that are going on.", {"runs": list_of("The oldest first.", ref("Run"))}
+    ),
+    "Cancelled": record(
+        "A run that ends soon.",
+        {"id": of("string", "Its name."), "cancelling": of("boolean", "True.", const=True)},
+    ),
+    "Traits": _TRAITS,
+    "Provider": _PROVIDER,
+    "Providers": record(
+        "What can be asked.",
+        {
+            "providers": list_of("By name.", ref("Provider")),
+            "default": of("string", "Who is asked where a request names none."),
+        },
+    ),
+    "Denoiser": _DENOISER,
+    "Denoisers": record(
+        "What can clean the samples.",
+        {
+            "denoisers": list_of("By name.", ref("Denoiser")),
+            "default": of("string", "What cleans where a request names none."),
+        },
+    ),
+    "Live": record("The process is alive.", {"status": of("string", "It is.", const="live")}),
+    "Ready": record(
+        "The service can certify.",
+        {
+            "status": of("string", "It can.", const="ready"),
+            "provider": of("string", "The default provider."),
+            "denoiser": of("string", "The default denoiser."),
+        },
+    ),
+    "Software": record(
+        "The program that wrote a document.",
+        {"name": of("string", "Its name."), "version": of("string", "Its version.")},
+    ),
+    "Version": record(
+        "Which version is running.",
+        {
+            "name": of("string", "The program's name."),
+            "version": of("string", "Its version."),
+            "certificate_schema": of("string", "The form of its certificates."),
+            "python": of("string", "The Python that runs it."),
+        },
+    ),
+    "Problem": _PROBLEM,
+    "ProblemKind": _KIND,
+    "ProblemKinds": record(
+        "Every kind of problem.", {"problems": list_of("All kinds.", ref("ProblemKind"))}
+    ),
+}

@@ -1,0 +1,81 @@
+"""Other people's web pages cannot use the service."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from service.guard import is_loopback
+from tests.service.conftest import connect
+from tests.service.reading import files
+
+
+def problem_type(answer: httpx.Response) -> str:
+    return str(answer.json()["type"])
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {"origin": "http://127.0.0.1:9"},
+        {"sec-fetch-site": "cross-site"},
+        {"host": "evil.example"},
+        {"host": "evil.example:8000", "origin": "http://evil.example:8000"},
+        {"host": "localhost.evil.example"},
+    ],
+    ids=str,
+)
+async def test_foreign_requests_are_refused(
+    client: httpx.AsyncClient, headers: dict[str, str]
+) -> None:
+    answer = await client.post("/certify", files=files(), headers=headers)
+    assert answer.status_code == 403
+    assert problem_type(answer) == "/problems/foreign-request"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"host": "localhost:8000", "origin": "http://localhost:8000"},
+        {"host": "[::1]:8000"},
+        {"host": "127.0.0.2"},
+        {"host": "LOCALHOST"},
+        {"sec-fetch-site": "same-origin"},
+        {"sec-fetch-site": "none"},
+    ],
+    ids=str,
+)
+async def test_own_requests_are_answered(
+    client: httpx.AsyncClient, headers: dict[str, str]
+) -> None:
+    data = {"max_votes": "5"}
+    answer = await client.post("/certify", files=files(), data=data, headers=headers)
+    assert answer.status_code == 200
+
+
+async def test_a_rebound_name_can_read_nothing(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/runs", headers={"host": "evil.example"})).status_code == 403
+
+
+async def test_names_of_a_proxy_are_allowed_by_setting(make_app: Any) -> None:
+    names = "surety.example, other.example"
+    async with make_app(allowed_hosts=names) as app, connect(app) as client:
+        for host, status in (("surety.example", 200), ("evil.example", 403), ("[::1]", 200)):
+            assert (await client.get("/version", headers={"host": host})).status_code == status
+
+
+async def test_on_a_public_address_any_name_will_do(make_app: Any) -> None:
+    async with make_app(host="0.0.0.0") as app, connect(app) as client:  # noqa: S104
+        answer = await client.get("/version", headers={"host": "anything.example"})
+        assert answer.status_code == 200
+        foreign = {"host": "anything.example", "origin": "https://evil.example"}
+        answer = await client.post("/certify", files=files(), headers=foreign)
+        assert answer.status_code == 403
+
+
+def test_loopback() -> None:
+    assert all(map(is_loopback, ("localhost", "127.0.0.1", "127.9.9.9", "::1", "LocalHost")))
+    assert not any(map(is_loopback, ("", "evil.example", "10.0.0.1", "127.0.0.1.evil.example")))

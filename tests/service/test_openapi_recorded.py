@@ -1,0 +1,167 @@
+"""The recorded examples of the OpenAPI document are what the built-in provider really answers.
+
+    python -m tests.service.test_openapi_recorded
+
+records them anew: after a change of the weights, or of what an answer holds.
+"""
+
+import asyncio
+import hashlib
+import json
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import rfc8785
+from fastapi import FastAPI
+
+from certification.certificate import certificate_id
+from certification.confidence import recheck
+from service import openapi_examples as examples
+from service.app import create_app
+from service.openapi_answers import run_responses
+from service.settings import Settings
+from tests.service.conftest import SECRET, connect
+from tests.service.reading import EVENTS, parse
+
+CAT = (files("service") / "samples" / "cat.png").read_bytes()
+FREE = ("counts", "label_names", "label_map")  # their names are labels
+AGAIN = "record the examples anew: python -m tests.service.test_openapi_recorded"
+
+
+async def record(folder: Path) -> dict[str, Any]:
+    """Ask a fresh deployment for one of everything."""
+    forms = {"certificate": examples.CERTIFY_FORM, "prediction": examples.PREDICT_FORM}
+    routes = {"certificate": "/certify", "prediction": "/predict"}
+    events = {}
+    for kind, form in forms.items():
+        async with fresh(folder / kind) as client:
+            streamed = await client.post(routes[kind], headers=EVENTS, **upload(form))
+            events[kind] = parse(streamed.text)
+    async with fresh(folder / "answers") as client:
+        answers = {
+            name: (await client.get(path)).json()
+            for name, path in (
+                ("Live", "/health/live"),
+                ("Ready", "/health/ready"),
+                ("Version", "/version"),
+                ("Providers", "/providers"),
+                ("Denoisers", "/denoisers"),
+            )
+        }
+        # Other providers come and go; each has its own page.
+        found = answers["Providers"]["providers"]
+        answers["Providers"]["providers"] = [p for p in found if p["name"] == "local"]
+        long = upload({"good_enough": "none", "max_votes": 100_000})
+        asking = asyncio.ensure_future(client.post("/certify", **long))
+        while True:
+            answers["Runs"] = (await client.get("/runs")).json()
+            runs = answers["Runs"]["runs"]
+            if runs and (runs[0]["progress"] or {}).get("n"):
+                break
+            assert not asking.done()
+            await asyncio.sleep(0.02)
+        answers["Cancelled"] = (await client.delete(f"/runs/{runs[0]['id']}")).json()
+        await asking
+    return {"events": events, "answers": answers}
+
+
+@asynccontextmanager
+async def fresh(folder: Path) -> AsyncIterator[httpx.AsyncClient]:
+    app: FastAPI = create_app(Settings(_env_file=None, data_dir=folder, secret=SECRET))
+    async with app.router.lifespan_context(app), connect(app) as client:
+        yield client
+
+
+def upload(form: dict[str, Any]) -> dict[str, Any]:
+    fields = {name: str(value) for name, value in form.items() if name != "image"}
+    return {"files": {"image": ("cat.png", CAT)}, "data": fields}
+
+
+def keys(node: Any) -> Any:
+    """The names of all members at any depth, but not those that are labels."""
+    if isinstance(node, dict):
+        return {name: None if name in FREE else keys(value) for name, value in node.items()}
+    if isinstance(node, list):
+        return [keys(node[0])] if node else []
+    return None
+
+
+async def test_they_have_exactly_the_members_of_fresh_ones(tmp_path: Path) -> None:
+    now = await record(tmp_path)
+    assert keys(now["answers"]) == keys(examples.RECORDED["answers"]), AGAIN
+    for kind in ("certificate", "prediction"):
+        was, is_ = examples.STREAMS[kind], now["events"][kind]
+        assert {name: keys(data) for name, data in is_} == {n: keys(d) for n, d in was}, AGAIN
+        assert is_[0][0] == was[0][0] == "run"
+        assert is_[-1][0] == was[-1][0] == kind
+    # What does not depend on the machine and the moment is the same.
+    certificate, prediction = (now["events"][k][-1][1] for k in ("certificate", "prediction"))
+    assert certificate["proof"]["subject"] == examples.CERTIFICATE["proof"]["subject"], AGAIN
+    assert prediction["subject"] == examples.PREDICTION["subject"], AGAIN
+    for document, example in (
+        (certificate, examples.CERTIFICATE),
+        (prediction, examples.PREDICTION),
+    ):
+        assert document["image"] == example["image"], AGAIN
+    for name in ("Providers", "Denoisers", "Live", "Ready"):
+        assert now["answers"][name] == examples.RECORDED["answers"][name], AGAIN
+
+
+def test_the_certificate_is_possible() -> None:
+    certificate = examples.CERTIFICATE
+    assert certificate_id(certificate) == certificate["id"]
+    proof = certificate["proof"]
+    how = proof["confidence"]
+    arguments = {
+        "n": how["look"]["n"],
+        "s": how["look"]["s"],
+        "alpha": proof["alpha"],
+        "named": proof["label"] == how["named_label"],
+        "prior_named": how["named_label"] is not None,
+        "margin": how["margin"],
+        "milestone": how["milestone"],
+    }
+    assert recheck(how["pointer"], **arguments)
+    assert not recheck(how["pointer"] + 20, **arguments)
+    assert proof["radius"] == pytest.approx(proof["sigma"] * how["pointer"] / 200)
+    dimension = 3 * certificate["image"]["width"] * certificate["image"]["height"]
+    assert proof["radius_linf"] == pytest.approx(proof["radius"] / dimension**0.5, abs=1e-6)
+    assert hashlib.sha256(rfc8785.dumps(proof["subject"])).hexdigest() == proof["subject_sha256"]
+    source = certificate["image"]["source"]
+    assert (source["name"], source["sha256"]) == ("cat.png", hashlib.sha256(CAT).hexdigest())
+
+
+def test_the_examples_belong_together() -> None:
+    asked, certificate = examples.CERTIFY_FORM, examples.CERTIFICATE
+    assert certificate["proof"]["sigma"] == asked["sigma"]
+    for name in ("target_radius", "max_votes"):
+        assert certificate["request"][name] == asked[name]
+    assert certificate["proof"]["subject"]["provider"]["name"] == asked["provider"]
+    assert examples.PREDICTION["n_fixed"] == examples.PREDICT_FORM["n"]
+    run = examples.RECORDED["answers"]["Runs"]["runs"][0]
+    assert run["id"] == examples.RECORDED["answers"]["Cancelled"]["id"] == examples.RUN_ID
+
+
+@pytest.mark.parametrize("kind", ["certificate", "prediction"])
+def test_the_stream_is_written_as_it_is_sent(kind: Any) -> None:
+    answer = run_responses(kind)[200]
+    assert parse(answer["content"]["text/event-stream"]["example"]) == examples.STREAMS[kind]
+    assert answer["headers"]["Surety-Run"]["example"] == examples.STREAMS[kind][0][1]["id"]
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        recorded = asyncio.run(record(Path(folder)))
+    text = json.dumps(recorded, ensure_ascii=False, indent=1) + "\n"
+    with Path("service/openapi_recorded.json").open("w", encoding="utf-8") as file:
+        file.write(text)
+
+
+if __name__ == "__main__":
+    main()

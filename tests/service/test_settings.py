@@ -1,0 +1,50 @@
+"""Settings: a wrong one is told in one line and never passed over."""
+
+from pathlib import Path
+
+import pytest
+
+from service.errors import ConfigurationError
+from service.load_settings import load_settings
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (b'SURETY_SECRET="abab\n', "line 1 of the .env file"),
+        (b"SURETY_PORT=1\nSURETY SECRET=abab\n", "line 2 of the .env file"),
+        (b"SURETY_SECRET=\xff\xfe\n", "cannot be read"),
+        (b"SURETY_PORT=many\n", "SURETY_PORT"),
+    ],
+)
+def test_an_env_file_that_cannot_be_read_is_refused(here, text, says):
+    """Passing over a broken SURETY_SECRET would change all the noise."""
+    (here / ".env").write_bytes(text)
+    with pytest.raises(ConfigurationError, match=says):
+        load_settings()
+
+
+def test_an_env_file(here):
+    (here / ".env").write_text("# a remark\n\nexport SURETY_PORT=81\nSURETY_LOG_LEVEL='Warning'\n")
+    settings = load_settings()
+    assert (settings.port, settings.log_level) == (81, "warning")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("DATA_DIR", ""), ("DATA_DIR", "  "), ("LOG_LEVEL", "nonsense")]
+)
+def test_values_that_mean_nothing(monkeypatch, name, value):
+    monkeypatch.setenv(f"SURETY_{name}", value)
+    with pytest.raises(ConfigurationError, match=f"SURETY_{name}"):
+        load_settings()
+
+
+def test_the_home_folder_is_found(monkeypatch):
+    monkeypatch.setenv("SURETY_DATA_DIR", "~/surety")
+    assert load_settings().data_dir == Path.home() / "surety"
