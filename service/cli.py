@@ -1,6 +1,5 @@
 """The command line. What is slow to import, each command imports when it runs."""
 
-import os
 import sys
 from typing import Annotated
 
@@ -14,7 +13,7 @@ from service.commands.serve import serve
 from service.commands.train import app as train
 from service.commands.version import installed_version, version
 from service.exit_codes import ExitCode
-from service.terminal import complain, prepare_streams
+from service.terminal import ReaderGone, complain, prepare_streams
 
 app = typer.Typer(
     name="surety",
@@ -51,10 +50,8 @@ def main() -> None:
     prepare_streams()
     try:
         app(prog_name="surety")
-    except BrokenPipeError:
-        # The reader has gone (`| head`). Python would complain once more when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(ExitCode.INTERNAL)
+    except ReaderGone:
+        sys.exit(ExitCode.READER_GONE)
     except KeyboardInterrupt:
         sys.exit(ExitCode.CANCELLED)
     except Exception as error:  # noqa: BLE001  the last place where it can be told kindly

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import shlex
 from collections.abc import AsyncIterator
 from importlib import resources
@@ -13,7 +14,9 @@ from rich.text import Text
 
 from service.live_bar import LiveBar
 from service.render import certificate
-from service.terminal import output, plain, say
+from service.terminal import complain, output, plain, say
+
+_LINE_END = re.compile(r"\r\n|\n|\r")
 
 
 def sample_picture() -> Path:
@@ -34,6 +37,8 @@ async def demonstrate(address: str, picture: Path) -> None:
             await _certify(client, picture)
         except httpx.HTTPError as error:
             say(f"error: the sample was not certified: {type(error).__name__}", "bold red")
+        except Exception as error:  # noqa: BLE001  the service goes on without it
+            complain(error, "the sample was not certified")
     _what_next(address, picture)
 
 
@@ -47,7 +52,7 @@ async def _certify(client: httpx.AsyncClient, picture: Path) -> None:
         request = client.stream(
             "POST",
             "/certify",
-            files={"image": (picture.name, data)},
+            files={"image": (plain(picture.name), data)},  # no surrogates over HTTP
             headers={"Accept": "text/event-stream"},
         )
         async with request as response:
@@ -68,7 +73,7 @@ async def _certify(client: httpx.AsyncClient, picture: Path) -> None:
 async def events(response: httpx.Response) -> AsyncIterator[tuple[str, Any]]:
     """Read server-sent events whose data are JSON: (name, data)."""
     name, data = "message", []
-    async for line in response.aiter_lines():
+    async for line in _lines(response):
         field, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if field == "event":
@@ -78,6 +83,23 @@ async def events(response: httpx.Response) -> AsyncIterator[tuple[str, Any]]:
         elif not line and data:
             yield name, json.loads("\n".join(data))
             name, data = "message", []
+
+
+async def _lines(response: httpx.Response) -> AsyncIterator[str]:
+    """Split where the standard says: httpx also splits at U+2028 and others, which JSON may hold.
+
+    What follows the last line end is no line yet.
+    """
+    rest, after_return = "", False
+    async for text in response.aiter_text():
+        if not text:
+            continue
+        # Half of a CRLF may have come before.
+        rest += text.removeprefix("\n") if after_return else text
+        after_return = text.endswith("\r")
+        *lines, rest = _LINE_END.split(rest)
+        for line in lines:
+            yield line
 
 
 def _problem(content: bytes) -> dict[str, Any]:

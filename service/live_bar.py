@@ -21,7 +21,7 @@ class LiveBar:
     def __init__(self, title: str) -> None:
         console = errors()
         self._progress = Progress(
-            SpinnerColumn(),
+            SpinnerColumn("line" if console.options.ascii_only else "dots"),
             TextColumn("{task.fields[title]}", markup=False),
             BarColumn(bar_width=24),
             TextColumn("{task.fields[status]}", markup=False),

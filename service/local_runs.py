@@ -1,7 +1,7 @@
 """Runs of the command line, in this process and one after the other, with a live bar.
 
-The first Ctrl-C (or SIGTERM) ends a run in order: what is certain by then is printed. The second
-one aborts at once, and so does the first where nothing has been asked yet.
+The first Ctrl-C (or SIGTERM, or SIGHUP) ends a run in order: what is certain by then is printed.
+The second one aborts at once, and so does the first where nothing has been asked yet.
 """
 
 import asyncio
@@ -28,6 +28,7 @@ from service.terminal import complain, say
 Document = dict[str, Any]
 Kind = Literal["certify", "predict"]
 Deliver = Callable[[str, Document], None]
+HANG_UP: signal.Signals | None = getattr(signal, "SIGHUP", None)  # not on every platform
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,21 @@ class Outcome:
 
 
 class _Breaks:
-    """Answers Ctrl-C."""
+    """Answers Ctrl-C.
 
-    def __init__(self) -> None:
+    Args:
+        at_abort: what must still be done before an abort.
+    """
+
+    def __init__(self, at_abort: Callable[[], None]) -> None:
+        self._at_abort = at_abort
         self.interrupt: Interrupt | None = None
         self.bar: LiveBar | None = None
         self.cancelled = False
 
-    def __call__(self) -> None:
+    def __call__(self, number: int) -> None:
+        if self.cancelled and number == HANG_UP:
+            return  # both the terminal and the shell send one
         if self.interrupt is None or self.cancelled:
             self._abort()
         self.cancelled = True
@@ -55,26 +63,35 @@ class _Breaks:
             self.bar.note("cancelling … (Ctrl-C again aborts)")
 
     def _abort(self) -> NoReturn:
-        if self.bar is not None:
-            self.bar.stop()
-        say("aborted", "bold red")
-        sys.stdout.flush()
-        # A thread in the middle of a batch would keep an orderly exit waiting.
-        os._exit(ExitCode.CANCELLED)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)  # should what follows hang
+        try:
+            if self.bar is not None:
+                self.bar.stop()
+            say("aborted", "bold red")
+            self._at_abort()
+            sys.stdout.flush()
+        except Exception as error:  # noqa: BLE001  an abort may not fail
+            complain(error)
+        finally:
+            # A thread in the middle of a batch would keep an orderly exit waiting.
+            os._exit(ExitCode.CANCELLED)
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
-        signals = (signal.SIGINT, signal.SIGTERM)
+        signals = [signal.SIGINT, signal.SIGTERM]
+        if HANG_UP is not None and signal.getsignal(HANG_UP) is not signal.SIG_IGN:  # by nohup
+            signals.append(HANG_UP)
         for number in signals:
-            loop.add_signal_handler(number, self)
+            loop.add_signal_handler(number, self, number)
         try:
             yield
         finally:
             for number in signals:
                 loop.remove_signal_handler(number)
                 if self.cancelled:  # a call that hangs in a thread still holds up the exit
-                    signal.signal(number, lambda *_: self._abort())
+                    signal.signal(number, lambda number, _: self(number))
 
 
 async def run_all(
@@ -83,6 +100,7 @@ async def run_all(
     kind: Kind,
     options: dict[str, Any],
     deliver: Deliver,
+    at_abort: Callable[[], None] = lambda: None,
 ) -> list[Outcome]:
     """Work on pictures one after the other.
 
@@ -94,12 +112,13 @@ async def run_all(
         kind: what is wanted of each.
         options: the arguments of `Surety.prepare`.
         deliver: called with each picture's name and document as soon as there is one.
+        at_abort: called before the process ends where it stands.
 
     Returns:
         One outcome per picture that was worked on.
     """
     outcomes: list[Outcome] = []
-    breaks = _Breaks()
+    breaks = _Breaks(at_abort)
     async with _open(settings) as surety:
         with breaks.listening():
             for path in pictures:
@@ -138,7 +157,8 @@ async def _run_one(
 ) -> Document:
     with LiveBar(picture_name(path)) as bar:
         breaks.bar, breaks.interrupt = bar, None
-        data = read_picture(path, surety.settings.max_upload_bytes)
+        # In a thread: what a pipe brings may be long in coming, and Ctrl-C must be heard.
+        data = await asyncio.to_thread(read_picture, path, surety.settings.max_upload_bytes)
         prepared = await surety.prepare(data, name=picture_name(path), **options)
         breaks.interrupt = interrupt = Interrupt()
         bar.note("asking about the clean picture …")

@@ -3,47 +3,119 @@
 import contextlib
 import os
 import secrets
+import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 from service.errors import BadRequest
 
 
-def check_output(path: Path, *, force: bool) -> None:
+def check_output(path: Path, *, force: bool, inputs: Sequence[Path] = ()) -> None:
     """See that the file can be written, before a run costs anything.
+
+    Args:
+        path: where the certificates will go.
+        force: whether a file may be replaced.
+        inputs: the pictures, none of which it may be.
 
     Raises:
         BadRequest: if it exists and may not be replaced, or its folder cannot be written to.
     """
-    if path.is_dir():
-        raise BadRequest(f"--output {path} is a folder: name a file in it", "output")
-    if path.exists() and not force:
-        raise BadRequest(f"--output {path} exists: take another name, or add --force", "output")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise BadRequest(
-            f"--output {path}: its folder does not exist or cannot be written to", "output"
-        )
+    try:
+        mode = _mode(path)
+        if mode is not None:
+            _check_existing(path, mode, force, inputs)
+        if mode is None or stat.S_ISREG(mode):
+            aside = _aside(_target(path))
+            aside.touch(exist_ok=False)
+            aside.unlink()
+    except FileNotFoundError:
+        raise BadRequest(f"--output {path}: its folder does not exist", "output") from None
+    except PermissionError:
+        raise BadRequest(f"--output {path} may not be written by this user", "output") from None
+    except OSError as error:
+        raise BadRequest(f"--output {path} cannot be written: {error.strerror}", "output") from None
 
 
 def write_output(path: Path, text: str, *, force: bool) -> None:
     """Write a file in one step: a reader sees all of it or nothing.
 
+    Devices and pipes are written straight into, and a link stays: its target is replaced.
+
     Raises:
         BadRequest: if it appeared meanwhile and may not be replaced, or cannot be written.
     """
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    # A lone surrogate (of a file name, say) comes out as what JSON calls it: \udcff.
+    data = text.encode("utf-8", "backslashreplace")
     try:
-        with aside.open("x", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        if force:
-            aside.replace(path)
+        mode = _mode(path)
+        if mode is None or stat.S_ISREG(mode):
+            _replace(_target(path), data, force=force)
         else:
-            os.link(aside, path)  # unlike a rename it never replaces a file
+            with open(os.open(path, os.O_WRONLY), "wb") as device:
+                device.write(data)
     except FileExistsError:
         raise BadRequest(f"--output {path} exists by now; add --force to replace it") from None
     except OSError as error:
         raise BadRequest(f"--output {path} cannot be written: {error.strerror}") from None
+
+
+def _mode(path: Path) -> int | None:
+    try:
+        return path.stat().st_mode
+    except FileNotFoundError:
+        return None
+
+
+def _check_existing(path: Path, mode: int, force: bool, inputs: Sequence[Path]) -> None:
+    if stat.S_ISDIR(mode):
+        raise BadRequest(f"--output {path} is a folder: name a file in it", "output")
+    # One terminal may be both /dev/stdin and /dev/stdout; anything else would eat its own tail.
+    if not stat.S_ISCHR(mode) and any(_same(path, picture) for picture in inputs):
+        raise BadRequest(f"--output {path} is one of the pictures: take another name", "output")
+    if (stat.S_ISREG(mode) or stat.S_ISBLK(mode)) and not force:
+        raise BadRequest(f"--output {path} exists: take another name, or add --force", "output")
+    if not stat.S_ISREG(mode) and not os.access(path, os.W_OK):
+        raise PermissionError
+
+
+def _same(path: Path, picture: Path) -> bool:
+    try:
+        return path.samefile(picture)
+    except OSError:
+        return False
+
+
+def _target(path: Path) -> Path:
+    return Path(os.path.realpath(path))
+
+
+def _aside(target: Path) -> Path:
+    # Short whatever the target is called: a name has 255 bytes at most.
+    return target.with_name(f".surety-{secrets.token_hex(4)}")
+
+
+def _replace(target: Path, data: bytes, *, force: bool) -> None:
+    aside = _aside(target)
+    try:
+        with aside.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if not force:
+            _claim(aside, target)
+        aside.replace(target)  # if they are linked by now, this does nothing
     finally:
-        with contextlib.suppress(FileNotFoundError):
+        # An error here must not hide the one that led here.
+        with contextlib.suppress(OSError):
             aside.unlink()
+
+
+def _claim(aside: Path, target: Path) -> None:
+    """Take a name that nobody has: unlike a rename, this never replaces a file."""
+    try:
+        os.link(aside, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        target.touch(exist_ok=False)

@@ -9,7 +9,8 @@ from fractions import Fraction
 from typing import Any
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -30,6 +31,22 @@ STOP_REASONS = {
     "cancelled": "cancelled; what is said here is certain all the same",
     "complete": "all votes were counted",
 }
+
+
+class _Bar:
+    """A share of the votes; in ASCII where the reader's encoding lacks blocks."""
+
+    def __init__(self, count: int, n: int, colour: str) -> None:
+        self._count, self._n, self._colour = count, n, colour
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        full, empty = "#." if options.ascii_only else "█░"
+        width = min(BAR, options.max_width)
+        length = width * self._count // self._n
+        yield Text.assemble((full * length, self._colour), (empty * (width - length), "dim"))
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(1, BAR)
 
 
 def certificate(document: Mapping[str, Any], picture: str | None = None) -> RenderableType:
@@ -139,8 +156,8 @@ def _meaning(
 
 def _votes(votes: Mapping[str, Any], names: Mapping[str, str]) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True, overflow="ellipsis", max_width=24)
-    table.add_column(no_wrap=True)
+    table.add_column(overflow="ellipsis", max_width=24)
+    table.add_column()  # like the names it gives way where there is little room
     table.add_column(justify="right", no_wrap=True)
     n = votes["n"]
     ordered = sorted(votes["counts"].items(), key=lambda item: (-item[1], item[0]))
@@ -158,9 +175,7 @@ def _votes(votes: Mapping[str, Any], names: Mapping[str, str]) -> Table:
 
 
 def _vote_row(table: Table, name: str, count: int, n: int, colour: str) -> None:
-    full = BAR * count // n
-    bar = Text("█" * full, style=colour) + Text("░" * (BAR - full), style="dim")
-    table.add_row(Text(name), bar, f"{count:,} of {n:,}")
+    table.add_row(Text(name, no_wrap=True), _Bar(count, n, colour), f"{count:,} of {n:,}")
 
 
 def _truth(facts: Table, document: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.errors import ConfigurationError
+from service.terminal import complain
 
 GRACE_SECONDS = 5
 
@@ -60,8 +61,7 @@ async def serve_until_signal(
         server.force_exit = server.should_exit  # the second signal waits for nobody
         server.should_exit = True
         if server.started:
-            for run in app.state.runs.list():
-                run.cancel()
+            app.state.runs.shut_down()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -79,4 +79,7 @@ async def serve_until_signal(
 
 async def _once_started(server: _Server, then: Callable[[], Awaitable[None]]) -> None:
     await server.answers.wait()
-    await then()
+    try:
+        await then()
+    except Exception as error:  # noqa: BLE001  told now, not when the service ends
+        complain(error)

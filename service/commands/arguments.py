@@ -10,7 +10,7 @@ import typer
 
 from service.errors import BadRequest
 
-STDIN = Path("-")
+STDIN = STDOUT = Path("-")
 
 
 def _check_pictures(paths: list[Path]) -> list[Path]:
@@ -30,18 +30,31 @@ def _check_pictures(paths: list[Path]) -> list[Path]:
     return paths
 
 
+def _check_name(name: str | None) -> str | None:
+    """Refuse an empty name, which would silently mean the default."""
+    if name is not None and not name.strip():
+        raise typer.BadParameter("is empty: leave it out, or give a name")
+    return name
+
+
 Picture = typer.Argument(
     metavar="IMAGE",
     callback=_check_pictures,
     help="JPEG, PNG, WebP, BMP, TIFF, GIF or PPM; - reads standard input.",
 )
 Images = Annotated[list[Path], Picture]
-Provider = Annotated[str | None, typer.Option(help="Who is asked; `surety providers` lists them.")]
+Provider = Annotated[
+    str | None,
+    typer.Option(callback=_check_name, help="Who is asked; `surety providers` lists them."),
+]
 Sigma = Annotated[
     float, typer.Option(help="Standard deviation of the noise on the 0..1 scale of pixel values.")
 ]
 Denoiser = Annotated[
-    str | None, typer.Option(help="What cleans the samples; `surety denoisers` lists them.")
+    str | None,
+    typer.Option(
+        callback=_check_name, help="What cleans the samples; `surety denoisers` lists them."
+    ),
 ]
 Alpha = Annotated[float, typer.Option(help="Probability that the answer is false.")]
 MaxCost = Annotated[float | None, typer.Option(help="US dollars that are never passed.")]
@@ -56,6 +69,10 @@ Rule = Annotated[
         '"labels": ["cat"], "threshold": 0.5}.'
     ),
 ]
+Synonyms = Annotated[
+    str | None,
+    typer.Option(help='Labels that count as others, as JSON: {"human": "person"}.'),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
 
@@ -67,11 +84,33 @@ def parse_rule(text: str) -> str | dict[str, Any]:
     """
     if not text.lstrip().startswith("{"):
         return text.strip()
-    try:
-        rule: dict[str, Any] = json.loads(text)
-    except ValueError as error:
-        raise BadRequest(f"--rule is no JSON: {error}", "rule") from None
+    rule: dict[str, Any] = _parse_json(text, "rule")
     return rule
+
+
+def parse_synonyms(text: str | None) -> dict[str, str] | None:
+    """Read --synonyms: a JSON object of names.
+
+    Raises:
+        BadRequest: if it is something else.
+    """
+    if text is None:
+        return None
+    found = _parse_json(text, "synonyms")
+    if not isinstance(found, dict) or not all(isinstance(v, str) for v in found.values()):
+        raise BadRequest(
+            '--synonyms must be a JSON object of names, such as {"human": "person"}', "synonyms"
+        )
+    return found
+
+
+def _parse_json(text: str, option: str) -> Any:  # noqa: ANN401  whatever is written there
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise BadRequest(f"--{option} is no JSON: {error}", option) from None
+    except RecursionError:
+        raise BadRequest(f"--{option} is nested too deeply", option) from None
 
 
 def read_picture(path: Path, limit: int) -> bytes:

@@ -19,7 +19,12 @@ def certify(
     target_radius: Annotated[
         float | None, typer.Option(help="Stop as soon as the radius reaches it, or cannot.")
     ] = None,
-    max_votes: Annotated[int, typer.Option(help="Votes that may be counted.")] = 1000,
+    max_votes: Annotated[
+        int | None,
+        typer.Option(
+            help="Votes that may be counted.", show_default="1000, or SURETY_MAX_VOTES if less"
+        ),
+    ] = None,
     max_cost: a.MaxCost = None,
     max_seconds: a.MaxSeconds = None,
     good_enough: Annotated[
@@ -40,10 +45,14 @@ def certify(
     ] = None,
     size: a.Size = None,
     rule: a.Rule = "top1",
+    synonyms: a.Synonyms = None,
     as_json: a.Json = False,
     output: Annotated[
         Path | None,
-        typer.Option(help="Write the certificate there; several go into one file, one a line."),
+        typer.Option(
+            help="Write the certificate there; several go into one file, one a line. - prints "
+            "them as --json does."
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Let --output replace a file.")] = False,
 ) -> None:
@@ -53,7 +62,7 @@ def certify(
 
     Exit codes: 0 certified, 3 abstained, 4 certified, but the target not reached,
     2 bad usage or input, 5 provider failed, 6 configuration, 130 cancelled,
-    1 internal error.
+    141 nobody reads the output, 1 internal error.
     """
     import asyncio
     import json
@@ -65,16 +74,27 @@ def certify(
     from service.terminal import output as console
     from service.terminal import say
 
+    if output == a.STDOUT:
+        as_json, output = True, None
     if output is not None:
-        check_output(output, force=force)
-    written: list[Document] = []
+        check_output(output, force=force, inputs=images)
+    unwritten: list[Document] = []
 
     def deliver(name: str, document: Document) -> None:
+        unwritten.append(document)  # first, since printing ends the command if nobody reads
         if as_json:
             typer.echo(json.dumps(document))
         else:
             console().print(render.certificate(document, name))
-        written.append(document)
+
+    def keep() -> None:
+        if output is None or not unwritten:
+            return
+        indent = 2 if len(images) == 1 else None
+        lines = [json.dumps(d, ensure_ascii=False, indent=indent) for d in unwritten]
+        unwritten.clear()
+        write_output(output, "\n".join(lines) + "\n", force=force)
+        say(f"written to {output}")
 
     options = {
         "provider": provider,
@@ -90,18 +110,12 @@ def certify(
         "truth": label,
         "size": size,
         "rule": a.parse_rule(rule),
+        "synonyms": a.parse_synonyms(synonyms),
     }
     try:
-        outcomes = asyncio.run(run_all(load_settings(), images, "certify", options, deliver))
+        outcomes = asyncio.run(run_all(load_settings(), images, "certify", options, deliver, keep))
     finally:
-        # Also when a later picture fails: what has been certified is not lost.
-        if output is not None and written:
-            single = len(images) == 1
-            lines = [
-                json.dumps(d, ensure_ascii=False, indent=2 if single else None) for d in written
-            ]
-            write_output(output, "\n".join(lines) + "\n", force=force)
-            say(f"written to {output}")
+        keep()  # also when a later picture fails: what has been certified is not lost
     raise typer.Exit(
         exit_codes.worst(
             outcome.error

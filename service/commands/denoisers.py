@@ -1,32 +1,48 @@
 """`surety denoisers`: what can clean the samples."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from service.commands.arguments import Json
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 
 def denoisers(as_json: Json = False) -> None:
-    """List the installed denoisers, and whether they can be loaded."""
+    """List the installed denoisers, and whether they can be loaded.
+
+    Exit codes: 0 the default one is ready, 6 configuration (it is not), 2 bad usage,
+    141 nobody reads the output, 1 internal error.
+    """
     import asyncio
     import json
 
-    from rich import box
-    from rich.table import Table
-
+    from service.commands.readiness import end_unless_ready, keep_quiet
     from service.core import Surety
     from service.load_settings import load_settings
     from service.routes.catalog import list_denoisers
-    from service.terminal import cell, output
+    from service.terminal import output
 
     async def listed() -> dict[str, Any]:
         return await list_denoisers(Surety(load_settings()))
 
+    keep_quiet()
     found = asyncio.run(listed())
     if as_json:
         typer.echo(json.dumps(found))
-        return
+    else:
+        output().print(_table(found))
+    end_unless_ready("denoiser", found["denoisers"], found["default"])
+
+
+def _table(found: dict[str, Any]) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    from service.terminal import cell
+
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("denoiser", "runs on", "weights (SHA-256)", "ready", "about"):
         table.add_column(heading)
@@ -40,4 +56,4 @@ def denoisers(as_json: Json = False) -> None:
             "[green]yes[/]" if entry["ready"] else "[red]no[/]",
             cell(entry["summary"] if entry["ready"] else entry["reason"]),
         )
-    output().print(table)
+    return table

@@ -20,12 +20,13 @@ def predict(
     max_seconds: a.MaxSeconds = None,
     size: a.Size = None,
     rule: a.Rule = "top1",
+    synonyms: a.Synonyms = None,
     as_json: a.Json = False,
 ) -> None:
     """Predict pictures' labels: the majority of noisy copies, or an abstention.
 
     Exit codes: 0 predicted, 3 abstained, 2 bad usage or input, 5 provider failed,
-    6 configuration, 130 cancelled, 1 internal error.
+    6 configuration, 130 cancelled, 141 nobody reads the output, 1 internal error.
     """
     import asyncio
     import json
@@ -51,6 +52,7 @@ def predict(
         "max_seconds": max_seconds,
         "size": size,
         "rule": a.parse_rule(rule),
+        "synonyms": a.parse_synonyms(synonyms),
     }
     outcomes = asyncio.run(run_all(load_settings(), images, "predict", options, deliver))
     raise typer.Exit(

@@ -1,24 +1,29 @@
 """`surety providers`: who can be asked."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from service.commands.arguments import Json
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 
 def providers(as_json: Json = False) -> None:
-    """List the installed providers: what they take and cost, and whether they are ready."""
+    """List the installed providers: what they take and cost, and whether they are ready.
+
+    Exit codes: 0 the default one is ready, 6 configuration (it is not), 2 bad usage,
+    141 nobody reads the output, 1 internal error.
+    """
     import asyncio
     import json
 
-    from rich import box
-    from rich.table import Table
-
+    from service.commands.readiness import end_unless_ready, keep_quiet
     from service.core import Surety
     from service.load_settings import load_settings
     from service.routes.catalog import list_providers
-    from service.terminal import cell, output
+    from service.terminal import output
 
     async def listed() -> dict[str, Any]:
         surety = Surety(load_settings())
@@ -27,10 +32,21 @@ def providers(as_json: Json = False) -> None:
         finally:
             await surety.close()
 
+    keep_quiet()
     found = asyncio.run(listed())
     if as_json:
         typer.echo(json.dumps(found))
-        return
+    else:
+        output().print(_table(found))
+    end_unless_ready("provider", found["providers"], found["default"])
+
+
+def _table(found: dict[str, Any]) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    from service.terminal import cell
+
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("provider", "takes", "$ per 1,000", "labels", "ready", "about"):
         table.add_column(heading)
@@ -39,7 +55,7 @@ def providers(as_json: Json = False) -> None:
         about = entry["summary"] if entry["ready"] else entry["reason"]
         ready = "[green]yes[/]" if entry["ready"] else "[red]no[/]"
         table.add_row(cell(entry["name"], mark), *_traits(entry["traits"]), ready, cell(about))
-    output().print(table)
+    return table
 
 
 def _traits(traits: dict[str, Any] | None) -> tuple[str, str, str]:

@@ -49,8 +49,9 @@ def serve(
     from service.load_settings import load_settings
     from service.secret import deployment_secret
     from service.serving import serve_until_signal
-    from service.terminal import output
+    from service.terminal import outlive_readers, output
 
+    outlive_readers()
     settings = load_settings(host=host, port=port)
     deployment_secret(settings)  # what is wrong with it is better told before anything starts
     listener = listen(settings.host, settings.port, allow_public=allow_public)
@@ -65,8 +66,10 @@ def serve(
         if picture is None:
             output().print(Text(f"Docs at {address}/docs. Ctrl-C ends it.", style="dim"))
             return
-        await demonstrate(address, picture)
-        logs.configure(settings.log_level)
+        try:
+            await demonstrate(address, picture)
+        finally:
+            logs.configure(settings.log_level)
 
     app = create_app(settings if picture is None else quiet)
     asyncio.run(serve_until_signal(app, listener, when_started))

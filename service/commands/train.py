@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from service.errors import BadRequest
+from service.terminal import complain, errors
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from denoisers.training.loop import Plan, Report, Task
+
+LEAST_EPOCHS, MOST_EPOCHS = 0.001, 10**6
+MOST_STEPS = 10**9
+MOST_SEED = 10**12  # the generators of the steps are seeded with a million times as much
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -35,14 +42,20 @@ Resume = Annotated[bool, typer.Option("--resume/--fresh", help="Go on from the c
 def classifier(
     data: Data,
     out: Out = Path("runs/classifier"),
-    epochs: Annotated[float, typer.Option(min=0.001, help="Passes over the data.")] = 32,
+    epochs: Annotated[float, typer.Option(help="Passes over the data.")] = 32,
     batch: Batch = 256,
     seed: Seed = 0,
     mixed: Mixed = False,
     resume: Resume = True,
 ) -> None:
-    """Train the built-in classifier (ten labels, 32×32)."""
-    with _friendly():
+    """Train the built-in classifier (ten labels, 32×32).
+
+    Exit codes: 0 trained, 2 bad usage or data, 130 stopped (the same command goes on),
+    1 internal error.
+    """
+    with _friendly(seed):
+        if not LEAST_EPOCHS <= epochs <= MOST_EPOCHS:  # which nan is not either
+            raise BadRequest(f"--epochs must be from {LEAST_EPOCHS} to {MOST_EPOCHS:,}")
         from adapters.local.training import ClassifierTask, accuracy
         from adapters.local.weights import LABELS, save_classifier
         from denoisers.errors import BadData
@@ -53,7 +66,8 @@ def classifier(
         if train.classes != LABELS:
             raise BadData(f"the classes must be {', '.join(LABELS)}, not {train.classes}")
         task = ClassifierTask(train.images, train.labels, batch=batch, seed=seed)
-        plan = Plan(steps=max(1, round(epochs * task.steps_per_epoch)), seed=seed, mixed=mixed)
+        steps = max(1, round(epochs * task.steps_per_epoch))
+        plan = Plan(steps=steps, seed=seed, mixed=mixed)
         weights, seconds = _run(task, plan, out, resume)
         task.model.load_state_dict(weights)
         test = load_pictures(data, "test", out / "cache")
@@ -69,14 +83,20 @@ def classifier(
 def denoiser(
     data: Data,
     out: Out = Path("runs/denoiser"),
-    steps: Annotated[int, typer.Option(min=1, help="Steps of the optimizer.")] = 9000,
+    steps: Annotated[
+        int, typer.Option(min=1, max=MOST_STEPS, help="Steps of the optimizer.")
+    ] = 9000,
     batch: Batch = 128,
     seed: Seed = 0,
     mixed: Mixed = False,
     resume: Resume = True,
 ) -> None:
-    """Train the built-in denoiser for 32×32 pictures, sigma from 0.05 to 1."""
-    with _friendly():
+    """Train the built-in denoiser for 32×32 pictures, sigma from 0.05 to 1.
+
+    Exit codes: 0 trained, 2 bad usage or data, 130 stopped (the same command goes on),
+    1 internal error.
+    """
+    with _friendly(seed):
         from denoisers.training.data import load_pictures
         from denoisers.training.denoise_task import DenoiseTask, quality
         from denoisers.training.loop import Plan
@@ -119,11 +139,10 @@ def _finish(out: Path, plan: "Plan", seconds: float, figures: dict[str, Any]) ->
 
 @contextmanager
 def _bar(name: str, metric: str, steps: int) -> "Iterator[Callable[[Report], None]]":
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Left
 
-    console = Console(stderr=True)
+    console = errors()
     live = TextColumn("loss {task.fields[loss]:.4f}  " + metric + " {task.fields[value]:.3f}")
     speed = TextColumn("{task.fields[speed]:.0f} pictures/s")
     columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), live, speed, Left())
@@ -143,13 +162,20 @@ def _bar(name: str, metric: str, steps: int) -> "Iterator[Callable[[Report], Non
 
 
 @contextmanager
-def _friendly() -> "Iterator[None]":
+def _friendly(seed: int) -> "Iterator[None]":
     from denoisers.errors import DenoiserError
 
     try:
+        if abs(seed) > MOST_SEED:
+            raise BadRequest(f"--seed must be a whole number within ±{MOST_SEED:,}")
         yield
-    except DenoiserError as error:
-        typer.secho(f"error: {error}", fg="red", err=True)
+    except (BadRequest, DenoiserError) as error:
+        complain(error)
+        raise typer.Exit(2) from None
+    except OSError as error:
+        if error.filename is None:  # not about --data or --out
+            raise
+        complain(BadRequest(f"{error.filename}: {error.strerror}"))
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
         typer.secho("stopped; the checkpoint is kept: the same command goes on", err=True)

@@ -20,7 +20,10 @@ def installed_version() -> str:
 
 
 def version(as_json: Json = False) -> None:
-    """Print the version."""
+    """Print the version.
+
+    Exit codes: 0 printed, 2 bad usage, 141 nobody reads the output.
+    """
     if as_json:
         about = {
             "name": "surety",

@@ -57,11 +57,6 @@ def test_a_pipe_is_written_into(surety, tmp_path):
     assert stat.S_ISFIFO(pipe.lstat().st_mode)
 
 
-def test_a_device_stays_one(surety):
-    assert surety(*CERTIFY, "--output", os.devnull, "--force").code == 0
-    assert stat.S_ISCHR(os.lstat(os.devnull).st_mode)
-
-
 def test_a_link_stays_and_its_target_is_replaced(surety, tmp_path):
     (tmp_path / "folder").mkdir()
     target, link = tmp_path / "folder" / "target.json", tmp_path / "link.json"

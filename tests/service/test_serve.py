@@ -199,3 +199,27 @@ async def test_events_are_read_as_they_may_be_written():
     body = ': hello\n\nevent: run\ndata: {"id": 1}\n\ndata:[1,\ndata: 2]\n\nevent: cut\ndata: 3'
     found = [event async for event in events(httpx.Response(200, text=body))]
     assert found == [("run", {"id": 1}), ("message", json.loads("[1, 2]"))]
+
+
+def test_what_has_no_answer_when_the_service_ends_is_told_so(surety):
+    """An upload that is still under way, and a run that has not heard from its provider."""
+    with surety.start("serve", "--port", 0) as process:
+        text = read_until(process, "Ctrl-C ends it")
+        address = re.search(r"http://127\.0\.0\.1:(\d+)", text)
+        head = (
+            "POST /certify HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9999\r\n"
+            "Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n"
+        )
+        with socket.create_connection(("127.0.0.1", int(address[1])), PATIENCE) as half:
+            half.sendall(head.encode())
+            time.sleep(0.3)
+            process.send_signal(signal.SIGTERM)
+            reply = b""
+            while chunk := half.recv(65536):
+                reply += chunk
+        assert reply.startswith(b"HTTP/1.1 503")
+        assert b"/problems/shutting-down" in reply
+        assert process.wait(PATIENCE) == 0
+        logged = process.stderr.read()
+    assert "Traceback" not in logged
+    assert all(json.loads(line) for line in logged.splitlines())

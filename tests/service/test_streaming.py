@@ -208,3 +208,15 @@ async def test_two_requests_for_one_picture_pay_once(make_app: Any) -> None:
         proofs = [answer.json()["proof"] for answer in answers]
         assert proofs[0] == proofs[1] == proofs[2]
         assert providers.Slow.calls <= 41 + 40 * 0.5
+
+
+async def test_a_run_without_an_answer_when_the_service_ends(make_app: Any) -> None:
+    async with make_app() as app, connect(app) as client:
+        asked = asyncio.ensure_future(
+            client.post("/certify", files=files(), data={"provider": "stuck"})
+        )
+        await until(lambda: bool(app.state.runs.list()))
+        app.state.runs.shut_down()
+        answer = await asked
+        assert answer.status_code == 503
+        assert slug(problem(answer, app)) == "shutting-down"
