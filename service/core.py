@@ -4,9 +4,8 @@ request ─► prepare (validates everything, spends nothing) ─► certify | p
 """
 
 import asyncio
-import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -172,16 +171,7 @@ class Surety:
         Raises:
             Overloaded: if too many runs are waiting already.
         """
-        with self._counted():
-            return await certify(
-                self.machine,
-                prepared.image,
-                prepared.options,
-                denoiser=prepared.denoiser,
-                classifier=prepared.adapter,
-                interrupt=interrupt,
-                on_progress=on_progress,
-            )
+        return await self._run(certify, prepared, interrupt, on_progress)
 
     async def predict(
         self,
@@ -194,8 +184,19 @@ class Surety:
         Raises:
             Overloaded: if too many runs are waiting already.
         """
-        with self._counted():
-            return await predict(
+        return await self._run(predict, prepared, interrupt, on_progress)
+
+    async def _run(
+        self,
+        work: Callable[..., Awaitable[dict[str, Any]]],
+        prepared: Prepared,
+        interrupt: Interrupt | None,
+        on_progress: OnProgress | None,
+    ) -> dict[str, Any]:
+        self.check_room()
+        self._runs += 1
+        try:
+            return await work(
                 self.machine,
                 prepared.image,
                 prepared.options,
@@ -204,20 +205,13 @@ class Surety:
                 interrupt=interrupt,
                 on_progress=on_progress,
             )
+        finally:
+            self._runs -= 1
 
     def check_room(self) -> None:
         """Raise Overloaded if one more run could not even wait; for use before a response."""
         if self._runs >= self.settings.max_runs + self.settings.max_waiting:
             raise Overloaded("all runs are busy and the queue is full: try again later", 5)
-
-    @contextlib.contextmanager
-    def _counted(self) -> Iterator[None]:
-        self.check_room()
-        self._runs += 1
-        try:
-            yield
-        finally:
-            self._runs -= 1
 
     async def close(self) -> None:
         """Release what adapters hold open."""
