@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 from certification.errors import CertificationError, ProviderFailed, ProviderUnreliable
+from certification.pipeline import Failed
 from certification.protocols import Answer, Classifier, Outcome, Payload, Refusal, Retry
 
 
@@ -126,8 +127,32 @@ class Asker:
         Raises:
             AskingEndedError: after `close`, or if a call could pass the cap.
             ProviderUnreliable: if a picture failed `patience.attempts` times.
+            Exception: what the classifier raised.
+        """
+        answers: list[Answer | Refusal] = []
+        for found in await self.ask_each(payloads):
+            if isinstance(found, Failed):
+                raise found.error
+            answers.append(found)
+        return answers
+
+    async def ask_each(self, payloads: Sequence[Payload]) -> list[Answer | Refusal | Failed]:
+        """Ask as :meth:`ask` does, but keep what was answered where some came to nothing.
+
+        Returns:
+            One entry per picture, in the same order; `Failed` where there is no answer and
+            there will be none.
         """
         settled: dict[int, Answer | Refusal] = {}
+        try:
+            await self._settle(payloads, settled)
+        except Exception as error:  # noqa: BLE001  handed on, at the place of each picture
+            return [settled.get(i, Failed(error)) for i in range(len(payloads))]
+        return [settled[i] for i in range(len(payloads))]
+
+    async def _settle(
+        self, payloads: Sequence[Payload], settled: dict[int, Answer | Refusal]
+    ) -> None:
         pending = list(range(len(payloads)))
         attempt = 0
         while True:
@@ -144,11 +169,11 @@ class Asker:
                 else:
                     settled[i] = outcome
             if last is None:
-                return [settled[i] for i in range(len(payloads))]
+                return
             if attempt >= self._patience.attempts:
                 raise ProviderUnreliable(
                     f"{self._classifier.name} failed {attempt} times on one sample "
-                    f"({last.reason}); the votes so far are kept: ask again to go on from there"
+                    f"({last.reason}); the votes before it are kept: ask again to go on from there"
                 )
             self.bill.retries += len(failed)
             pending = failed
@@ -180,7 +205,7 @@ class Asker:
         try:
             self.bill.calls += 1
             self.bill.images += len(payloads)
-            outcomes = await self._classifier.classify(payloads)
+            outcomes = await self._classify(payloads)
             if len(outcomes) != len(payloads):
                 raise ProviderFailed(
                     f"{self._classifier.name} gave {len(outcomes)} outcomes for "
@@ -192,3 +217,13 @@ class Asker:
         finally:
             self.bill.reserved -= units
             self.bill.units += billed
+
+    async def _classify(self, payloads: list[Payload]) -> Sequence[Outcome]:
+        try:
+            return await self._classifier.classify(payloads)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # Some SDKs let a cancellation of their own out; nobody has cancelled this run.
+            raise ProviderFailed(f"{self._classifier.name} cancelled its own call") from None

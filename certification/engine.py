@@ -356,12 +356,15 @@ class Engine:
 
     async def _ask(self, payloads: Sequence[Payload], header: Header) -> list[Spoken | Failed]:
         expected = header.clean.model_version
-        return [
-            Failed(self._changed(answer.model_version, expected))
-            if _is_other(answer, expected)
-            else self._spoken(answer)
-            for answer in await self._asker.ask(payloads)
-        ]
+        found: list[Spoken | Failed] = []
+        for answer in await self._asker.ask_each(payloads):
+            if isinstance(answer, Failed):
+                found.append(answer)
+            elif _is_other(answer, expected):
+                found.append(Failed(self._changed(answer.model_version, expected)))
+            else:
+                found.append(self._spoken(answer))
+        return found
 
     def _changed(self, found: str | None, expected: str | None) -> ModelVersionChanged:
         return ModelVersionChanged(

@@ -53,19 +53,29 @@ class Interrupt:
         Raises:
             RunInterrupted: if the run has to end first; `work` is cancelled then.
         """
-        task = asyncio.ensure_future(work)
+
+        async def begun() -> T:
+            if self.done:  # not even begun: it might be a call that is paid for
+                raise self._interrupted()
+            return await work
+
+        task = asyncio.ensure_future(begun())
         try:
             waiting: set[asyncio.Future[Any]] = {task, self.future}
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 return task.result()
-            word = "was cancelled" if self.reason == "cancelled" else "reached its deadline"
-            raise RunInterrupted(
-                f"the run {word} before it had any answer, so nothing can be said yet"
-            )
+            raise self._interrupted()
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+            work.close()  # does nothing where it was begun
+
+    def _interrupted(self) -> RunInterrupted:
+        word = "was cancelled" if self.reason == "cancelled" else "reached its deadline"
+        return RunInterrupted(
+            f"the run {word} before it had any answer, so nothing can be said yet"
+        )
 
     def _end(self, reason: Literal["cancelled", "deadline"]) -> None:
         if not self.future.done():

@@ -70,4 +70,9 @@ def _to_grey8(picture: Image.Image, steps: list[str]) -> Image.Image:
             "brightness: send an 8-bit or 16-bit picture"
         )
     steps.append(SIXTEEN_BIT)
-    return Image.fromarray((values >> 8).astype(np.uint8))
+    grey = (values >> 8).astype(np.uint8)
+    transparent = picture.info.get("transparency")
+    if isinstance(transparent, int):  # PNG names one 16-bit value
+        steps.append("transparency flattened on white")
+        grey[values == transparent] = 255
+    return Image.fromarray(grey)

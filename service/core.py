@@ -4,8 +4,9 @@ request ─► prepare (validates everything, spends nothing) ─► certify | p
 """
 
 import asyncio
+import contextlib
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -54,7 +55,7 @@ class Surety:
         self._denoisers: dict[str, Denoiser] = {}
         self._loading = asyncio.Lock()
         self._decoder = ThreadPoolExecutor(1, "decode")  # a large picture takes a gigabyte
-        self._runs = 0
+        self._admitted = 0
 
     @functools.cached_property
     def machine(self) -> Machine:
@@ -166,11 +167,7 @@ class Surety:
         interrupt: Interrupt | None = None,
         on_progress: OnProgress | None = None,
     ) -> dict[str, Any]:
-        """Run a certification; see :func:`certification.certify.certify`.
-
-        Raises:
-            Overloaded: if too many runs are waiting already.
-        """
+        """Run a certification; see :func:`certification.certify.certify`."""
         return await self._run(certify, prepared, interrupt, on_progress)
 
     async def predict(
@@ -179,11 +176,7 @@ class Surety:
         interrupt: Interrupt | None = None,
         on_progress: OnProgress | None = None,
     ) -> dict[str, Any]:
-        """Run a prediction; see :func:`certification.predict.predict`.
-
-        Raises:
-            Overloaded: if too many runs are waiting already.
-        """
+        """Run a prediction; see :func:`certification.predict.predict`."""
         return await self._run(predict, prepared, interrupt, on_progress)
 
     async def _run(
@@ -193,25 +186,30 @@ class Surety:
         interrupt: Interrupt | None,
         on_progress: OnProgress | None,
     ) -> dict[str, Any]:
-        self.check_room()
-        self._runs += 1
-        try:
-            return await work(
-                self.machine,
-                prepared.image,
-                prepared.options,
-                denoiser=prepared.denoiser,
-                classifier=prepared.adapter,
-                interrupt=interrupt,
-                on_progress=on_progress,
-            )
-        finally:
-            self._runs -= 1
+        return await work(
+            self.machine,
+            prepared.image,
+            prepared.options,
+            denoiser=prepared.denoiser,
+            classifier=prepared.adapter,
+            interrupt=interrupt,
+            on_progress=on_progress,
+        )
 
-    def check_room(self) -> None:
-        """Raise Overloaded if one more run could not even wait; for use before a response."""
-        if self._runs >= self.settings.max_runs + self.settings.max_waiting:
+    @contextlib.contextmanager
+    def admission(self) -> Iterator[None]:
+        """Hold a place for one request, from before its upload is read until it is answered.
+
+        Raises:
+            Overloaded: if it could not even wait.
+        """
+        if self._admitted >= self.settings.max_runs + self.settings.max_waiting:
             raise Overloaded("all runs are busy and the queue is full: try again later", 5)
+        self._admitted += 1
+        try:
+            yield
+        finally:
+            self._admitted -= 1
 
     async def close(self) -> None:
         """Release what adapters hold open."""

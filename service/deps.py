@@ -1,5 +1,6 @@
 """What routes ask for, as annotated aliases."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from email.message import Message
 from typing import Annotated, Generic
@@ -58,7 +59,7 @@ RunsDep = Annotated[Runs, Depends(_runs)]
 CertificatesDep = Annotated[Certificates, Depends(_certificates)]
 
 
-def _answer(request: Request, surety: SuretyDep) -> negotiation.Answer:
+async def _answer(request: Request, surety: SuretyDep) -> AsyncIterator[negotiation.Answer]:
     """Choose the form of the answer, and refuse before the body is read what cannot be served."""
     if request.query_params:
         unknown = [
@@ -68,8 +69,8 @@ def _answer(request: Request, surety: SuretyDep) -> negotiation.Answer:
         raise RequestValidationError(sorted(unknown, key=lambda found: found["loc"]))
     chosen = negotiation.choose(", ".join(request.headers.getlist("accept")))
     _require_multipart(request.headers.get("content-type"))
-    surety.check_room()
-    return chosen
+    with surety.admission():
+        yield chosen
 
 
 AnswerDep = Annotated[negotiation.Answer, Depends(_answer)]

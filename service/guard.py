@@ -6,6 +6,7 @@ deployment's money. A browser tells on them by the headers Origin, Sec-Fetch-Sit
 """
 
 import ipaddress
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -27,10 +28,9 @@ class Guard:
 
     def __init__(self, app: ASGIApp, host: str, allowed: str) -> None:
         self._app = app
-        names = frozenset(name.strip().lower() for name in allowed.split(",") if name.strip())
+        self._own = frozenset(host_names(allowed))
         # Whoever listens on a public address is reached under names that nobody has told us.
-        anybody = "*" in names or (not names and not is_loopback(host))
-        self._names = None if anybody else names | LOOPBACK
+        self._anybody = "*" in self._own or (not self._own and not is_loopback(host))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Look at the headers, then serve."""
@@ -39,20 +39,52 @@ class Guard:
         await self._app(scope, receive, send)
 
     def _check(self, method: str, headers: Headers) -> None:
-        host = headers.get("host", "")
-        name = (urlsplit(f"//{host}").hostname or "") if host else "localhost"
-        if self._names is not None and name not in self._names and not is_loopback(name):
+        host = _place(f"//{headers.get('host', '')}")
+        known = self._anybody or host.name in self._own or is_loopback(host.name)
+        if not known and "host" in headers:
             raise HTTPException(
                 403,
-                f"this service is not known as {name[:80]!r}: use the address that it printed, or "
-                "have SURETY_ALLOWED_HOSTS name it",
+                f"this service is not known as {host.name[:80]!r}: use the address that it "
+                "printed, or have SURETY_ALLOWED_HOSTS name it",
             )
         if method in SAFE:
             return
-        origin = headers.get("origin")
-        other = origin is not None and urlsplit(origin).netloc != host
+        origin = _place(headers["origin"]) if "origin" in headers else None
+        # A proxy may have put its own address in the Host, so its configured names count too.
+        other = origin is not None and origin != host and origin.name not in self._own
         if other or headers.get("sec-fetch-site") in ("cross-site", "same-site"):
             raise HTTPException(403, "requests from other sites' web pages are not answered")
+
+
+class _Place(NamedTuple):
+    """Host name and port, as far as the port is not the scheme's own."""
+
+    name: str
+    port: int | None
+
+
+def _place(url: str) -> _Place:
+    """Read an Origin, or a Host behind two slashes; nowhere if it is malformed."""
+    try:
+        parts = urlsplit(url)
+        port = None if parts.port in (80, 443) else parts.port
+        return _Place((parts.hostname or "").removesuffix("."), port)
+    except ValueError:
+        return _Place("", None)
+
+
+def host_names(text: str) -> list[str]:
+    """Read the setting `allowed_hosts`.
+
+    Raises:
+        ValueError: if an entry is no bare host name or address.
+    """
+    names = [name.strip().lower().removesuffix(".") for name in text.split(",") if name.strip()]
+    for name in names:
+        place = _place(f"//[{name}]" if name.count(":") > 1 else f"//{name}")
+        if name != "*" and (place != (name, None) or " " in name):
+            raise ValueError(f"{name[:80]!r} is no host name: write it without scheme and port")
+    return names
 
 
 def is_loopback(host: str) -> bool:
@@ -60,6 +92,6 @@ def is_loopback(host: str) -> bool:
     if host.lower() in LOOPBACK:
         return True
     try:
-        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False

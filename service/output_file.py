@@ -104,6 +104,8 @@ def _replace(target: Path, data: bytes, *, force: bool) -> None:
             os.fsync(file.fileno())
         if not force:
             _claim(aside, target)
+        elif target.exists():
+            aside.chmod(stat.S_IMODE(target.stat().st_mode))  # what was private stays so
         aside.replace(target)  # if they are linked by now, this does nothing
     finally:
         # An error here must not hide the one that led here.

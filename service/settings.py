@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service.guard import host_names
 
 
 def default_data_dir() -> Path:
@@ -16,6 +18,11 @@ def _folder(value: object) -> object:
     if isinstance(value, str) and not value.strip():
         raise ValueError("name a folder, or leave it out")
     return Path(value).expanduser() if isinstance(value, str | Path) else value
+
+
+def _hosts(value: str) -> str:
+    host_names(value)
+    return value
 
 
 def _lower(value: object) -> object:
@@ -40,7 +47,7 @@ class Settings(BaseSettings):
     provider: str = Field("local", description="Provider where a request names none.")
     denoiser: str = Field("cifar", description="Denoiser where a request names none.")
     device: str = Field("cpu", description="Where the denoiser runs.")
-    allowed_hosts: str = Field(
+    allowed_hosts: Annotated[str, AfterValidator(_hosts)] = Field(
         "",
         description="Names under which clients reach the service, such as a proxy's, separated "
         "by commas; * for any. Without it the loopback answers to its own names alone.",

@@ -133,3 +133,29 @@ def test_the_cap_is_never_passed_with_calls_in_flight(failures, price, budget, u
 
     asyncio.run(go())
     assert most <= cap or math.isclose(most, cap)
+
+
+async def test_what_was_answered_is_kept_where_the_rest_comes_to_nothing():
+    asker = Asker(Scripted([0, 0, 99, 0]), patience=QUICK)
+    found = await asker.ask_each(payloads(4))
+    assert [isinstance(f, Answer) for f in found] == [True, True, False, True]
+    assert isinstance(found[2].error, ProviderUnreliable)
+    capped = Asker(Scripted([0, 1], billed=True, price=1.0), max_cost=2, patience=QUICK)
+    found = await capped.ask_each(payloads(2))
+    assert isinstance(found[0], Answer)
+    assert isinstance(found[1].error, AskingEndedError)
+
+
+async def test_an_sdk_that_cancels_its_own_call_cancels_nobody_else():
+    class Leaky(Scripted):
+        async def classify(self, images):
+            raise asyncio.CancelledError
+
+    with pytest.raises(ProviderFailed, match="cancelled its own call"):
+        await Asker(Leaky([0]), patience=QUICK).ask(payloads(1))
+    hanging = World(lambda _: label("a"), delay=100.0)
+    task = asyncio.create_task(Asker(hanging).ask([np.zeros((1, 1, 3), np.uint8)]))
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

@@ -137,6 +137,13 @@ def test_samples_of_32_bits_have_no_agreed_scale(mode):
         canonicalise(encode(dull, "TIFF"))
 
 
+def test_a_transparent_value_of_sixteen_bits_is_white():
+    wide = Image.fromarray(np.array([[0x1234, 0x1235]], dtype=np.uint16))
+    image = canonicalise(encode(wide, "PNG", transparency=0x1234))
+    assert image.pixels[0, :, 0].tolist() == [255, 0x12]
+    assert "transparency flattened on white" in image.steps
+
+
 def test_a_pgm_of_sixteen_bits_keeps_its_upper_byte():
     data = b"P5 2 1 65535\n" + bytes([0x12, 0x34, 0xFF, 0xFF])
     image = canonicalise(data)

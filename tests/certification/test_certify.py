@@ -622,3 +622,37 @@ async def test_samples_that_could_be_too_many_bytes_are_refused_before_any_call(
     with pytest.raises(InvalidParameter, match="4,144 bytes, more than the 4,000"):
         await run(world)
     assert world.images == 0
+
+
+async def test_votes_before_a_stuck_sample_of_the_same_batch_are_kept():
+    place, image = machine(), grey()
+    subject = (await run(World(half_space(0.1)), max_votes=1))["proof"]["subject"]
+    key = noise.derive_key(place.secret, rfc8785.dumps(subject))
+    stuck = noise.draw(key, 15, image.pixels.shape, 0.1) + image.pixels
+    plane = half_space(0.1)
+
+    class Batched(World):
+        async def classify(self, images):
+            await super().classify(images)
+            return [Retry("busy", after=60) if (i == stuck).all() else plane(i) for i in images]
+
+    world = Batched(plane, max_batch=16, price=0.01)
+    document = await run(world, place, max_seconds=0.3, max_votes=500, good_enough=None)
+    assert document["proof"]["stop_reason"] == "deadline"
+    assert document["proof"]["votes"]["n"] == 15
+    (ledger,) = place.ledgers._current.values()
+    assert len(await ledger.read()) == 15
+
+
+async def test_nothing_is_asked_after_a_cancel_that_came_first():
+    for turns in range(12):
+        place, world, stop = machine(), World(half_space(0.1), delay=0.05), Interrupt()
+        task = asyncio.create_task(run(world, place, interrupt=stop, max_votes=50))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        asked = len(world.calls)
+        stop.cancel()
+        with pytest.raises(RunInterrupted):
+            await task
+        assert len(world.calls) == asked
+        assert not place.ledgers._current

@@ -74,7 +74,7 @@ def left_behind(app: FastAPI) -> dict[str, Any]:
         "ledgers": dict(ledgers._current),
         "held": dict(ledgers._locks),
         "certificates": dict(app.state.certificates._kept),
-        "waiting": app.state.surety._runs,
+        "waiting": app.state.surety._admitted,
     }
 
 

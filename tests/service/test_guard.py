@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.guard import is_loopback
+from service.guard import host_names, is_loopback
 from tests.service.conftest import connect
 from tests.service.reading import files
 
@@ -24,6 +24,11 @@ def problem_type(answer: httpx.Response) -> str:
         {"host": "evil.example"},
         {"host": "evil.example:8000", "origin": "http://evil.example:8000"},
         {"host": "localhost.evil.example"},
+        {"host": "[::1"},
+        {"host": "[evil]"},
+        {"host": "127.0.0.1%evil.example"},
+        {"host": "127.0.0.1:x"},
+        {"origin": "http://[x"},
     ],
     ids=str,
 )
@@ -43,6 +48,8 @@ async def test_foreign_requests_are_refused(
         {"host": "[::1]:8000"},
         {"host": "127.0.0.2"},
         {"host": "LOCALHOST"},
+        {"host": "localhost.", "origin": "http://localhost"},
+        {"host": "localhost:80", "origin": "http://localhost"},
         {"sec-fetch-site": "same-origin"},
         {"sec-fetch-site": "none"},
     ],
@@ -79,3 +86,23 @@ async def test_on_a_public_address_any_name_will_do(make_app: Any) -> None:
 def test_loopback() -> None:
     assert all(map(is_loopback, ("localhost", "127.0.0.1", "127.9.9.9", "::1", "LocalHost")))
     assert not any(map(is_loopback, ("", "evil.example", "10.0.0.1", "127.0.0.1.evil.example")))
+
+
+async def test_the_pages_of_a_proxy_are_our_own(make_app: Any) -> None:
+    async with make_app(allowed_hosts="surety.example") as app, connect(app) as client:
+        for host in ("127.0.0.1:8000", "surety.example:443", "surety.example"):
+            headers = {"host": host, "origin": "https://surety.example"}
+            data = {"max_votes": "5"}
+            answer = await client.post("/certify", files=files(), data=data, headers=headers)
+            assert answer.status_code == 200, host
+
+
+@pytest.mark.parametrize("text", ["https://a.example", "a.example:8443", "a b", "a/b", "[::1"])
+def test_entries_that_would_never_match_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no host name"):
+        host_names(text)
+
+
+def test_entries() -> None:
+    names = host_names(" A.Example., 10.0.0.7 ,, fe80::1,*")
+    assert names == ["a.example", "10.0.0.7", "fe80::1", "*"]

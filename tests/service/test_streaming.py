@@ -11,6 +11,7 @@ from fastapi import FastAPI
 import service.answers
 import service.sse
 from adapters.errors import QuotaExceeded
+from service import core
 from tests.service import providers
 from tests.service.conftest import connect, serve
 from tests.service.reading import EVENTS, events, files, left_behind, parse, problem, slug
@@ -173,7 +174,7 @@ async def test_a_full_house_says_when_to_come_back(make_app: Any) -> None:
         first = asyncio.ensure_future(client.post("/certify", files=files(), data=SLOW))
         await until(lambda: any(r.latest for r in app.state.runs.list()))
         second = asyncio.ensure_future(client.post("/certify", files=files(), data=SLOW))
-        await until(lambda: app.state.surety._runs == 2)
+        await until(lambda: app.state.surety._admitted == 2)
         for headers in ({}, EVENTS):
             refused = await client.post("/certify", files=files(), headers=headers)
             assert slug(problem(refused, app)) == "overloaded"
@@ -182,7 +183,7 @@ async def test_a_full_house_says_when_to_come_back(make_app: Any) -> None:
         await client.delete(f"/runs/{waiting.id}")
         # It is about the same picture, so it ends with the votes that the first one has.
         assert (await second).json()["proof"]["stop_reason"] == "cancelled"
-        assert app.state.surety._runs == 1
+        assert app.state.surety._admitted == 1
         await client.delete(f"/runs/{app.state.runs.list()[0].id}")
         assert (await first).json()["proof"]["stop_reason"] == "cancelled"
         again = await client.post("/certify", files=files(), data={"max_votes": "5"})
@@ -220,3 +221,23 @@ async def test_a_run_without_an_answer_when_the_service_ends(make_app: Any) -> N
         answer = await asked
         assert answer.status_code == 503
         assert slug(problem(answer, app)) == "shutting-down"
+
+
+async def test_uploads_that_wait_for_the_decoder_are_counted_too(
+    make_app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, decoded = core.canonicalise, []
+
+    def slowly(*arguments: Any, **options: Any) -> Any:
+        time.sleep(0.1)
+        decoded.append(1)
+        return plain(*arguments, **options)
+
+    monkeypatch.setattr(core, "canonicalise", slowly)
+    async with make_app(max_runs=1, max_waiting=1) as app, connect(app) as client:
+        data = {"max_votes": "5"}
+        asked = [client.post("/certify", files=files(), data=data) for _ in range(6)]
+        statuses = sorted([a.status_code for a in await asyncio.gather(*asked)])
+        assert statuses == [200, 200, 503, 503, 503, 503]
+        assert len(decoded) == 2
+        assert app.state.surety._admitted == 0
