@@ -1,7 +1,9 @@
-# Two commands do everything on a machine with Python 3.11 or newer:
+# The first two commands do everything on a machine with Python 3.11 or newer:
 #
 #   make run    set up .venv, start the service, certify a sample picture, keep serving
 #   make test   set up .venv, run the whole suite
+#   make lint   set up .venv with the dev extra; ruff, mypy, import contracts
+#   make clean  remove .venv and what was built
 #
 # Variables:
 #   PYTHON=python3.12       the interpreter that .venv is made with

@@ -173,7 +173,7 @@ class Asker:
             if attempt >= self._patience.attempts:
                 raise ProviderUnreliable(
                     f"{self._classifier.name} failed {attempt} times on one sample "
-                    f"({last.reason}); the votes before it are kept: ask again to go on from there"
+                    f"({last.reason}), and a sample may not be skipped: ask again later"
                 )
             self.bill.retries += len(failed)
             pending = failed

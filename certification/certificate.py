@@ -101,7 +101,7 @@ def build(
         "schema": SCHEMA,
         "created": (now or datetime.now(UTC)).isoformat(timespec="seconds"),
         "software": software(),
-        "statement": statement(proof, names, radius),
+        "statement": statement(proof, names, radius, image),
         "proof": proof,
         "image": image.describe(),
         "label_names": {key: names.get(key, key) for key in process.counts},
@@ -122,7 +122,12 @@ def certificate_id(document: Mapping[str, Any]) -> str:
     return hashlib.sha256(rfc8785.dumps(said)).hexdigest()[:32]
 
 
-def statement(proof: Mapping[str, Any], names: Mapping[str, str], radius: Fraction | None) -> str:
+def statement(
+    proof: Mapping[str, Any],
+    names: Mapping[str, str],
+    radius: Fraction | None,
+    image: CanonicalImage,
+) -> str:
     """Say in one sentence what the certificate means."""
     certainty = percent(proof["alpha"])
     if proof["abstained"] or radius is None:
@@ -130,7 +135,8 @@ def statement(proof: Mapping[str, Any], names: Mapping[str, str], radius: Fracti
         return f"No label could be certified at confidence {certainty} from {n} votes."
     name = names.get(proof["label"], proof["label"])
     return (
-        f"Within L2 distance {proof['radius']} of this picture (pixel values scaled to [0, 1]) "
+        f"Within L2 distance {proof['radius']} of the {image.width}×{image.height} canonical image "
+        "(pixel values scaled to [0, 1]) "
         f"the smoothed classifier answers {name!r}, with confidence {certainty}."
     )
 

@@ -227,6 +227,14 @@ def _check_labels(adapter: Adapter, options: Options) -> None:
     allowed = {normalise(label) for label in known}
     allowed |= set(options.labels.synonyms.values()) | set(options.labels.synonyms)
     asked = [(label, "rule") for label in getattr(options.rule, "labels", ())]
+    given = {normalise(label) for label in known}
+    for label in options.labels.synonyms:
+        if label not in given:
+            raise UnknownLabel(
+                f"{adapter.name} gives no label {label[:60]!r} that could stand for another: it "
+                f"knows {', '.join(known)}",
+                "synonyms",
+            )
     if options.truth is not None:
         if not asked:
             asked.append((options.truth, "label"))

@@ -1,5 +1,6 @@
 """Reads the settings for a command, so that a wrong one is told in one line."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from pydantic import ValidationError
 
 from service.errors import ConfigurationError
 from service.settings import Settings
+from service.terminal import say
 
 
 def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401  fields of Settings
@@ -19,7 +21,10 @@ def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401  fields of Sett
     Raises:
         ConfigurationError: naming each variable that does not hold what it should.
     """
-    _check_env_file(Path(".env"))
+    known = {f"SURETY_{name.upper()}" for name in Settings.model_fields} | {"SURETY_DEBUG"}
+    given = [*os.environ, *_names_in(Path(".env"))]
+    for name in sorted(n for n in {*given} if n.startswith("SURETY_") and n not in known):
+        say(f"warning: there is no setting {name}", "yellow")
     try:
         return Settings(**{k: v for k, v in overrides.items() if v is not None})
     except ValidationError as error:
@@ -27,16 +32,18 @@ def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401  fields of Sett
         raise ConfigurationError(f"{wrong}. Mend the environment or the .env file") from None
 
 
-def _check_env_file(path: Path) -> None:
+def _names_in(path: Path) -> list[str]:
     """Refuse a line that cannot be read: passing over SURETY_SECRET would change all the noise."""
     try:
         with path.open(encoding="utf-8") as file:
-            broken = [line.original.line for line in parse_stream(file) if line.error]
+            lines = list(parse_stream(file))
     except FileNotFoundError:
-        return
+        return []
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"the .env file cannot be read ({type(error).__name__})") from None
+    broken = [line.original.line for line in lines if line.error]
     if broken:
         raise ConfigurationError(
             f"line {broken[0]} of the .env file cannot be read: mend its quotes"
         )
+    return [line.key for line in lines if line.key]

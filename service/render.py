@@ -86,8 +86,8 @@ def prediction(document: Mapping[str, Any], picture: str | None = None) -> Rende
         colour = "yellow"
         head = Text.assemble(("abstained", "bold yellow"), "  no label is clearly ahead")
         meaning = Text(
-            f"{document['n']:,} of {document['n_fixed']:,} votes do not tell at a confidence of "
-            f"{confidence} which label the smoothed classifier would give."
+            f"Of {document['n_fixed']:,} votes {document['n']:,} were counted, and no label is far "
+            f"enough ahead of the next to be called the answer at a confidence of {confidence}."
         )
     else:
         colour = "green"
@@ -117,7 +117,8 @@ def radius_words(radius: float) -> str:
 
 def steps_of_255(radius: float) -> str:
     """Write a change of one value on the 0..255 scale, rounded down; at most 255."""
-    return show(min(Fraction(255), 255 * Fraction(repr(radius))), 1)
+    change = min(Fraction(255), 255 * Fraction(repr(radius)))
+    return show(change, 1 if change >= 1 else 3)
 
 
 def stop_words(reason: str, request: Mapping[str, Any]) -> str:
@@ -127,7 +128,9 @@ def stop_words(reason: str, request: Mapping[str, Any]) -> str:
     words = STOP_REASONS.get(reason)
     if words is None:
         return plain(reason)
-    return words.format(goal=goal, max_votes=f"{request.get('max_votes', 0):,}")
+    said = words.format(goal=goal, max_votes=f"{request.get('max_votes', 0):,}")
+    missed = target is not None and reason not in ("target_reached", "hopeless")
+    return f"{said}; the {goal} was not reached" if missed else said
 
 
 def _meaning(
@@ -141,8 +144,9 @@ def _meaning(
         )
         return (sentence,)
     sentence = Text.assemble(
-        "Whatever is done to this picture, as long as the change has a total (L2) size of at most "
-        f"{radius}, the smoothed classifier still answers {label}; confidence {confidence}."
+        f"Whatever is done to the {image['width']}×{image['height']} picture below, as long as the "
+        f"change has a total (L2) size of at most {radius}, the smoothed classifier still answers "
+        f"{label}; confidence {confidence}."
     )
     values = image["width"] * image["height"] * 3
     picture = Text(

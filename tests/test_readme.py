@@ -68,7 +68,8 @@ def test_python(deployment, address, number):
     code = blocks(README, "python")[number].replace(ADDRESS, address)
     said = run(deployment, [sys.executable, "-c", code])
     assert re.fullmatch(
-        r"Within L2 distance 0\.\d+ of this picture .* answers 'cat', with confidence 99\.9 %\.\n",
+        r"Within L2 distance 0\.\d+ of the 32×32 canonical image .* answers 'cat', "
+        r"with confidence 99\.9 %\.\n",
         said,
     )
 

@@ -122,6 +122,19 @@ def test_radii_are_never_rounded_up(millionths: int) -> None:
     assert (radius == 0) == (float(render.radius_words(radius)) == 0)
 
 
+def test_a_missed_target_is_named() -> None:
+    request = {"target_radius": 0.3, "max_votes": 1000}
+    for reason in ("votes_spent", "max_cost", "deadline", "cancelled"):
+        assert "the target radius 0.3 was not reached" in render.stop_words(reason, request)
+    for reason in ("target_reached", "hopeless"):
+        assert "was not reached" not in render.stop_words(reason, request)
+
+
+def test_small_changes_are_no_zeros() -> None:
+    assert render.steps_of_255(0.0003) == "0.076"
+    assert render.steps_of_255(0.01) == "2.5"
+
+
 def test_every_stop_reason_has_words() -> None:
     rules = {rule.reason for rule in (GoodEnough, Hopeless, TargetReached, VotesSpent)}
     others = {"max_cost", "deadline", "cancelled", "complete"}
@@ -154,7 +167,7 @@ def test_prediction() -> None:
         assert part in text
     text = shown(render.prediction(document | {"label": None, "abstained": True}))
     assert "abstained" in text
-    assert "100 of 100 votes do not tell" in text
+    assert "Of 100 votes 100 were counted, and no label is far enough ahead" in text
 
 
 def test_live_figures() -> None:

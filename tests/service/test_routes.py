@@ -338,3 +338,20 @@ async def test_asking_again_keeps_what_the_certificate_cost(client: httpx.AsyncC
     assert again["id"] == first["id"]
     assert again["accounting"]["calls"] == 0
     assert (await client.get(f"/certificates/{first['id']}")).json() == first
+
+
+async def test_a_browser_at_the_root_finds_the_docs(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
+
+
+async def test_synonyms_of_a_closed_set_are_checked(
+    app: FastAPI, client: httpx.AsyncClient
+) -> None:
+    data = {"provider": "closed", "max_votes": "5", "synonyms": '{"drak": "light"}'}
+    body = problem(await client.post("/certify", files=files(), data=data), app)
+    assert slug(body) == "unknown-label"
+    assert body["errors"][0]["field"] == "synonyms"
+    data["synonyms"] = '{"Dark": "gloomy"}'
+    answer = await client.post("/certify", files=files(), data=data)
+    assert answer.json()["proof"]["subject"]["label_map"] == {"dark": "gloomy"}

@@ -45,6 +45,17 @@ def test_values_that_mean_nothing(monkeypatch, name, value):
         load_settings()
 
 
+def test_a_setting_that_does_not_exist_is_told(here, monkeypatch, capsys):
+    (here / ".env").write_text("SURETY_LOGLEVEL=debug\nOTHER=1\n")
+    monkeypatch.setenv("SURETY_SIGMA", "1")
+    load_settings()
+    said = capsys.readouterr().err
+    assert said.splitlines() == [
+        "warning: there is no setting SURETY_LOGLEVEL",
+        "warning: there is no setting SURETY_SIGMA",
+    ]
+
+
 def test_the_home_folder_is_found(monkeypatch):
     monkeypatch.setenv("SURETY_DATA_DIR", "~/surety")
     assert load_settings().data_dir == Path.home() / "surety"
