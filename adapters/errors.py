@@ -12,8 +12,11 @@
 
 What may be tried again (throttled, unavailable, timed out, connection lost) is no exception but
 the outcome `Retry`; what the provider refuses for good is the outcome `Refusal`, an abstention.
+Anything else that an adapter raises counts as a fault of it, and its text is not shown.
 Messages are safe to show to a client: they never hold a credential or an image.
 """
+
+from certification.errors import StopRun
 
 
 class AdapterError(Exception):
@@ -32,7 +35,7 @@ class NotConfigured(AdapterError):
     """A credential, an address or a model file is missing or unusable."""
 
 
-class StopError(AdapterError):
+class StopError(AdapterError, StopRun):
     """The run ends at once: asking again would not help."""
 
 

@@ -14,7 +14,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from certification.errors import CertificationError, ProviderFailed, ProviderUnreliable
+from certification.errors import (
+    CertificationError,
+    ProviderFailed,
+    ProviderUnreliable,
+    StopRun,
+)
 from certification.pipeline import Failed
 from certification.protocols import Answer, Classifier, Outcome, Payload, Refusal, Retry
 
@@ -227,3 +232,11 @@ class Asker:
                 raise
             # Some SDKs let a cancellation of their own out; nobody has cancelled this run.
             raise ProviderFailed(f"{self._classifier.name} cancelled its own call") from None
+        except (StopRun, CertificationError):
+            raise
+        except Exception as error:
+            # Its text may hold anything, a credential too.
+            kind = type(error).__name__
+            raise ProviderFailed(
+                f"the adapter of {self._classifier.name} is broken: it raised {kind}"
+            ) from error

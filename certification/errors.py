@@ -12,6 +12,8 @@
     └── ProviderFailed            the provider could not be asked to the end
         └── ProviderUnreliable    it kept failing on one sample, which may never be skipped
 
+    StopRun                       what a classifier raises on purpose: asking again would not help
+
 Every message says what was wrong and how to mend it, and is safe to show to a client.
 """
 
@@ -62,6 +64,10 @@ class ModelVersionChanged(CertificationError):
 
 class ProviderFailed(CertificationError):
     """The provider cannot be asked any further; the votes so far stay in the ledger."""
+
+
+class StopRun(Exception):
+    """What a classifier raises on purpose. Adapters derive theirs from it (see their own tree)."""
 
 
 class ProviderUnreliable(ProviderFailed):

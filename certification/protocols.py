@@ -121,7 +121,10 @@ class Classifier(Protocol):
 
         Returns:
             One outcome per picture, in the same order. What may be tried again is a
-            `Retry`; an exception means that the whole run has to stop.
+            `Retry`.
+
+        Raises:
+            StopRun: if the whole run has to stop. Any other exception is a fault of it.
         """
         ...
 

@@ -32,6 +32,7 @@ TABLE: Mapping[type[Exception], ExitCode] = {
     certification.errors.RunInterrupted: ExitCode.CANCELLED,
     certification.errors.ModelVersionChanged: ExitCode.PROVIDER,
     certification.errors.ProviderFailed: ExitCode.PROVIDER,
+    certification.errors.StopRun: ExitCode.PROVIDER,
     adapters.errors.AdapterError: ExitCode.CONFIGURATION,
     adapters.errors.UnknownAdapter: ExitCode.BAD_INPUT,
     adapters.errors.StopError: ExitCode.PROVIDER,

@@ -68,6 +68,7 @@ TABLE: Mapping[type[Exception], Kind] = {
     certification.errors.ModelVersionChanged: MODEL_CHANGED,
     certification.errors.ProviderFailed: PROVIDER_FAILED,
     certification.errors.ProviderUnreliable: PROVIDER_FAILED,
+    certification.errors.StopRun: PROVIDER_FAILED,
     certification.asking.AskingEndedError: INTERNAL,
     adapters.errors.AdapterError: PROVIDER_BROKEN,
     adapters.errors.UnknownAdapter: UNKNOWN_PROVIDER,
@@ -151,6 +152,8 @@ def problem_of(error: Exception) -> Problem:
     if kind is None or kind is INTERNAL:
         log.error("internal error", error=type(error).__name__, exc_info=error)
         return Problem(INTERNAL, "something went wrong on our side; the log says what")
+    if error.__cause__ is not None:  # a fault of an adapter: its text is for the log alone
+        log.error("broken adapter", error=type(error.__cause__).__name__, exc_info=error.__cause__)
     message = str(error)
     headers = {}
     if isinstance(error, service.errors.Overloaded):

@@ -75,10 +75,10 @@ async def test_an_adapter_that_loses_pictures_is_found_out():
         await Asker(Lossy([0, 0, 0]), patience=QUICK).ask(payloads(3))
 
 
-async def test_exceptions_pass_and_count_as_billed():
+async def test_a_fault_of_the_adapter_is_told_as_one_and_counts_as_billed():
     provider = World(lambda _: label("a"), fail=lambda _: RuntimeError("stop"), price=1.0)
     asker = Asker(provider, max_cost=5, patience=QUICK)
-    with pytest.raises(RuntimeError, match="stop"):
+    with pytest.raises(ProviderFailed, match=r"the adapter of world is broken.*RuntimeError$"):
         await asker.ask([np.zeros((1, 1, 3), np.uint8)] * 2)
     assert asker.bill.cost == 2
     assert asker.bill.reserved == 0

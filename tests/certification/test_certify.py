@@ -22,6 +22,7 @@ from certification.errors import (
     ProviderFailed,
     ProviderUnreliable,
     RunInterrupted,
+    StopRun,
 )
 from certification.interrupt import Interrupt
 from certification.options import Options
@@ -291,14 +292,18 @@ async def test_a_failing_provider_ends_the_run_and_the_votes_are_kept():
     assert alive.images == 300 - kept
 
 
+class Revoked(StopRun):
+    """Raised on purpose."""
+
+
 async def test_a_stop_error_comes_out_as_it_is_and_the_votes_are_kept():
     place = machine()
     world = World(
         half_space(0.1),
         max_batch=1,
-        fail=lambda call: PermissionError("key revoked") if call == 30 else None,
+        fail=lambda call: Revoked("key revoked") if call == 30 else None,
     )
-    with pytest.raises(PermissionError, match="revoked"):
+    with pytest.raises(Revoked, match="revoked"):
         await run(world, place, max_votes=300)
     (ledger,) = place.ledgers._current.values()
     assert len(await ledger.read()) == 29

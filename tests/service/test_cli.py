@@ -74,7 +74,7 @@ CASES: list[tuple[list[str], ExitCode, str]] = [
     (["certify", "cat.png", "--provider", "x"], ExitCode.BAD_INPUT, "unknown provider 'x'"),
     (["certify", "cat.png", "--denoiser", "x"], ExitCode.BAD_INPUT, "unknown denoiser 'x'"),
     (["certify", "cat.png", "--provider", "failing"], ExitCode.PROVIDER, "quota of this month"),
-    (["certify", "cat.png", "--provider", "faulty"], ExitCode.INTERNAL, "ZeroDivisionError"),
+    (["certify", "cat.png", "--provider", "faulty"], ExitCode.PROVIDER, "ZeroDivisionError"),
     (
         ["certify", "cat.png", "--provider", "unconfigured"],
         ExitCode.CONFIGURATION,

@@ -107,7 +107,7 @@ async def test_a_milestone_chosen_afterwards_is_refused_with_a_status(
         (adapters.errors.PermissionDenied("no"), "provider-permission"),
         (adapters.errors.QuotaExceeded("spent"), "provider-quota"),
         (adapters.errors.BrokenReply("gibberish"), "provider-failed"),
-        (RuntimeError("a secret of the inside"), "internal"),
+        (RuntimeError("a secret of the inside"), "provider-failed"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

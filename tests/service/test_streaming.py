@@ -141,7 +141,7 @@ async def test_failures_after_the_stream_began_are_events(
     assert body["instance"] == "/certify"
 
 
-async def test_an_unknown_failure_in_a_stream_tells_nothing(
+async def test_a_fault_of_an_adapter_in_a_stream_tells_nothing(
     live: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service.answers, "HEAD_START", 0.0)
@@ -149,7 +149,7 @@ async def test_an_unknown_failure_in_a_stream_tells_nothing(
         "/certify", files=files(), data={"provider": "failing"}, headers=EVENTS
     )
     name, body = parse(response.text)[-1]
-    assert (name, slug(body)) == ("problem", "internal")
+    assert (name, slug(body)) == ("problem", "provider-failed")
     assert "secret" not in response.text
 
 
