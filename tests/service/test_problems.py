@@ -17,6 +17,7 @@ from service.problem_kinds import BY_SLUG, INTERNAL, KINDS
 from service.problems import MOST_ERRORS, TABLE, problem_of, validation_problem
 
 ROOTS = (
+    certification.errors.StopRun,
     certification.errors.CertificationError,
     adapters.errors.AdapterError,
     denoisers.errors.DenoiserError,
