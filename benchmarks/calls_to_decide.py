@@ -17,8 +17,8 @@ from adapters.local.adapter import LocalAdapter
 from benchmarks.votes_to_decide import boundaries, walk
 from certification.canonical import CanonicalImage, canonicalise
 from certification.certify import certify
-from certification.engine import Machine
 from certification.ledger import MemoryLedgers
+from certification.machine import Machine
 from certification.options import Options
 from certification.protocols import Denoiser
 

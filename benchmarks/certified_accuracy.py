@@ -25,8 +25,8 @@ from adapters.local.adapter import LABELS, LocalAdapter
 from benchmarks.curves import draw_curves
 from certification.canonical import CanonicalImage
 from certification.certify import certify
-from certification.engine import Machine
 from certification.ledger import MemoryLedgers
+from certification.machine import Machine
 from certification.options import Options
 from certification.protocols import Denoiser
 from denoisers.training.data import Pictures, load_pictures

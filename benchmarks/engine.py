@@ -18,8 +18,8 @@ import denoisers.registry
 from adapters.local.adapter import BATCH, LocalAdapter
 from certification.canonical import CanonicalImage
 from certification.certify import certify
-from certification.engine import Machine
 from certification.ledger import MemoryLedgers
+from certification.machine import Machine
 from certification.options import Options
 from certification.protocols import Denoiser
 

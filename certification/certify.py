@@ -6,9 +6,10 @@ from typing import Any
 from certification import certificate, noise
 from certification.canonical import CanonicalImage
 from certification.confidence import ConfidenceProcess
-from certification.engine import Engine, Machine, OnProgress
+from certification.engine import Engine, OnProgress
 from certification.errors import LedgerConflict
 from certification.interrupt import Interrupt
+from certification.machine import Machine
 from certification.options import Options
 from certification.protocols import Classifier, Denoiser, Header
 from certification.stopping import GoodEnough, Hopeless, StopRule, TargetReached, VotesSpent

@@ -8,16 +8,14 @@ A run ends at the first n at which a stop rule that depends on votes alone holds
 concurrency and the order of arrival change cost and speed, never the certificate.
 """
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from certification import noise
-from certification.asking import Asker, AskingEndedError, Patience
+from certification.asking import Asker, AskingEndedError
 from certification.canonical import CanonicalImage
 from certification.errors import (
     InvalidParameter,
@@ -27,6 +25,7 @@ from certification.errors import (
     RunInterrupted,
 )
 from certification.interrupt import Interrupt
+from certification.machine import Machine
 from certification.options import PREDICT_N, Options
 from certification.pipeline import Failed, Pipeline
 from certification.postprocess import PostProcess
@@ -38,12 +37,12 @@ from certification.protocols import (
     Denoiser,
     Header,
     Ledger,
-    Ledgers,
     Payload,
     Pixels,
     Refusal,
     Vote,
 )
+from certification.spoken import Spoken, is_other_version, names, spoken
 from certification.subject import Subject
 from certification.tally import Tally
 
@@ -52,41 +51,6 @@ GRACE_SECONDS = 1.0  # and this long once somebody is waiting for the end
 MEMORY = 256 * 2**20  # bytes that samples on their way may take
 
 OnProgress = Callable[[Progress], None]
-
-
-@dataclass
-class Machine:
-    """What a deployment certifies with.
-
-    Attributes:
-        ledgers: where votes are kept.
-        secret: the deployment secret that noise keys are derived from.
-        patience: how long to go on asking for a sample that fails.
-        slots: runs that may work at the same time; None for any number. A run that waits for
-            another one of its subject takes none.
-    """
-
-    ledgers: Ledgers
-    secret: bytes = field(repr=False)
-    patience: Patience = field(default_factory=Patience)
-    slots: asyncio.Semaphore | None = None
-
-    @contextlib.asynccontextmanager
-    async def turn(self, interrupt: Interrupt) -> AsyncIterator[None]:
-        """Wait for a slot, but no longer than the run may last."""
-        held = False
-
-        async def acquire() -> None:
-            nonlocal held
-            if self.slots is not None:
-                held = await self.slots.acquire()
-
-        try:
-            await interrupt.unless(acquire())
-            yield
-        finally:
-            if held and self.slots is not None:
-                self.slots.release()
 
 
 @dataclass(frozen=True)
@@ -106,14 +70,6 @@ class Collected:
     votes: list[Vote]
     reused: int
     reason: str
-
-
-@dataclass(frozen=True)
-class Spoken:
-    """A vote, and how the provider writes its label."""
-
-    vote: Vote
-    name: str | None = None
 
 
 class Engine:
@@ -224,7 +180,7 @@ class Engine:
                     "grey one of the same size too: nothing can be certified"
                 )
             version = told.model_version
-        clean = self._spoken(answer)
+        clean = spoken(answer, self._options.rule, self._options.labels)
         self.subject = self.subject.at_version(version)
         header = Header(
             subject=self.subject.describe(),
@@ -234,7 +190,7 @@ class Engine:
             key_sha256=noise.key_sha256(self._key()),
         )
         ledger = await self._machine.ledgers.open(self.subject.draft, header)
-        await ledger.remember(_names([clean]))
+        await ledger.remember(names([clean]))
         return ledger
 
     async def collect(self, ledger: Ledger, tally: Tally) -> Collected:
@@ -272,7 +228,7 @@ class Engine:
                     reason = "max_cost"
                     break
                 await self._keep(ledger, length, unsaved)
-                votes, unsaved = [spoken.vote for spoken in unsaved], []
+                votes, unsaved = [said.vote for said in unsaved], []
                 length += len(votes)
                 used, reason = tally.feed(votes)
                 counted += votes[:used]
@@ -288,7 +244,7 @@ class Engine:
             ended = reason not in (None, "max_cost")
             late = await self._wind_up(pipeline, ledger, length, unsaved, patience)
         if not ended:  # such a run may stop anywhere, so the late votes count too
-            votes = [spoken.vote for spoken in late]
+            votes = [said.vote for said in late]
             used, by_votes = tally.feed(votes)
             counted += votes[:used]
             reason = by_votes or reason
@@ -338,10 +294,10 @@ class Engine:
             ) from None
         return answer
 
-    async def _keep(self, ledger: Ledger, start: int, spoken: Sequence[Spoken]) -> None:
-        if spoken:
-            await ledger.append(start, [s.vote for s in spoken])
-            await ledger.remember(_names(spoken))
+    async def _keep(self, ledger: Ledger, start: int, votes: Sequence[Spoken]) -> None:
+        if votes:
+            await ledger.append(start, [said.vote for said in votes])
+            await ledger.remember(names(votes))
 
     def _draw(self, start: int, count: int) -> list[Payload]:
         """Make samples start … start+count−1, ready to send. Runs in a thread."""
@@ -360,10 +316,10 @@ class Engine:
         for answer in await self._asker.ask_each(payloads):
             if isinstance(answer, Failed):
                 found.append(answer)
-            elif _is_other(answer, expected):
+            elif is_other_version(answer, expected):
                 found.append(Failed(self._changed(answer.model_version, expected)))
             else:
-                found.append(self._spoken(answer))
+                found.append(spoken(answer, self._options.rule, self._options.labels))
         return found
 
     def _changed(self, found: str | None, expected: str | None) -> ModelVersionChanged:
@@ -372,22 +328,3 @@ class Engine:
             "the run is void. Its votes stay under the old version; ask again to begin with the "
             "new one"
         )
-
-    def _spoken(self, answer: Answer | Refusal) -> Spoken:
-        if isinstance(answer, Refusal):
-            return Spoken(None)
-        labels = self._options.labels
-        vote = self._options.rule(answer.predictions, labels)
-        named = (labels.shown(p) for p in answer.predictions if labels.key(p) == vote)
-        return Spoken(vote, next(named, None))
-
-
-def _is_other(answer: Answer | Refusal, expected: str | None) -> bool:
-    """Tell whether another model answered; a refusal need not say which one refuses."""
-    silent = isinstance(answer, Refusal) and answer.model_version is None
-    return not silent and answer.model_version != expected
-
-
-def _names(spoken: Sequence[Spoken]) -> dict[str, str]:
-    """Return label key → the first spelling in index order."""
-    return {s.vote: s.name for s in reversed(spoken) if s.vote is not None and s.name is not None}

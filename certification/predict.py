@@ -12,9 +12,10 @@ from certification.canonical import CanonicalImage
 from certification.certificate import software
 from certification.clopper_pearson import binomial_p_value
 from certification.clopper_pearson import predict as majority
-from certification.engine import Engine, Machine, OnProgress
+from certification.engine import Engine, OnProgress
 from certification.errors import LedgerConflict
 from certification.interrupt import Interrupt
+from certification.machine import Machine
 from certification.options import Options
 from certification.protocols import Classifier, Denoiser, Header
 from certification.tally import FixedTally

@@ -19,10 +19,11 @@ from adapters.interface import Adapter
 from certification.canonical import CanonicalImage, Limits, canonicalise, parse_size
 from certification.certify import certify
 from certification.decision import LabelMap, normalise, parse_rule
-from certification.engine import Machine, OnProgress
+from certification.engine import OnProgress
 from certification.errors import InvalidParameter
 from certification.interrupt import Interrupt
 from certification.ledger import MemoryLedgers
+from certification.machine import Machine
 from certification.options import Options
 from certification.postprocess import PostProcess
 from certification.predict import predict

@@ -22,8 +22,8 @@ from certification import noise
 from certification.canonical import canonicalise
 from certification.certify import certify
 from certification.decision import LabelMap, Top1
-from certification.engine import Machine
 from certification.ledger import MemoryLedgers
+from certification.machine import Machine
 from certification.options import Options
 from certification.radius import show
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from certification.canonical import CanonicalImage
 from certification.decision import Prediction
-from certification.engine import Machine
 from certification.ledger import MemoryLedgers
+from certification.machine import Machine
 from certification.protocols import Answer, Outcome, Payload, Refusal, Traits
 
 SECRET = bytes(range(32))

@@ -1,0 +1,45 @@
+"""What a deployment certifies with, shared by all of its runs."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from certification.asking import Patience
+from certification.interrupt import Interrupt
+from certification.protocols import Ledgers
+
+
+@dataclass
+class Machine:
+    """What a deployment certifies with.
+
+    Attributes:
+        ledgers: where votes are kept.
+        secret: the deployment secret that noise keys are derived from.
+        patience: how long to go on asking for a sample that fails.
+        slots: runs that may work at the same time; None for any number. A run that waits for
+            another one of its subject takes none.
+    """
+
+    ledgers: Ledgers
+    secret: bytes = field(repr=False)
+    patience: Patience = field(default_factory=Patience)
+    slots: asyncio.Semaphore | None = None
+
+    @contextlib.asynccontextmanager
+    async def turn(self, interrupt: Interrupt) -> AsyncIterator[None]:
+        """Wait for a slot, but no longer than the run may last."""
+        held = False
+
+        async def acquire() -> None:
+            nonlocal held
+            if self.slots is not None:
+                held = await self.slots.acquire()
+
+        try:
+            await interrupt.unless(acquire())
+            yield
+        finally:
+            if held and self.slots is not None:
+                self.slots.release()
