@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from typing import Any, Literal, TypeVar
 
 from certification.errors import RunInterrupted
+from certification.protocols import Waiter
 
 T = TypeVar("T")
 
@@ -81,3 +82,26 @@ class Interrupt:
         if not self.future.done():
             self._reason = reason
             self.future.set_result(None)
+
+
+@contextlib.asynccontextmanager
+async def held(lock: asyncio.Lock | asyncio.Semaphore, unless: Waiter) -> AsyncIterator[None]:
+    """Hold a lock, but wait for it no longer than a run may last.
+
+    Args:
+        lock: released at the end, also if the wait was cancelled in the moment that it succeeded.
+        unless: :meth:`Interrupt.unless` of the run.
+    """
+    taken = False
+
+    async def acquire() -> bool:
+        nonlocal taken
+        taken = await lock.acquire()
+        return taken
+
+    try:
+        await unless(acquire())
+        yield
+    finally:
+        if taken:
+            lock.release()

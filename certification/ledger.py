@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import rfc8785
 
 from certification.errors import LedgerConflict
+from certification.interrupt import held
 from certification.protocols import Header, Vote, Waiter
 
 
@@ -80,19 +81,10 @@ class MemoryLedgers:
         """Let one run at a time work on a draft; the next one then finds its votes."""
         lock = self._locks.setdefault(draft, asyncio.Lock())
         self._waiting[draft] += 1
-        held = False
-
-        async def acquire() -> bool:
-            nonlocal held
-            held = await lock.acquire()
-            return held
-
         try:
-            await unless(acquire())
-            yield
+            async with held(lock, unless):
+                yield
         finally:
-            if held:  # also if the wait was cancelled in the moment that it succeeded
-                lock.release()
             self._waiting[draft] -= 1
             if self._waiting[draft] == 0:
                 del self._locks[draft], self._waiting[draft]

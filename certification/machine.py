@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from certification.asking import Patience
-from certification.interrupt import Interrupt
+from certification.interrupt import Interrupt, held
 from certification.protocols import Ledgers
 
 
@@ -30,16 +30,8 @@ class Machine:
     @contextlib.asynccontextmanager
     async def turn(self, interrupt: Interrupt) -> AsyncIterator[None]:
         """Wait for a slot, but no longer than the run may last."""
-        held = False
-
-        async def acquire() -> None:
-            nonlocal held
-            if self.slots is not None:
-                held = await self.slots.acquire()
-
-        try:
-            await interrupt.unless(acquire())
+        if self.slots is None:
             yield
-        finally:
-            if held and self.slots is not None:
-                self.slots.release()
+            return
+        async with held(self.slots, interrupt.unless):
+            yield

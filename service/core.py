@@ -225,9 +225,6 @@ def _check_labels(adapter: Adapter, options: Options) -> None:
     known = adapter.traits.labels
     if known is None:
         return
-    allowed = {normalise(label) for label in known}
-    allowed |= set(options.labels.synonyms.values()) | set(options.labels.synonyms)
-    asked = [(label, "rule") for label in getattr(options.rule, "labels", ())]
     given = {normalise(label) for label in known}
     for label in options.labels.synonyms:
         if label not in given:
@@ -236,6 +233,8 @@ def _check_labels(adapter: Adapter, options: Options) -> None:
                 f"knows {', '.join(known)}",
                 "synonyms",
             )
+    allowed = given | set(options.labels.synonyms.values())
+    asked = [(label, "rule") for label in getattr(options.rule, "labels", ())]
     if options.truth is not None:
         if not asked:
             asked.append((options.truth, "label"))

@@ -13,14 +13,7 @@ from adapters.local.network import LocalClassifier
 from adapters.local.training import ClassifierTask, accuracy, augment
 from adapters.local.weights import load_classifier, save_classifier
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """On a busy machine torch's threads wait for each other far longer than they compute."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

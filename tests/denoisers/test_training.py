@@ -21,14 +21,7 @@ from denoisers.training.denoise_task import DenoiseTask, quality
 from denoisers.training.loop import Plan, fit
 from denoisers.unet import UNet
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """On a busy machine torch's threads wait for each other far longer than they compute."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def pictures(root: Path, count=6, size=32, classes=("cat", "dog"), parts=("train", "test")):
