@@ -17,7 +17,7 @@ import service.errors
 from service import cli, exit_codes
 from service.exit_codes import ExitCode
 from tests.service import stranger
-from tests.service.command import Surety
+from tests.service.command import Surety, fix_secret
 from tests.service.pictures import png
 
 
@@ -33,6 +33,7 @@ def surety(tmp_path, monkeypatch, capsys):
     monkeypatch.syspath_prepend(stranger.install(tmp_path / "site"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SURETY_DATA_DIR", str(tmp_path / "data"))
+    fix_secret(tmp_path / "data")
     monkeypatch.setenv("SURETY_PROVIDER", "steady")
     monkeypatch.setenv("SURETY_DENOISER", "clip")
     monkeypatch.setenv("STRANGER_MARK", str(tmp_path / "mark"))
