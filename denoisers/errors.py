@@ -2,10 +2,12 @@
 
     DenoiserError
     ├── UnknownDenoiser           no denoiser of this name is installed
+    ├── UnknownArchitecture       a weights file names an architecture that is not installed
     ├── NotUsable                 its package is broken, or the device cannot be used here
     ├── BrokenWeights             a weights file is damaged, of another shape or not safetensors
     └── TrainingError             training cannot begin or go on
         ├── BadData               the pictures cannot be used; names the file or folder
+        ├── BadSurrogate          a surrogate cannot be imported, or is no torch module
         └── BadCheckpoint         what an earlier run left cannot be resumed
 
 Messages say how to mend it and are safe to show to a client.
@@ -18,6 +20,10 @@ class DenoiserError(Exception):
 
 class UnknownDenoiser(DenoiserError):
     """No denoiser of this name is installed."""
+
+
+class UnknownArchitecture(DenoiserError):
+    """A weights file names an architecture that is not installed."""
 
 
 class NotUsable(DenoiserError):
@@ -34,6 +40,10 @@ class TrainingError(DenoiserError):
 
 class BadData(TrainingError):
     """The pictures cannot be used."""
+
+
+class BadSurrogate(TrainingError):
+    """A surrogate cannot be imported, or is no torch module."""
 
 
 class BadCheckpoint(TrainingError):

@@ -1,4 +1,4 @@
-"""A small U-shaped denoiser that works at half resolution and below and is told the noise level.
+"""A U-shaped denoiser that works at half resolution and below and is told the noise level.
 
     x̂ = ½ + c_skip·(y − ½) + c_out·U([unshuffle(c_in·(y − ½)), ¼ ln σ·1])       y = x + σε
 
@@ -36,29 +36,31 @@ class Residual(nn.Module):
 
 
 class UNet(nn.Module):
-    """See the module's text.
+    """See the module's text. Its convolutions run in the precision of its weights.
 
     Args:
         width: channels at half resolution; doubled at each further halving.
-        middle: residual blocks at an eighth of the resolution.
+        half: residual blocks at half resolution, on the way down and again on the way up.
+        quarter: the same at a quarter.
+        eighth: residual blocks at an eighth of the resolution, in the middle.
     """
 
     architecture = "unet"
 
-    def __init__(self, width: int = 32, middle: int = 2) -> None:
+    def __init__(self, width: int = 48, half: int = 1, quarter: int = 2, eighth: int = 2) -> None:
         super().__init__()
-        self.arguments = {"width": width, "middle": middle}
+        self.arguments = {"width": width, "half": half, "quarter": quarter, "eighth": eighth}
         w = width
         self.head = nn.Conv2d(13, w, 3, padding=1)
-        self.down1 = Residual(w)
+        self.down1 = _blocks(half, w)
         self.to2 = nn.Conv2d(w, 2 * w, 2, stride=2)
-        self.down2 = Residual(2 * w)
+        self.down2 = _blocks(quarter, 2 * w)
         self.to4 = nn.Conv2d(2 * w, 4 * w, 2, stride=2)
-        self.middle = nn.Sequential(*(Residual(4 * w) for _ in range(middle)))
+        self.middle = _blocks(eighth, 4 * w)
         self.from4 = nn.ConvTranspose2d(4 * w, 2 * w, 2, stride=2)
-        self.up2 = Residual(2 * w)
+        self.up2 = _blocks(quarter, 2 * w)
         self.from2 = nn.ConvTranspose2d(2 * w, w, 2, stride=2)
-        self.up1 = Residual(w)
+        self.up1 = _blocks(half, w)
         self.tail = nn.Conv2d(w, 12, 3, padding=1)
         nn.init.zeros_(self.tail.weight)
 
@@ -77,10 +79,13 @@ class UNet(nn.Module):
         total = level.square() + SPREAD**2
         right, below = -width % MULTIPLE, -height % MULTIPLE
         centred = noisy - CENTRE
-        padded = functional.pad(centred / total.sqrt(), (0, right, 0, below), mode="replicate")
-        halved = functional.pixel_unshuffle(padded, 2)
-        told = (level.log() / 4).expand(-1, 1, *halved.shape[2:])
-        full = self.down1(self.head(torch.cat([halved, told], dim=1)))
+        scaled = centred / total.sqrt()
+        if right or below:
+            scaled = functional.pad(scaled, (0, right, 0, below), mode="replicate")
+        halved = functional.pixel_unshuffle(scaled.to(self.head.weight.dtype), 2)
+        told = (level.log() / 4).to(halved.dtype).expand(-1, 1, *halved.shape[2:])
+        given = torch.cat([halved, told], dim=1).contiguous(memory_format=torch.channels_last)
+        full = self.down1(self.head(given))
         half = self.down2(self.to2(full))
         low = self.middle(self.to4(half))
         half = self.up2(half + self.from4(low))
@@ -89,3 +94,7 @@ class UNet(nn.Module):
         kept = SPREAD**2 / total * centred
         cleaned: torch.Tensor = CENTRE + kept + level * SPREAD / total.sqrt() * learnt
         return cleaned
+
+
+def _blocks(count: int, channels: int) -> nn.Sequential:
+    return nn.Sequential(*(Residual(channels) for _ in range(count)))

@@ -1,98 +1,125 @@
-"""Learning to denoise: mean squared error on pictures with Gaussian noise of every level."""
+"""Learning to denoise: squared error, stability of surrogates' answers, or both."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from denoisers.unet import UNet
+from denoisers.errors import BadData
+from denoisers.training.pictures import Pictures
+from denoisers.training.surrogates import stability
 
-SIGMAS = (0.05, 1.0)  # the range of noise levels, drawn log-uniformly
-SHOWN = (0.1, 0.25, 0.5, 1.0)
+
+@dataclass(frozen=True)
+class Objective:
+    """What is minimised: mse·(squared error / σ) + stability·(cross-entropy to surrogates).
+
+    Attributes:
+        mse: weight of the squared error; divided by σ, so that strong noise does not drown weak.
+        stability: weight of the cross-entropy.
+        sigmas: range of noise levels, on [0, 1]; drawn log-uniformly.
+        even: share of the pictures whose level is drawn uniformly instead, which is stronger.
+        size: side of the squares that are cut out of the pictures; whole pictures of that size
+            are shifted by up to an eighth.
+        batch: pictures per step.
+        seed: of order, noise and flips.
+        rate: peak learning rate.
+    """
+
+    mse: float = 1.0
+    stability: float = 0.0
+    sigmas: tuple[float, float] = (0.05, 1.0)
+    even: float = 0.0
+    size: int = 32
+    batch: int = 128
+    seed: int = 0
+    rate: float = 1.5e-3
 
 
 class DenoiseTask:
-    """Squared error, weighted by 1/σ so that strong noise does not drown weak.
+    """See :class:`Objective`.
 
     Args:
-        images: uint8 (N, 3, H, W).
-        batch: pictures per step.
-        seed: of weights and order.
-        rate: peak learning rate.
+        network: called as network(noisy, sigma).
+        pictures: to learn from; those smaller than `size` are left out.
+        objective: what is minimised.
+        surrogates: for its stability, see :mod:`denoisers.training.surrogates`.
+        device: where it is computed.
+
+    Raises:
+        BadData: if every picture is smaller than the squares, or stability has no surrogates.
     """
 
     name = "denoiser"
     metric = "dB"
 
     def __init__(
-        self, images: torch.Tensor, *, batch: int = 128, seed: int = 0, rate: float = 1.5e-3
+        self,
+        network: nn.Module,
+        pictures: Pictures,
+        objective: Objective,
+        surrogates: Sequence[nn.Module] = (),
+        device: torch.device | str = "cpu",
     ) -> None:
-        torch.manual_seed(seed)
-        self.model: nn.Module = UNet().to(
-            memory_format=torch.channels_last  # type: ignore[call-overload]
+        self.model = network.to(
+            device, memory_format=torch.channels_last  # type: ignore[call-overload]
         )
-        self._images, self._seed, self._rate = images, seed, rate
-        self._batch = min(batch, len(images))
+        # no memory format: a batch norm's or linear layer's surrogate may be of any kind
+        self._surrogates = [surrogate.to(device) for surrogate in surrogates]
+        if objective.stability and not self._surrogates:
+            raise BadData("stability needs at least one surrogate: --surrogate MODULE:FUNCTION")
+        self._pictures, self._objective, self._device = pictures, objective, torch.device(device)
+        self._usable = torch.tensor(pictures.at_least(objective.size))
+        if not len(self._usable):
+            raise BadData(
+                f"no picture has {objective.size}×{objective.size} pixels: give a smaller --crop"
+            )
+        whole = bool((pictures.shapes == objective.size).all())
+        self._shift = objective.size // 8 if whole else 0
+        self._batch = min(objective.batch, len(self._usable))
 
     def optimizer(self) -> torch.optim.Optimizer:
         """AdamW, all tensors at once."""
         return torch.optim.AdamW(
-            self.model.parameters(), lr=self._rate, weight_decay=1e-4, foreach=True
+            self.model.parameters(), lr=self._objective.rate, weight_decay=1e-4, foreach=True
         )
 
     def loss(self, step: int, generator: torch.Generator) -> tuple[torch.Tensor, float, int]:
-        """Compute one step: weighted squared error, PSNR of the batch in dB, pictures."""
-        epoch, place = divmod(step, len(self._images) // self._batch)
-        order = torch.Generator().manual_seed(self._seed * 7919 + epoch)
-        chosen = torch.randperm(len(self._images), generator=order)
-        chosen = chosen[place * self._batch : (place + 1) * self._batch]
-        clean = self._images[chosen].float() / 255
-        flipped = torch.rand(len(clean), 1, 1, 1, generator=generator) < 0.5
-        clean = torch.where(flipped, clean.flip(3), clean)
-        low, high = map(math.log, SIGMAS)
-        sigma = (low + (high - low) * torch.rand(len(clean), generator=generator)).exp()
-        noise = torch.randn(clean.shape, generator=generator)
+        """Compute one step: the objective, PSNR of the batch in dB, pictures."""
+        objective = self._objective
+        clean = self._draw(step, generator)
+        sigma = self._levels(len(clean), generator)
+        noise = torch.randn(clean.shape, generator=generator).to(self._device)
+        clean, sigma = clean.to(self._device).float() / 255, sigma.to(self._device)
+        clean = clean.contiguous(memory_format=torch.channels_last)
         noisy = clean + sigma.view(-1, 1, 1, 1) * noise
-        cleaned = self.model(noisy.contiguous(memory_format=torch.channels_last), sigma).float()
+        cleaned = self.model(noisy, sigma).float()
         errors = (cleaned - clean).square().mean(dim=(1, 2, 3))
-        return (errors / sigma).mean(), psnr(errors.detach().mean().item()), len(clean)
+        total = objective.mse * (errors / sigma).mean()
+        if objective.stability:
+            lost, _ = stability(self._surrogates, clean, cleaned)
+            total = total + objective.stability * lost.mean()
+        return total, psnr(errors.detach().mean().item()), len(clean)
+
+    def _draw(self, step: int, generator: torch.Generator) -> torch.Tensor:
+        epoch, place = divmod(step, len(self._usable) // self._batch)
+        order = torch.Generator().manual_seed(self._objective.seed * 7919 + epoch)
+        chosen = self._usable[torch.randperm(len(self._usable), generator=order)]
+        chosen = chosen[place * self._batch : (place + 1) * self._batch]
+        return self._pictures.crops(
+            chosen.tolist(), self._objective.size, generator, shift=self._shift
+        )
+
+    def _levels(self, count: int, generator: torch.Generator) -> torch.Tensor:
+        low, high = self._objective.sigmas
+        place = torch.rand(count, generator=generator)
+        even = torch.rand(count, generator=generator) < self._objective.even
+        logarithmic = low * (high / low) ** place
+        return torch.where(even, low + (high - low) * place, logarithmic)
 
 
 def psnr(squared_error: float) -> float:
     """Peak signal-to-noise ratio in dB for values on [0, 1]."""
     return -10 * math.log10(max(squared_error, 1e-12))
-
-
-@torch.inference_mode()
-def quality(model: nn.Module, images: torch.Tensor, seed: int = 1) -> dict[str, dict[str, float]]:
-    """Mean PSNR over pictures, before (clipped) and after denoising, at several levels.
-
-    Args:
-        model: called as model(noisy, sigma); is put into evaluation mode.
-        images: uint8 (N, 3, H, W).
-        seed: of the noise.
-
-    Returns:
-        sigma → {"noisy": dB, "denoised": dB}, the mean over pictures.
-    """
-    model.eval()
-    result = {}
-    for level in SHOWN:
-        generator = torch.Generator().manual_seed(seed)
-        before: list[float] = []
-        after: list[float] = []
-        for start in range(0, len(images), 250):
-            clean = images[start : start + 250].float() / 255
-            noisy = clean + level * torch.randn(clean.shape, generator=generator)
-            cleaned = model(
-                noisy.contiguous(memory_format=torch.channels_last),
-                torch.full((len(clean),), level),
-            )
-            for shown, into in ((noisy, before), (cleaned, after)):
-                errors = (shown.clamp(0, 1) - clean).square().mean(dim=(1, 2, 3))
-                into += [psnr(e) for e in errors.tolist()]
-        result[f"{level:g}"] = {
-            "noisy": round(sum(before) / len(before), 2),
-            "denoised": round(sum(after) / len(after), 2),
-        }
-    return result

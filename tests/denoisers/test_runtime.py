@@ -83,7 +83,7 @@ def test_several_threads_get_the_same_bits(cifar):
 
 def test_the_level_matters():
     torch.manual_seed(0)
-    network = UNet(width=4, middle=1)
+    network = UNet(width=4, half=1, quarter=1, eighth=1)
     torch.nn.init.normal_(network.tail.weight, std=0.1)
     runtime = Runtime("x", network, "0" * 64)
     _, noisy = noisy_batch(1)

@@ -20,13 +20,13 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def good(tmp_path):
     path = tmp_path / "good.safetensors"
-    save_weights(UNet(width=4, middle=1), path)
+    save_weights(UNet(width=4, half=1, quarter=1, eighth=1), path)
     return path
 
 
 def rewrite(path, change=lambda tensors: tensors, **metadata):
     tensors = load_file(path)
-    manifest = {"architecture": "unet", "arguments": json.dumps({"width": 4, "middle": 1})}
+    manifest = {"architecture": "unet", "arguments": json.dumps({"width": 4, "half": 1, "quarter": 1, "eighth": 1})}
     out = path.with_name("changed.safetensors")
     save_file(change(tensors), out, metadata={**manifest, **metadata})
     return out
@@ -37,7 +37,7 @@ def test_there_and_back(good):
     assert isinstance(network, UNet)
     assert not network.training
     assert sha256 == hashlib.sha256(good.read_bytes()).hexdigest()
-    assert load_weights(rewrite(good))[0].arguments == {"width": 4, "middle": 1}
+    assert load_weights(rewrite(good))[0].arguments == {"width": 4, "half": 1, "quarter": 1, "eighth": 1}
 
 
 def without(tensors):
@@ -70,7 +70,7 @@ def test_other_tensors_are_refused(good, change):
         {"arguments": '{"width": 1e9}'},
         {"arguments": '{"width": 100000}'},
         {"arguments": '{"depth": 3}'},
-        {"arguments": '{"width": 8, "middle": 1}'},
+        {"arguments": '{"width": 8, "half": 1, "quarter": 1, "eighth": 1}'},
     ],
     ids=str,
 )

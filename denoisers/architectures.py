@@ -1,0 +1,48 @@
+"""Finds architectures by entry point (group `surety.architectures`): name → class.
+
+An architecture is a torch module, called as network(noisy, sigma): float32 (N, 3, H, W) on [0, 1]
+plus noise, any height and width, and float32 (N,) to float32 (N, 3, H, W). It has the attributes
+`architecture`, its name here, and `arguments`, small whole numbers that its class is called with.
+Optionally `folded()` returns the same function in a form that runs faster.
+"""
+
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
+
+from torch import nn
+
+from denoisers.errors import NotUsable, UnknownArchitecture
+
+GROUP = "surety.architectures"
+
+
+def names() -> list[str]:
+    """Return the names of all installed architectures, sorted. Imports none of them."""
+    return sorted(_entries())
+
+
+def find(name: str) -> Callable[..., nn.Module]:
+    """Return an architecture's class.
+
+    Args:
+        name: one of :func:`names`.
+
+    Raises:
+        UnknownArchitecture: if there is none of this name.
+        NotUsable: if its package cannot be imported.
+    """
+    entry = _entries().get(name)
+    if entry is None:
+        known = ", ".join(names()) or "none"
+        raise UnknownArchitecture(f"unknown architecture {name[:60]!r}: installed are {known}")
+    try:
+        made: Callable[..., nn.Module] = entry.load()
+    except Exception as error:
+        raise NotUsable(
+            f"the architecture {name!r} cannot be imported ({type(error).__name__})"
+        ) from error
+    return made
+
+
+def _entries() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
