@@ -35,6 +35,7 @@ from certification.protocols import (
     Classifier,
     CleanAnswer,
     Denoiser,
+    DrawsNoise,
     Header,
     Ledger,
     Payload,
@@ -302,9 +303,12 @@ class Engine:
     def _draw(self, start: int, count: int) -> list[Payload]:
         """Make samples start … start+count−1, ready to send. Runs in a thread."""
         pixels, sigma = self._image.pixels, self._options.sigma
-        noisy = noise.draw_many(self._key(), range(start, start + count), pixels.shape, sigma)
-        noisy += pixels
-        cleaned = self._denoiser.clean(noisy, sigma)
+        if isinstance(self._denoiser, DrawsNoise) and self._denoiser.draws_noise:
+            cleaned = self._denoiser.clean_drawn(pixels, self._key(), start, count, sigma)
+        else:
+            noisy = noise.draw_many(self._key(), range(start, start + count), pixels.shape, sigma)
+            noisy += pixels
+            cleaned = self._denoiser.clean(noisy, sigma)
         return [self._postprocess(sample) for sample in cleaned]
 
     def _key(self) -> bytes:

@@ -6,7 +6,7 @@ They are protocols: whatever has these attributes will do, and nothing here impo
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,7 +148,10 @@ class Denoiser(Protocol):
         ...
 
     def batch_of(self, height: int, width: int) -> int:
-        """Return how many pictures of this size it cleans at once; always the same for a size."""
+        """Return how many pictures of this size it cleans at once.
+
+        Always the same for a size, but for fewer after the memory has run out.
+        """
         ...
 
     def clean(self, noisy: NDArray[np.int16], sigma: float) -> Pixels:
@@ -160,6 +163,34 @@ class Denoiser(Protocol):
 
         Returns:
             uint8 (N, H, W, 3). Each picture's result depends on that picture alone.
+        """
+        ...
+
+
+@runtime_checkable
+class DrawsNoise(Protocol):
+    """A denoiser that can draw the noise where it runs: the same bits, without the transfer."""
+
+    @property
+    def draws_noise(self) -> bool:
+        """Whether that is faster than drawing on the CPU."""
+        ...
+
+    def clean_drawn(
+        self, pixels: Pixels, key: bytes, start: int, count: int, sigma: float
+    ) -> Pixels:
+        """Draw, add and clean samples start … start+count−1 of a picture; called from a thread.
+
+        Args:
+            pixels: uint8 (H, W, 3), the canonical picture.
+            key: 16 bytes, the key of the noise.
+            start: index of the first sample.
+            count: samples.
+            sigma: standard deviation of the noise on the [0, 1] scale.
+
+        Returns:
+            uint8 (count, H, W, 3), bit-identical to `clean` of `certification.noise.draw_many`
+            plus the picture.
         """
         ...
 

@@ -7,7 +7,7 @@ Optionally `folded()` returns the same function in a form that runs faster.
 """
 
 from collections.abc import Callable
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 
 from torch import nn
 
@@ -18,7 +18,7 @@ GROUP = "surety.architectures"
 
 def names() -> list[str]:
     """Return the names of all installed architectures, sorted. Imports none of them."""
-    return sorted(_entries())
+    return sorted({entry.name for entry in entry_points(group=GROUP)})
 
 
 def find(name: str) -> Callable[..., nn.Module]:
@@ -29,12 +29,17 @@ def find(name: str) -> Callable[..., nn.Module]:
 
     Raises:
         UnknownArchitecture: if there is none of this name.
-        NotUsable: if its package cannot be imported.
+        NotUsable: if its package cannot be imported, or two packages claim the name.
     """
-    entry = _entries().get(name)
-    if entry is None:
+    entries = {entry.value: entry for entry in entry_points(group=GROUP, name=name)}
+    if not entries:
         known = ", ".join(names()) or "none"
         raise UnknownArchitecture(f"unknown architecture {name[:60]!r}: installed are {known}")
+    if len(entries) > 1:
+        # The same weights would mean one function here and another there.
+        claimed = " and ".join(sorted(entries))
+        raise NotUsable(f"the architecture {name!r} is both {claimed}: uninstall one of them")
+    (entry,) = entries.values()
     try:
         made: Callable[..., nn.Module] = entry.load()
     except Exception as error:
@@ -42,7 +47,3 @@ def find(name: str) -> Callable[..., nn.Module]:
             f"the architecture {name!r} cannot be imported ({type(error).__name__})"
         ) from error
     return made
-
-
-def _entries() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=GROUP)}

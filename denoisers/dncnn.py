@@ -8,6 +8,10 @@ Smoothing", NeurIPS 2020. It is not told the noise level: trained on a range of 
 blind DnCNN of the paper's section III.E.
 """
 
+import copy
+from collections.abc import Iterable
+from typing import cast
+
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -26,8 +30,8 @@ class DnCNN(nn.Module):
 
     def __init__(self, depth: int = 17, width: int = 64, norm: int = 1) -> None:
         super().__init__()
-        if depth < 2 or norm not in (0, 1):
-            raise ValueError("a DnCNN has at least 2 convolutions, and norm is 0 or 1")
+        if depth < 2 or width < 1 or norm not in (0, 1):
+            raise ValueError("a DnCNN has 2 convolutions and 1 channel or more; norm is 0 or 1")
         self.arguments = {"depth": depth, "width": width, "norm": norm}
         self.head = nn.Conv2d(3, width, 3, padding=1)
         self.body = nn.Sequential(
@@ -57,12 +61,14 @@ class DnCNN(nn.Module):
         return cleaned
 
     def folded(self) -> "DnCNN":
-        """Return the same function without normalisation, each folded into its convolution."""
-        depth, width, norm = (self.arguments[name] for name in ("depth", "width", "norm"))
-        if not norm:
-            return self
-        plain = DnCNN(depth, width, norm=0)
-        plain.head, plain.tail = self.head, self.tail
-        for mine, theirs in zip(self.body.eval(), plain.body, strict=True):
-            theirs[0] = fuse_conv_bn_eval(mine[0], mine[1])
-        return plain.eval()
+        """Return the same function without normalisation, each folded into its convolution.
+
+        This network stays as it is, in training if it was.
+        """
+        folded = copy.deepcopy(self).eval()
+        for block in cast(Iterable[nn.Sequential], folded.body):
+            conv, norm = block[0], block[1]
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                block[0], block[1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
+        folded.arguments["norm"] = 0
+        return folded

@@ -7,8 +7,13 @@
     ├── BrokenWeights             a weights file is damaged, of another shape or not safetensors
     └── TrainingError             training cannot begin or go on
         ├── BadData               the pictures cannot be used; names the file or folder
-        ├── BadSurrogate          a surrogate cannot be imported, or is no torch module
-        └── BadCheckpoint         what an earlier run left cannot be resumed
+        ├── BadSurrogate          a surrogate cannot be imported, used or learnt from
+        ├── BadCheck              a classifier that only measures cannot be used
+        ├── BadPlan               a number of the objective or the plan is out of its range
+        ├── BadCheckpoint         what an earlier run left cannot be resumed
+        ├── Diverged              the loss or its gradient is no finite number any more
+        ├── OutOfMemory           a step needs more memory than there is
+        └── CannotSave            a file of the run cannot be written: the disk is full
 
 Messages say how to mend it and are safe to show to a client.
 """
@@ -43,8 +48,28 @@ class BadData(TrainingError):
 
 
 class BadSurrogate(TrainingError):
-    """A surrogate cannot be imported, or is no torch module."""
+    """A surrogate cannot be imported, used or learnt from."""
+
+
+class BadCheck(TrainingError):
+    """A classifier that only measures cannot be used."""
+
+
+class BadPlan(TrainingError):
+    """A number of the objective or the plan is out of its range."""
 
 
 class BadCheckpoint(TrainingError):
     """What an earlier run left cannot be resumed."""
+
+
+class Diverged(TrainingError):
+    """The loss or its gradient is no finite number any more."""
+
+
+class OutOfMemory(TrainingError):
+    """A step needs more memory than there is."""
+
+
+class CannotSave(TrainingError):
+    """A file of the run cannot be written."""

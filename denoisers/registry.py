@@ -71,13 +71,14 @@ def load(name: str, device: str = "cpu") -> "Denoiser":
 
 def cifar(device: str) -> "Denoiser":
     """Load the built-in denoiser for 32×32 pictures."""
-    from denoisers.runtime import Runtime  # noqa: PLC0415  torch is slow to import
-    from denoisers.weights import load_weights  # noqa: PLC0415
+    return _shipped("cifar", device, "U-shaped network for 32×32 pictures, sigma 0.05 to 1")
 
-    with as_file(files("denoisers") / "weights" / "cifar.safetensors") as path:
-        network, sha256 = load_weights(path)
-    summary = "U-shaped network for 32×32 pictures, sigma 0.05 to 1"
-    return Runtime("cifar", network, sha256, device=device, summary=summary)
+
+def photo(device: str) -> "Denoiser":
+    """Load the built-in denoiser for photographs."""
+    return _shipped(
+        "photo", device, "U-shaped network for photographs of any size, sigma 0.05 to 1"
+    )
 
 
 def none(device: str) -> "Denoiser":
@@ -85,6 +86,15 @@ def none(device: str) -> "Denoiser":
     from denoisers.none import NoDenoiser  # noqa: PLC0415
 
     return NoDenoiser()
+
+
+def _shipped(name: str, device: str, summary: str) -> "Denoiser":
+    from denoisers.runtime import Runtime  # noqa: PLC0415  torch is slow to import
+    from denoisers.weights import load_weights  # noqa: PLC0415
+
+    with as_file(files("denoisers") / "weights" / f"{name}.safetensors") as path:
+        network, sha256 = load_weights(path)
+    return Runtime(name, network, sha256, device=device, summary=summary)
 
 
 def _entries() -> dict[str, EntryPoint]:

@@ -1,35 +1,49 @@
-"""Runs a denoising network on batches of one fixed shape.
+"""Runs a denoising network on batches of one fixed shape, as fast as the machine can.
 
 Batches of different shape may be computed by different kernels and differ in their low bits, so
 all batches of pictures of one size are padded to the same number: a picture's result does not
-depend on what shares its batch.
+depend on what shares its batch. bfloat16 and channels-last where the CPU or GPU has them.
 """
 
+import copy
+import functools
+import logging
 import threading
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from denoisers.errors import NotUsable
+from denoisers import memory
+from denoisers.cuda_graphs import Graphs
+from denoisers.device import choose, compute_type, precision
+from denoisers.device_noise import draw
+from denoisers.errors import BrokenWeights, NotUsable
+from denoisers.turns import Turns
 
-BATCH = 32
-PIXELS = 2**20  # in one batch; 32 pictures of 512×512 would take gigabytes
+MOST_PICTURES = {"cpu": 32, "cuda": 512}  # at once; more is no faster
+MOST_PIXELS = {"cpu": 2**18, "cuda": 2**23}
+TRIAL = 16  # side of the picture that a new network is tried with
+
+_log = logging.getLogger(__name__)
 
 
 class Runtime:
-    """A denoiser ready to use, from several threads if need be.
+    """A denoiser ready to use, from several threads if need be; they take turns batch by batch.
 
     Args:
         name: as a request gives it.
-        network: called as network(noisy, sigma) on [0, 1], see :class:`denoisers.unet.UNet`.
+        network: called as network(noisy, sigma) on [0, 1], see :mod:`denoisers.architectures`.
+            Its attribute `precision`, "float32", keeps it from bfloat16.
         weights_sha256: SHA-256 of its weights file.
-        device: "cpu" for now.
+        device: "auto", "cpu", "cuda" or "cuda:N".
         summary: one line for people.
 
     Raises:
-        NotUsable: if there is no such device here.
+        NotUsable: if there is no such device here, or the network cannot be run on it.
+        BrokenWeights: if what it returns is no picture.
     """
 
     def __init__(
@@ -38,22 +52,22 @@ class Runtime:
         network: nn.Module,
         weights_sha256: str,
         *,
-        device: str = "cpu",
+        device: str = "auto",
         summary: str = "",
     ) -> None:
         self.name, self.summary = name, summary
         self.weights_sha256: str | None = weights_sha256
-        self.compute = f"{device}/float32"
-        self._device = _usable(device)
-        # torch's own stubs leave out memory_format
-        self._network: nn.Module = network.eval().to(  # type: ignore[call-overload]
-            self._device, memory_format=torch.channels_last
-        )
-        self._lock = threading.Lock()
+        self._device = choose(device)
+        self._network, dtype = _placed(network, self._device)
+        self.compute = compute_type(self._device, dtype)
+        self._turns, self._sizes = Turns(), _Sizes(self._network, self._device)
+        self._graphs: Graphs | None = None
+        if self._device.type == "cuda":
+            self._graphs = Graphs(functools.partial(as_pixels, self._network), self._device)
 
     def batch_of(self, height: int, width: int) -> int:
         """Return how many pictures of this size are cleaned at once."""
-        return max(1, min(BATCH, PIXELS // (height * width)))
+        return self._sizes.batch(height, width)
 
     def clean(self, noisy: NDArray[np.int16], sigma: float) -> NDArray[np.uint8]:
         """Denoise, round to whole pixel values and clip.
@@ -64,37 +78,175 @@ class Runtime:
 
         Returns:
             uint8 (N, H, W, 3).
+
+        Raises:
+            NotUsable: if the memory does not even hold one picture.
         """
-        size = self.batch_of(*noisy.shape[1:3])
-        parts = [
-            self._clean_batch(noisy[start : start + size], sigma, size)
-            for start in range(0, len(noisy), size)
-        ]
-        if not parts:
-            return np.empty(noisy.shape, dtype=np.uint8)
-        return np.concatenate(parts) if len(parts) > 1 else parts[0]
+        out = np.empty(noisy.shape, dtype=np.uint8)
+
+        def samples(start: int, count: int) -> torch.Tensor:
+            return torch.from_numpy(noisy[start : start + count])
+
+        return self._in_batches(out, samples, sigma)
+
+    @property
+    def draws_noise(self) -> bool:
+        """Whether :meth:`clean_drawn` is faster than drawing on the CPU."""
+        return self._device.type == "cuda"
+
+    def clean_drawn(
+        self, pixels: NDArray[np.uint8], key: bytes, start: int, count: int, sigma: float
+    ) -> NDArray[np.uint8]:
+        """Draw the noise of consecutive samples on the device, add it and denoise.
+
+        The same as `clean(draw_many(key, range(start, start + count), …) + pixels, sigma)`.
+
+        Args:
+            pixels: uint8 (H, W, 3).
+            key: 16 bytes, the key of the noise.
+            start: index of the first sample.
+            count: samples.
+            sigma: standard deviation of the noise on the [0, 1] scale.
+
+        Returns:
+            uint8 (count, H, W, 3).
+
+        Raises:
+            NotUsable: if the memory does not even hold one picture.
+        """
+        height, width, _ = pixels.shape
+        picture = torch.from_numpy(pixels.astype(np.int16)).to(self._device)
+        out = np.empty((count, *pixels.shape), dtype=np.uint8)
+
+        def samples(place: int, some: int) -> torch.Tensor:
+            shape = (height, width, 3)
+            return draw(key, start + place, some, shape, sigma, self._device) + picture
+
+        return self._in_batches(out, samples, sigma)
 
     @torch.inference_mode()
-    def _clean_batch(self, noisy: NDArray[np.int16], sigma: float, size: int) -> NDArray[np.uint8]:
-        count = len(noisy)
-        batch = np.zeros((size, *noisy.shape[1:]), dtype=np.int16)
-        batch[:count] = noisy
-        with self._lock:  # one batch at a time: the cores are busy with it anyway
-            pictures = torch.from_numpy(batch).to(self._device).permute(0, 3, 1, 2)
-            level = torch.full((size,), sigma, device=self._device)
-            cleaned = self._network(pictures.float() / 255, level)
-            whole = (cleaned * 255).round_().clamp_(0, 255).to(torch.uint8)
-            out: NDArray[np.uint8] = whole.permute(0, 2, 3, 1).cpu().numpy()
-        return np.ascontiguousarray(out[:count])
+    def _in_batches(
+        self, out: NDArray[np.uint8], samples: Callable[[int, int], torch.Tensor], sigma: float
+    ) -> NDArray[np.uint8]:
+        start, shape = 0, out.shape[1:]
+        while start < len(out):
+            size = self.batch_of(shape[0], shape[1])
+            count = min(size, len(out) - start)
+            try:
+                with self._turns:  # one batch at a time: the cores are busy with it anyway
+                    out[start : start + count] = self._run(
+                        (size, *shape), samples(start, count), sigma
+                    )
+            except RuntimeError as error:
+                if not _out_of_memory(error):
+                    raise
+                self._shrink(shape[0], shape[1], size)
+                continue
+            start += count
+        return out
+
+    def _run(
+        self, shape: tuple[int, ...], samples: torch.Tensor, sigma: float
+    ) -> NDArray[np.uint8]:
+        if self._graphs is not None:
+            return self._graphs.of(shape)(samples, sigma)
+        batch = torch.zeros(shape, dtype=torch.int16, device=self._device)
+        batch[: len(samples)] = samples
+        level = torch.full(shape[:1], sigma, device=self._device)
+        whole = as_pixels(self._network, batch, level)
+        result: NDArray[np.uint8] = whole[: len(samples)].cpu().numpy()
+        return result
+
+    def _shrink(self, height: int, width: int, tried: int) -> None:
+        self._sizes.halve(height, width, tried)
+        if self._graphs is not None:
+            with self._turns:
+                self._graphs.clear()
+            torch.cuda.empty_cache()
 
 
-def _usable(device: str) -> torch.device:
-    try:
-        found = torch.device(device)
-        torch.empty(1, device=found)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise NotUsable(
-            f"the device {device[:40]!r} cannot be used here ({type(error).__name__}): "
-            "SURETY_DEVICE=cpu always can"
-        ) from None
-    return found
+def as_pixels(network: nn.Module, noisy: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    """Denoise whole numbers to whole numbers.
+
+    Args:
+        network: called as network(noisy, sigma) on [0, 1].
+        noisy: int16 (N, H, W, 3) on the 0..255 scale, not clipped.
+        sigma: float32 (N,) on the [0, 1] scale.
+
+    Returns:
+        uint8 (N, H, W, 3), rounded to the nearest and clipped.
+    """
+    cleaned = network(noisy.permute(0, 3, 1, 2).float() / 255, sigma)
+    whole: torch.Tensor = (cleaned.float() * 255).round_().clamp_(0, 255).to(torch.uint8)
+    return whole.permute(0, 2, 3, 1).contiguous()
+
+
+class _Sizes:
+    """The fixed batch for each picture size: as large as is useful and fits into memory."""
+
+    def __init__(self, network: nn.Module, device: torch.device) -> None:
+        self._network, self._device = network, device
+        self._found: dict[tuple[int, int], int] = {}
+        self._lock = threading.Lock()
+
+    def batch(self, height: int, width: int) -> int:
+        with self._lock:
+            if (height, width) not in self._found:
+                self._found[height, width] = self._find(height, width)
+            return self._found[height, width]
+
+    def halve(self, height: int, width: int, tried: int) -> None:
+        if tried <= 1:
+            raise NotUsable(
+                f"the memory does not hold one picture of {width}×{height} while it is denoised: "
+                "use a smaller size, or a machine with more memory"
+            ) from None
+        with self._lock:
+            self._found[height, width] = min(self._found[height, width], tried // 2)
+        _log.warning("out of memory: batches of %d pictures from now on", tried // 2)
+
+    def _find(self, height: int, width: int) -> int:
+        kind = self._device.type
+        useful = min(MOST_PICTURES[kind], MOST_PIXELS[kind] // (height * width))
+        most = min(useful, memory.largest_batch(self._network, height, width, self._device))
+        return 1 << max(0, int(most).bit_length() - 1)  # a power of two, at least 1
+
+
+def _placed(network: nn.Module, device: torch.device) -> tuple[nn.Module, torch.dtype]:
+    """Bring a network to the device, in the best precision that it can be run in."""
+    fold: Callable[[], nn.Module] = getattr(network.eval(), "folded", lambda: network)
+    folded = fold()
+    wanted = [precision(device), torch.float32]
+    if getattr(network, "precision", "") == "float32":
+        del wanted[0]
+    for dtype in wanted:
+        try:
+            placed: nn.Module = copy.deepcopy(folded).to(  # type: ignore[call-overload]
+                device, dtype=dtype, memory_format=torch.channels_last
+            )
+            shape = _tried(placed, device)
+        except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
+            failed = error
+            continue
+        if shape != (1, 3, TRIAL, TRIAL + 1):
+            raise BrokenWeights(
+                f"the network made {tuple(shape)} of (1, 3, {TRIAL}, {TRIAL + 1}), or values that "
+                "are not finite: it must return pictures of the shape that it is given"
+            )
+        return placed, dtype
+    raise NotUsable(f"the network cannot be run on {device} ({type(failed).__name__}: {failed})")
+
+
+@torch.inference_mode()
+def _tried(network: nn.Module, device: torch.device) -> tuple[int, ...]:
+    noisy = torch.full((1, 3, TRIAL, TRIAL + 1), 0.5, device=device)
+    cleaned = network(noisy, torch.full((1,), 0.25, device=device))
+    if not isinstance(cleaned, torch.Tensor) or not bool(cleaned.isfinite().all()):
+        return ()
+    return tuple(cleaned.shape)
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return any(words in str(error) for words in ("can't allocate memory", "not enough memory"))

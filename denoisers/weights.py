@@ -8,21 +8,24 @@ ending `.json`, names the architecture: {"architecture": "dncnn", "arguments": {
 
 import hashlib
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import nn
 
 from denoisers import architectures
-from denoisers.errors import BrokenWeights, DenoiserError, UnknownArchitecture
+from denoisers.errors import BrokenWeights, NotUsable, UnknownArchitecture
+from denoisers.reading import read_whole, refuse_pickle
 
-LARGEST = 512 * 2**20
 LARGEST_MANIFEST = 2**16
 LARGEST_ARGUMENT = 1024
-PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # torch.save
+TOLD = 3  # tensors that a message names
+
+Tensors = Mapping[str, torch.Tensor]
 
 
 def load_weights(path: Path) -> tuple[nn.Module, str]:
@@ -32,112 +35,182 @@ def load_weights(path: Path) -> tuple[nn.Module, str]:
         path: a safetensors file written by :func:`save_weights`, or one with a manifest.
 
     Returns:
-        The network in evaluation mode, in float32, and the SHA-256 of the file (of file and
-        manifest, one after the other, if there is a manifest).
+        The network in evaluation mode, in float32 whatever the file holds, and the SHA-256 of the
+        file (of file and manifest, one after the other, if there is a manifest).
 
     Raises:
         BrokenWeights: if the file is missing, damaged, of another shape or not safetensors.
         UnknownArchitecture: if the architecture that it names is not installed.
         NotUsable: if the architecture's package is broken.
     """
-    try:
-        if path.stat().st_size > LARGEST:
-            raise BrokenWeights(f"{path.name} has more than {LARGEST:,} bytes")
-        data = path.read_bytes()
-        if data.startswith(PICKLES):
-            raise BrokenWeights(
-                f"{path.name} is a pickle or TorchScript, which can run code when it is loaded: "
-                "save the tensors as safetensors instead"
-            )
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-        manifest, said = _manifest(path, metadata)
-        tensors = load(data)
-        if any(not t.is_floating_point() or not bool(t.isfinite().all()) for t in tensors.values()):
-            raise BrokenWeights(f"{path.name} holds tensors that are not finite numbers")
-        _fill(_build(path.name, manifest, "meta"), tensors)  # wrong shapes cost no memory
-        network = _build(path.name, manifest, "cpu")
-        _fill(network, tensors)
-    except DenoiserError:
-        raise
-    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
-        raise BrokenWeights(
-            f"{path.name} is no usable weights file ({type(error).__name__}): it must be "
-            "safetensors with the tensors of the architecture that it names"
-        ) from None
-    return network.eval(), hashlib.sha256(data + said).hexdigest()
+    data = read_whole(path)
+    tensors, metadata = _parsed(path.name, data)
+    said, manifest = _manifest(path, metadata)
+    network = _network(path.name, manifest, tensors)
+    sha256 = hashlib.sha256(data)
+    sha256.update(said)  # a safetensors file says where it ends, so no two pairs look alike
+    return network.eval(), sha256.hexdigest()
 
 
 def save_weights(network: nn.Module, path: Path, dtype: torch.dtype = torch.float32) -> None:
-    """Write a network's weights, with its architecture and arguments.
+    """Write a network's weights, with its architecture and arguments; the same gives the same file.
 
     Args:
         network: has the attributes `architecture` and `arguments`.
         path: where to.
         dtype: of the tensors in the file; half the size in torch.bfloat16.
+
+    Raises:
+        BrokenWeights: if the arguments could not be read again.
     """
     tensors = {
-        name: tensor.detach().to(dtype).contiguous().cpu()
+        name: tensor.detach().to("cpu", dtype).clone(memory_format=torch.contiguous_format)
         for name, tensor in network.state_dict().items()
         if tensor.is_floating_point()  # a batch norm's count of batches is not needed any more
     }
+    arguments = _checked_arguments(path.name, network.arguments)
     manifest = {
         "architecture": str(network.architecture),
-        "arguments": json.dumps(network.arguments),
+        "arguments": json.dumps(arguments),
     }
-    save_file(tensors, path, metadata=manifest)
+    data = save(tensors, manifest)
+    # The library writes the metadata in any order, and the file's SHA-256 stands for the network.
+    header, rest = _split(data)
+    text = json.dumps({**header, "__metadata__": manifest}, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    path.write_bytes(len(text).to_bytes(8, "little") + text + rest)
 
 
-def _manifest(path: Path, metadata: dict[str, str]) -> tuple[dict[str, Any], bytes]:
-    if "architecture" in metadata:
-        arguments = json.loads(metadata.get("arguments", "{}"))
-        return {"architecture": metadata["architecture"], "arguments": arguments}, b""
-    beside = path.with_suffix(".json")
+def _parsed(name: str, data: bytes) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Return tensors, floating point as float32, and metadata."""
     try:
-        said = beside.read_bytes()[:LARGEST_MANIFEST]
-    except OSError:
+        raw = load(data)  # which checks the header, too
+        metadata: dict[str, str] = _split(data)[0].get("__metadata__") or {}
+        tensors = {k: t.float() if t.is_floating_point() else t for k, t in raw.items()}
+    except (SafetensorError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        refuse_pickle(name, data)
+        raise BrokenWeights(
+            f"{name} is damaged, or not safetensors ({type(error).__name__})"
+        ) from None
+    for key, tensor in tensors.items():
+        if not bool(tensor.isfinite().all()):
+            raise BrokenWeights(f"{name}: the tensor {key[:60]!r} holds values that are not finite")
+    return tensors, metadata
+
+
+def _split(data: bytes) -> tuple[dict[str, Any], bytes]:
+    start = 8 + int.from_bytes(data[:8], "little")
+    header: dict[str, Any] = json.loads(data[8:start])
+    return header, data[start:]
+
+
+def _manifest(path: Path, metadata: Mapping[str, str]) -> tuple[bytes, dict[str, Any]]:
+    """Return the bytes of the manifest beside the file, if it is needed, and what it says."""
+    if "architecture" in metadata:
+        try:
+            arguments = json.loads(metadata.get("arguments", "{}"))
+        except (ValueError, RecursionError):
+            raise BrokenWeights(f"{path.name}: the arguments in its metadata are no JSON") from None
+        return b"", {"architecture": metadata["architecture"], "arguments": arguments}
+    beside = path.with_suffix(".json")
+    if not beside.is_file():
         raise BrokenWeights(
             f"{path.name} does not say which architecture it is for: put a manifest "
             f'{beside.name} beside it, such as {{"architecture": "dncnn", "arguments": {{}}}}; '
             f"installed are {', '.join(architectures.names())}"
-        ) from None
+        )
+    said = read_whole(beside, LARGEST_MANIFEST)
     try:
         manifest = json.loads(said)
-    except ValueError:
-        raise BrokenWeights(f"{beside.name} is not JSON") from None
+    except (ValueError, RecursionError):
+        raise BrokenWeights(f"{beside.name} is no JSON") from None
     if not isinstance(manifest, dict) or not isinstance(manifest.get("architecture"), str):
         raise BrokenWeights(f'{beside.name} must be an object that has an "architecture"')
-    return {"arguments": {}, **manifest}, said
-
-
-def _build(name: str, manifest: dict[str, Any], device: str) -> nn.Module:
-    arguments = manifest["arguments"]
-    whole = isinstance(arguments, dict) and all(
-        type(v) is int and 0 <= v <= LARGEST_ARGUMENT for v in arguments.values()
-    )
-    if not whole:
+    if unknown := sorted(manifest.keys() - {"architecture", "arguments"}):
         raise BrokenWeights(
-            f"{name}: an architecture's arguments are whole numbers up to {LARGEST_ARGUMENT}"
+            f'{beside.name} may hold "architecture" and "arguments", not {unknown[0][:60]!r}'
         )
+    return said, {"arguments": {}, **manifest}
+
+
+def _checked_arguments(name: str, arguments: object) -> dict[str, int]:
+    if isinstance(arguments, dict) and all(
+        isinstance(key, str) and type(value) is int and 0 <= value <= LARGEST_ARGUMENT
+        for key, value in arguments.items()
+    ):
+        return arguments
+    raise BrokenWeights(
+        f"{name}: an architecture's arguments are names with whole numbers from 0 to "
+        f"{LARGEST_ARGUMENT}"
+    )
+
+
+def _network(name: str, manifest: Mapping[str, Any], tensors: Tensors) -> nn.Module:
+    """Build what the manifest names, and fill it."""
+    arguments = _checked_arguments(name, manifest["arguments"])
     try:
         make = architectures.find(manifest["architecture"])
     except UnknownArchitecture as error:
         raise UnknownArchitecture(f"{name}: {error}") from None
     try:
-        with torch.device(device):
-            return make(**arguments)
+        with torch.device("meta"):
+            shapes = _states(make(**arguments))
+    except Exception:  # noqa: BLE001, S110  not every class can be built so; then it is below
+        pass
+    else:
+        _compare(name, shapes, tensors)  # before arguments that are too large can cost memory
+    network = _build(name, manifest["architecture"], make, arguments)
+    _compare(name, _states(network), tensors)
+    try:
+        network.load_state_dict({**network.state_dict(), **tensors}, strict=True)
+    except Exception as error:  # noqa: BLE001  a stranger's class may read them in its own way
+        raise BrokenWeights(
+            f"{name}: the architecture does not take the tensors ({type(error).__name__})"
+        ) from None
+    return network
+
+
+def _build(
+    name: str, architecture: str, make: Callable[..., nn.Module], arguments: Mapping[str, int]
+) -> nn.Module:
+    try:
+        network = make(**arguments)
     except Exception as error:  # noqa: BLE001  a stranger's class may raise anything
         raise BrokenWeights(
-            f"{name}: the architecture {manifest['architecture']!r} does not take the arguments "
+            f"{name}: the architecture {architecture!r} does not take the arguments "
             f"{json.dumps(arguments)[:200]} ({type(error).__name__})"
         ) from None
+    calls_itself = getattr(network, "architecture", None)
+    if not isinstance(network, nn.Module) or calls_itself != architecture:
+        raise NotUsable(
+            f"the architecture {architecture!r} must be a torch module whose attribute "
+            f"`architecture` is this name, not {type(network).__name__} and {calls_itself!r}"
+        )
+    return network.float()
 
 
-def _fill(network: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
-    """Load strictly; only counters, which are no floating point, may be missing."""
-    wanted = network.state_dict()
-    counters = {k: v for k, v in wanted.items() if not v.is_floating_point()}
-    given = {**counters, **{k: t.float() for k, t in tensors.items()}}
-    if any(value.is_meta for value in wanted.values()):
-        given = {k: t.to("meta") for k, t in given.items()}
-    network.load_state_dict(given, strict=True)
+def _states(network: nn.Module) -> dict[str, torch.Tensor]:
+    return {k: v for k, v in network.state_dict().items() if isinstance(v, torch.Tensor)}
+
+
+def _compare(name: str, wanted: Tensors, given: Tensors) -> None:
+    """Refuse another set of tensors. Only whole numbers, such as counters, may be missing."""
+    wrong = [f"lacks {k}" for k, t in wanted.items() if t.is_floating_point() and k not in given]
+    for key, tensor in given.items():
+        if key not in wanted:
+            wrong.append(f"has {key[:60]!r}, which is not of the architecture")
+        elif tensor.shape != wanted[key].shape:
+            shapes = f"{tuple(tensor.shape)} and not {tuple(wanted[key].shape)}"
+            wrong.append(f"has {key} of the shape {shapes}")
+        elif tensor.dtype != _as_read(wanted[key].dtype):
+            wrong.append(f"has {key} of the type {tensor.dtype}")
+    if wrong:
+        more = f"; and {len(wrong) - TOLD} more" if len(wrong) > TOLD else ""
+        raise BrokenWeights(
+            f"{name} does not fit its architecture and arguments: it {'; '.join(wrong[:TOLD])}"
+            f"{more}"
+        )
+
+
+def _as_read(dtype: torch.dtype) -> torch.dtype:
+    return torch.float32 if dtype.is_floating_point else dtype

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from service.commands.certify import certify
-from service.commands.denoisers import denoisers
+from service.commands.denoisers import app as denoisers
 from service.commands.predict import predict
 from service.commands.providers import providers
 from service.commands.serve import serve
@@ -22,8 +22,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for command in (certify, predict, serve, providers, denoisers, version):
+for command in (certify, predict, serve, providers, version):
     app.command()(command)
+app.add_typer(denoisers, name="denoisers")
 app.add_typer(train, name="train")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import adapters.errors
 import adapters.registry
 import denoisers.errors
+import denoisers.files
 import denoisers.registry
 from adapters.interface import Adapter
 from certification.canonical import CanonicalImage, Limits, canonicalise, parse_size
@@ -102,15 +103,29 @@ class Surety:
         async with self._loading:
             if chosen not in self._denoisers:
                 try:
-                    made = await asyncio.to_thread(
-                        denoisers.registry.load, chosen, self.settings.device
-                    )
+                    made = await asyncio.to_thread(self._load_denoiser, chosen)
                 except denoisers.errors.UnknownDenoiser as error:
                     if name is not None:
                         raise
                     raise denoisers.errors.NotUsable(f"SURETY_DENOISER: {error}") from None
                 self._denoisers[chosen] = made
             return self._denoisers[chosen]
+
+    def denoiser_names(self) -> list[str]:
+        """Return the names of all denoisers, installed or from files of the settings, sorted."""
+        return sorted({*denoisers.registry.names(), *self.settings.denoiser_files})
+
+    def _load_denoiser(self, name: str) -> Denoiser:
+        named, device = self.settings.denoiser_files, self.settings.device
+        if name in named:
+            return denoisers.files.load(name, named[name], device)
+        try:
+            return denoisers.registry.load(name, device)
+        except denoisers.errors.UnknownDenoiser as error:
+            if not named:
+                raise
+            known = ", ".join(sorted(named))
+            raise denoisers.errors.UnknownDenoiser(f"{error}; from files: {known}") from None
 
     async def prepare(
         self,
@@ -160,7 +175,10 @@ class Surety:
         PostProcess.plan(image.height, image.width, adapter.traits)
         # Adapters that load a model do so here, before anything is promised.
         await asyncio.to_thread(lambda: adapter.options)
-        return Prepared(image, chosen, await self.denoiser(denoiser), adapter)
+        cleaner = await self.denoiser(denoiser)
+        # Some take pictures of certain sizes only, and say so when they are asked for a batch.
+        await asyncio.to_thread(cleaner.batch_of, image.height, image.width)
+        return Prepared(image, chosen, cleaner, adapter)
 
     async def certify(
         self,

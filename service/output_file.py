@@ -37,7 +37,7 @@ def check_output(path: Path, *, force: bool, inputs: Sequence[Path] = ()) -> Non
         raise BadRequest(f"--output {path} cannot be written: {error.strerror}", "output") from None
 
 
-def write_output(path: Path, text: str, *, force: bool) -> None:
+def write_output(path: Path, content: str | bytes, *, force: bool) -> None:
     """Write a file in one step: a reader sees all of it or nothing.
 
     Devices and pipes are written straight into, and a link stays: its target is replaced.
@@ -46,7 +46,7 @@ def write_output(path: Path, text: str, *, force: bool) -> None:
         BadRequest: if it appeared meanwhile and may not be replaced, or cannot be written.
     """
     # A lone surrogate (of a file name, say) comes out as what JSON calls it: \udcff.
-    data = text.encode("utf-8", "backslashreplace")
+    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     try:
         mode = _mode(path)
         if mode is None or stat.S_ISREG(mode):

@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from denoisers import files
+from denoisers.errors import DenoiserError
 from service.guard import host_names
 
 
@@ -18,6 +20,13 @@ def _folder(value: object) -> object:
     if isinstance(value, str) and not value.strip():
         raise ValueError("name a folder, or leave it out")
     return Path(value).expanduser() if isinstance(value, str | Path) else value
+
+
+def _denoiser_files(value: object) -> object:
+    try:
+        return files.parse(value) if isinstance(value, str | dict) else value
+    except DenoiserError as error:
+        raise ValueError(str(error)) from None
 
 
 def _hosts(value: str) -> str:
@@ -46,6 +55,11 @@ class Settings(BaseSettings):
     )
     provider: str = Field("local", description="Provider where a request names none.")
     denoiser: str = Field("cifar", description="Denoiser where a request names none.")
+    denoiser_files: Annotated[dict[str, Path], NoDecode, BeforeValidator(_denoiser_files)] = Field(
+        default_factory=dict,
+        description="Denoisers of your own beside those installed, name=path,name=path or a JSON "
+        "object: .safetensors with a manifest, or .onnx.",
+    )
     device: str = Field("cpu", description="Where the denoiser runs.")
     allowed_hosts: Annotated[str, AfterValidator(_hosts)] = Field(
         "",

@@ -1,55 +1,46 @@
 """Learning to denoise: squared error, stability of surrogates' answers, or both."""
 
+import dataclasses
+import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from denoisers.errors import BadData
+from denoisers.errors import BadData, BadSurrogate, NotUsable
+from denoisers.training.memory import out_of_memory
+from denoisers.training.objective import Objective
 from denoisers.training.pictures import Pictures
-from denoisers.training.surrogates import stability
+from denoisers.training.resuming import digest_of
+from denoisers.training.surrogates import stability, try_out
 
+__all__ = ["DenoiseTask", "Objective", "psnr"]
 
-@dataclass(frozen=True)
-class Objective:
-    """What is minimised: mse·(squared error / σ) + stability·(cross-entropy to surrogates).
-
-    Attributes:
-        mse: weight of the squared error; divided by σ, so that strong noise does not drown weak.
-        stability: weight of the cross-entropy.
-        sigmas: range of noise levels, on [0, 1]; drawn log-uniformly.
-        even: share of the pictures whose level is drawn uniformly instead, which is stronger.
-        size: side of the squares that are cut out of the pictures; whole pictures of that size
-            are shifted by up to an eighth.
-        batch: pictures per step.
-        seed: of order, noise and flips.
-        rate: peak learning rate.
-    """
-
-    mse: float = 1.0
-    stability: float = 0.0
-    sigmas: tuple[float, float] = (0.05, 1.0)
-    even: float = 0.0
-    size: int = 32
-    batch: int = 128
-    seed: int = 0
-    rate: float = 1.5e-3
+OPTIONS = {"size": "crop", "sigmas": "sigma", "seed": "seed of the order"}  # as users know them
 
 
 class DenoiseTask:
-    """See :class:`Objective`.
+    """See :class:`denoisers.training.objective.Objective`.
 
     Args:
         network: called as network(noisy, sigma).
         pictures: to learn from; those smaller than `size` are left out.
         objective: what is minimised.
-        surrogates: for its stability, see :mod:`denoisers.training.surrogates`.
+        surrogates: for its stability, see :mod:`denoisers.training.surrogates`; are put into
+            evaluation mode, their weights fixed.
         device: where it is computed.
 
+    Attributes:
+        identity: what besides the plan decides the curve, by name.
+        usable: how many of the pictures are large enough.
+        objective: as given.
+        device: as given.
+
     Raises:
-        BadData: if every picture is smaller than the squares, or stability has no surrogates.
+        BadData: if every picture is smaller than the squares.
+        BadSurrogate: if stability has no surrogates, or one cannot be used.
+        NotUsable: if the network does not return pictures of the same shape.
     """
 
     name = "denoiser"
@@ -63,61 +54,123 @@ class DenoiseTask:
         surrogates: Sequence[nn.Module] = (),
         device: torch.device | str = "cpu",
     ) -> None:
-        self.model = network.to(
-            device, memory_format=torch.channels_last  # type: ignore[call-overload]
-        )
-        # no memory format: a batch norm's or linear layer's surrogate may be of any kind
-        self._surrogates = [surrogate.to(device) for surrogate in surrogates]
-        if objective.stability and not self._surrogates:
-            raise BadData("stability needs at least one surrogate: --surrogate MODULE:FUNCTION")
-        self._pictures, self._objective, self._device = pictures, objective, torch.device(device)
+        self.objective, self.device = objective, torch.device(device)
+        self._pictures = pictures
         self._usable = torch.tensor(pictures.at_least(objective.size))
-        if not len(self._usable):
+        self.usable = len(self._usable)
+        if not self.usable:
+            longest = int(pictures.shapes.min(axis=1).max())
             raise BadData(
-                f"no picture has {objective.size}×{objective.size} pixels: give a smaller --crop"
+                f"no picture has {objective.size}×{objective.size} pixels (the largest square in "
+                f"one has {longest}): give a smaller --crop"
             )
         whole = bool((pictures.shapes == objective.size).all())
         self._shift = objective.size // 8 if whole else 0
-        self._batch = min(objective.batch, len(self._usable))
+        self._batch = min(objective.batch, self.usable)
+        self._epoch, self._order = -1, self._usable
+        self.model = network.to(
+            device,
+            memory_format=torch.channels_last,  # type: ignore[call-overload]
+        )
+        # no memory format: a batch norm's or linear layer's surrogate may be of any kind
+        self._surrogates = [s.to(device).eval().requires_grad_(False) for s in surrogates]
+        self._check_network()
+        self._check_surrogates()
+        self.identity = self._identify()
 
     def optimizer(self) -> torch.optim.Optimizer:
         """AdamW, all tensors at once."""
         return torch.optim.AdamW(
-            self.model.parameters(), lr=self._objective.rate, weight_decay=1e-4, foreach=True
+            self.model.parameters(), lr=self.objective.rate, weight_decay=1e-4, foreach=True
         )
 
     def loss(self, step: int, generator: torch.Generator) -> tuple[torch.Tensor, float, int]:
-        """Compute one step: the objective, PSNR of the batch in dB, pictures."""
-        objective = self._objective
+        """Compute one step: the objective, PSNR of the batch in dB, pictures.
+
+        Every choice is drawn on the CPU: the same ones, wherever it is computed.
+        """
+        objective = self.objective
         clean = self._draw(step, generator)
         sigma = self._levels(len(clean), generator)
-        noise = torch.randn(clean.shape, generator=generator).to(self._device)
-        clean, sigma = clean.to(self._device).float() / 255, sigma.to(self._device)
+        noise = torch.randn(clean.shape, generator=generator).to(self.device)
+        clean, sigma = clean.to(self.device).float() / 255, sigma.to(self.device)
         clean = clean.contiguous(memory_format=torch.channels_last)
         noisy = clean + sigma.view(-1, 1, 1, 1) * noise
         cleaned = self.model(noisy, sigma).float()
         errors = (cleaned - clean).square().mean(dim=(1, 2, 3))
         total = objective.mse * (errors / sigma).mean()
         if objective.stability:
-            lost, _ = stability(self._surrogates, clean, cleaned)
+            most = objective.jitter
+            places = torch.randint(-most, most + 1, (2,), generator=generator).tolist()
+            seen = [torch.roll(pictures, places, dims=(2, 3)) for pictures in (clean, cleaned)]
+            lost, _ = stability(self._surrogates, *seen)
             total = total + objective.stability * lost.mean()
         return total, psnr(errors.detach().mean().item()), len(clean)
 
     def _draw(self, step: int, generator: torch.Generator) -> torch.Tensor:
-        epoch, place = divmod(step, len(self._usable) // self._batch)
-        order = torch.Generator().manual_seed(self._objective.seed * 7919 + epoch)
-        chosen = self._usable[torch.randperm(len(self._usable), generator=order)]
-        chosen = chosen[place * self._batch : (place + 1) * self._batch]
+        epoch, place = divmod(step, self.usable // self._batch)
+        if epoch != self._epoch:
+            order = torch.Generator().manual_seed(self.objective.seed * 7919 + epoch)
+            self._order = self._usable[torch.randperm(self.usable, generator=order)]
+            self._epoch = epoch
+        chosen = self._order[place * self._batch : (place + 1) * self._batch]
         return self._pictures.crops(
-            chosen.tolist(), self._objective.size, generator, shift=self._shift
+            chosen.tolist(), self.objective.size, generator, shift=self._shift
         )
 
     def _levels(self, count: int, generator: torch.Generator) -> torch.Tensor:
-        low, high = self._objective.sigmas
+        low, high = self.objective.sigmas
         place = torch.rand(count, generator=generator)
-        even = torch.rand(count, generator=generator) < self._objective.even
+        even = torch.rand(count, generator=generator) < self.objective.even
         logarithmic = low * (high / low) ** place
         return torch.where(even, low + (high - low) * place, logarithmic)
+
+    @torch.no_grad()
+    def _check_network(self) -> None:
+        size = self.objective.size
+        noisy = torch.full((1, 3, size, size), 0.5, device=self.device)
+        try:
+            cleaned = self.model.eval()(noisy, torch.full((1,), 0.25, device=self.device))
+        except Exception as error:
+            if isinstance(error, RuntimeError) and out_of_memory(error):
+                raise
+            raise NotUsable(
+                f"the network fails on a picture of {size}×{size} ({type(error).__name__}: {error})"
+            ) from error
+        shape = getattr(cleaned, "shape", None)
+        if shape != noisy.shape:  # which might even be broadcast, and learnt from
+            raise NotUsable(
+                f"the network makes {shape} of {tuple(noisy.shape)}: it must return pictures of "
+                "the shape that it is given"
+            )
+
+    def _check_surrogates(self) -> None:
+        if not self.objective.stability:
+            return
+        if not self._surrogates:
+            raise BadSurrogate(
+                "stability needs at least one surrogate: --surrogate MODULE:FUNCTION"
+            )
+        if len(self._surrogates) > self._batch:
+            raise BadSurrogate(
+                f"{len(self._surrogates)} surrogates share batches of {self._batch}: with fewer "
+                "pictures than surrogates some would never be asked"
+            )
+        try_out(self._surrogates, self.objective.size, self.device)
+
+    def _identify(self) -> dict[str, object]:
+        numbers = dataclasses.asdict(self.objective)
+        for field, name in OPTIONS.items():
+            numbers[name] = numbers.pop(field)
+        made = getattr(self.model, "architecture", type(self.model).__name__)
+        used = self._surrogates if self.objective.stability else []
+        return {
+            **numbers,
+            "pictures": f"{len(self._pictures)} ({self._pictures.digest[:12]})",
+            "network": f"{made} {json.dumps(getattr(self.model, 'arguments', {}))}",
+            "initial weights": digest_of(self.model)[:12],
+            "surrogates": [f"{type(s).__name__} {digest_of(s)[:12]}" for s in used],
+        }
 
 
 def psnr(squared_error: float) -> float:

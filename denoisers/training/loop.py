@@ -1,28 +1,31 @@
 """The training loop: resumable after a kill, the same curve for the same seed.
 
 Order of the data and every random choice are functions of (seed, step) alone, so a resumed run
-repeats exactly what an undisturbed one would have done. The learning rate rises for a quarter of
+repeats exactly what an undisturbed one would have done. The learning rate rises for a share of
 the steps and falls to zero (one cycle); the weights kept are a moving average.
 """
 
-import csv
+import dataclasses
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import nn
 
-from denoisers.errors import BadCheckpoint
+from denoisers.errors import BadPlan, Diverged, OutOfMemory
 from denoisers.training import checkpoint
+from denoisers.training.files import alone_in, write_whole
+from denoisers.training.interrupts import after_the_step
+from denoisers.training.log import Log, read_log
+from denoisers.training.memory import out_of_memory
+from denoisers.training.plot import draw
+from denoisers.training.resuming import restore, tensors_of
 
-COLUMNS = ("step", "loss", "metric", "rate", "pictures_per_second", "seconds")
+CHECKPOINT, LOG, CURVE = "checkpoint.safetensors", "log.csv", "curve.svg"
 
 
 class Task(Protocol):
@@ -40,7 +43,7 @@ class Task(Protocol):
 
     @property
     def model(self) -> nn.Module:
-        """The network in training."""
+        """The network in training, where it is computed."""
         ...
 
     def optimizer(self) -> torch.optim.Optimizer:
@@ -84,6 +87,9 @@ class Plan:
         save_seconds: between checkpoints.
         log_steps: between lines of the log.
         mixed: compute in bfloat16 where that is safe; weights and sums stay float32.
+
+    Raises:
+        BadPlan: if a number is out of its range.
     """
 
     steps: int
@@ -95,6 +101,14 @@ class Plan:
     log_steps: int = 20
     mixed: bool = False
 
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.log_steps < 1:
+            raise BadPlan("--steps must be at least 1")
+        if not 0 <= self.warmup <= 1:
+            raise BadPlan("--warmup must be a share of the steps from 0 to 1")
+        if not (0 <= self.average < 1 and self.clip > 0):
+            raise BadPlan("average must be from 0 to less than 1, and clip more than 0")
+
 
 def fit(
     task: Task,
@@ -102,6 +116,7 @@ def fit(
     out: Path,
     *,
     resume: bool = True,
+    identity: Mapping[str, object] | None = None,
     watch: Callable[[Report], None] = lambda _: None,
 ) -> dict[str, torch.Tensor]:
     """Train to the end, or until interrupted.
@@ -109,82 +124,138 @@ def fit(
     Args:
         task: what is learnt.
         plan: how.
-        out: folder for `checkpoint.safetensors` and `log.csv`.
+        out: folder for `checkpoint.safetensors`, `log.csv` and `curve.svg`.
         resume: go on from the checkpoint in `out` if there is one.
+        identity: what besides the plan decides the curve, JSON values by name; a checkpoint that
+            was made with others is refused. None takes the task's own `identity`, if it has one.
         watch: called after every step.
 
     Returns:
         The averaged weights, as a state dict.
 
     Raises:
-        BadCheckpoint: if the checkpoint belongs to another task or plan.
+        BadCheckpoint: if the checkpoint belongs to another training, or one is still running.
+        Diverged: if loss or gradient are not finite; the last checkpoint stays.
+        OutOfMemory: if a step does not fit into memory.
+        CannotSave: if the disk is full; the last checkpoint stays.
         KeyboardInterrupt: after a checkpoint has been written.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    path, log = out / "checkpoint.safetensors", _Log(out / "log.csv")
-    model, optimizer = task.model, task.optimizer()
-    peaks = [group["lr"] for group in optimizer.param_groups]
-    average = {k: v.detach().clone() for k, v in model.state_dict().items()}
-    start, seconds = 0, 0.0
-    if resume and path.exists():
-        start, seconds = _restore(path, task, plan, optimizer, average)
-    began = saved = time.monotonic()
-    model.train()
-    done = 0
-
-    def keep(finished: int) -> None:
-        spent = seconds + time.monotonic() - began
-        state = {**_identity(task, plan), "step": finished, "seconds": spent}
-        checkpoint.save(path, _tensors(task, optimizer, average), state)
-
-    with _interrupt_after_the_step() as interrupted:
-        log.begin(start)
-        for step in range(start, plan.steps):
-            generator = torch.Generator().manual_seed(plan.seed * 1_000_003 + step)
-            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-                group["lr"] = peak * _schedule(step, plan)
-            optimizer.zero_grad(set_to_none=True)
-            with torch.autocast("cpu", torch.bfloat16, enabled=plan.mixed):
-                loss, metric, pictures = task.loss(step, generator)
-            torch.autograd.backward(loss)
-            nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
-            optimizer.step()
-            _follow(average, model, plan.average, step)
-            done += pictures
-            now = time.monotonic()
-            speed = done / (now - began)
-            if (step + 1) % plan.log_steps == 0 or step + 1 == plan.steps:
-                rate = optimizer.param_groups[0]["lr"]
-                log.line(step + 1, loss.item(), metric, rate, speed, seconds + now - began)
-            watch(Report(step + 1, plan.steps, loss.item(), metric, speed))
-            if interrupted():
-                keep(step + 1)
-                raise KeyboardInterrupt
-            if now - saved > plan.save_seconds:
-                keep(step + 1)
-                saved = now
-    keep(plan.steps)
-    return average
+    with alone_in(out):
+        run = _Run(task, plan, out, identity)
+        run.begin(resume)
+        with after_the_step() as interrupted:
+            while run.step < plan.steps:
+                try:
+                    report = run.advance()
+                except RuntimeError as error:
+                    if not out_of_memory(error):
+                        raise
+                    raise OutOfMemory(
+                        "the memory does not hold one step: give a smaller --batch or --crop, or "
+                        "fewer surrogates at once"
+                    ) from error
+                watch(report)
+                if interrupted():
+                    run.save()
+                    raise KeyboardInterrupt
+                run.save_if_due()
+        run.save()
+        return run.average
 
 
-@contextmanager
-def _interrupt_after_the_step() -> Iterator[Callable[[], bool]]:
-    """Put off Ctrl-C and SIGTERM to the end of a step, where weights and step count agree."""
-    seen = False
+class _Run:
+    """One training between two checkpoints: what :func:`fit` goes through."""
 
-    def note(*_: object) -> None:
-        nonlocal seen
-        seen = True
+    def __init__(
+        self, task: Task, plan: Plan, out: Path, identity: Mapping[str, object] | None
+    ) -> None:
+        self._task, self._plan, self._out = task, plan, out
+        how = dataclasses.asdict(plan)
+        del how["save_seconds"], how["log_steps"]  # they do not bend the curve
+        given = getattr(task, "identity", {}) if identity is None else identity
+        self._identity = {"task": task.name, **how, **given}
+        self._log = Log(out / LOG)
+        self._optimizer = task.optimizer()
+        self._peaks = [group["lr"] for group in self._optimizer.param_groups]
+        self._device = next(task.model.parameters()).device.type
+        self.average = {k: v.detach().clone() for k, v in task.model.state_dict().items()}
+        self.step, self._spent, self._pictures = 0, 0.0, 0
 
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: seen  # signals reach the main thread alone
-        return
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: seen
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    def begin(self, resume: bool) -> None:
+        path = self._out / CHECKPOINT
+        if not resume:
+            path.unlink(missing_ok=True)  # or a kill before the first save would bring it back
+        elif path.exists():
+            self.step, self._spent = restore(
+                path, self._identity, self._task.model, self._optimizer, self.average
+            )
+        self._log.begin(self.step)
+        self._task.model.train()
+        self._began = self._saved = time.monotonic()
+
+    def advance(self) -> Report:
+        plan, step, model = self._plan, self.step, self._task.model
+        seed = plan.seed * 1_000_003 + step
+        generator = torch.Generator().manual_seed(seed)
+        torch.manual_seed(seed)  # of what the network itself draws, such as dropout
+        for group, peak in zip(self._optimizer.param_groups, self._peaks, strict=True):
+            group["lr"] = peak * _schedule(step, plan)
+        self._optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(self._device, torch.bfloat16, enabled=plan.mixed):
+            loss, metric, pictures = self._task.loss(step, generator)
+        value = float(loss.item())
+        if not math.isfinite(value):
+            raise self._diverged(f"the loss is {value}")
+        torch.autograd.backward(loss)
+        norm = float(nn.utils.clip_grad_norm_(model.parameters(), plan.clip).item())
+        if not math.isfinite(norm):
+            raise self._diverged(f"the gradient's norm is {norm}")
+        self._optimizer.step()
+        _follow(self.average, model, plan.average, step)
+        self.step, self._pictures = step + 1, self._pictures + pictures
+        passed = time.monotonic() - self._began
+        speed = self._pictures / passed
+        if self.step % plan.log_steps == 0 or self.step == plan.steps:
+            rate = self._optimizer.param_groups[0]["lr"]
+            self._log.line(self.step, value, metric, rate, speed, self._spent + passed)
+        return Report(self.step, plan.steps, value, metric, speed)
+
+    def save_if_due(self) -> None:
+        if time.monotonic() - self._saved > self._plan.save_seconds:
+            self.save()
+
+    def save(self) -> None:
+        tensors = tensors_of(self._task.model, self._optimizer, self.average)
+        for name, tensor in tensors.items():
+            if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+                raise self._diverged(f"{name} is not finite")
+        state = {
+            "identity": self._identity,
+            "metric": self._task.metric,
+            "step": self.step,
+            "seconds": self._spent + time.monotonic() - self._began,
+        }
+        checkpoint.save(self._out / CHECKPOINT, tensors, state)
+        draw_curve(self._out, self._task.metric)
+        self._saved = time.monotonic()
+
+    def _diverged(self, what: str) -> Diverged:
+        kept = checkpoint.state_of(self._out / CHECKPOINT).get("step")
+        return Diverged(
+            f"the training has diverged at step {self.step + 1}: {what}. Begin anew with a lower "
+            "--rate or a longer --warmup, or without --mixed"
+            + (f"; the checkpoint of step {kept} is kept" if kept is not None else "")
+        )
+
+
+def draw_curve(out: Path, metric: str) -> None:
+    """Draw the log of a run into its `curve.svg`.
+
+    Raises:
+        CannotSave: if it cannot be written.
+    """
+    rows = read_log(out / LOG)
+    write_whole(out / CURVE, draw(rows, metric, out.resolve().name).encode())
 
 
 def _schedule(step: int, plan: Plan) -> float:
@@ -202,70 +273,3 @@ def _follow(average: dict[str, torch.Tensor], model: nn.Module, decay: float, st
             average[name].lerp_(value.detach(), 1 - keep)
         else:
             average[name].copy_(value)
-
-
-def _identity(task: Task, plan: Plan) -> dict[str, Any]:
-    return {"task": task.name, "steps": plan.steps, "seed": plan.seed, "mixed": plan.mixed}
-
-
-def _tensors(
-    task: Task, optimizer: torch.optim.Optimizer, average: Mapping[str, torch.Tensor]
-) -> dict[str, torch.Tensor]:
-    tensors = {f"model.{k}": v for k, v in task.model.state_dict().items()}
-    tensors |= {f"average.{k}": v for k, v in average.items()}
-    for index, entry in optimizer.state_dict()["state"].items():
-        for name, value in entry.items():
-            if value is not None:
-                tensors[f"optimizer.{index}.{name}"] = torch.as_tensor(value)
-    return {k: v.clone() for k, v in tensors.items()}
-
-
-def _restore(
-    path: Path,
-    task: Task,
-    plan: Plan,
-    optimizer: torch.optim.Optimizer,
-    average: dict[str, torch.Tensor],
-) -> tuple[int, float]:
-    tensors, state = checkpoint.load(path)
-    wanted = _identity(task, plan)
-    if {k: state.get(k) for k in wanted} != wanted:
-        raise BadCheckpoint(
-            f"{path} belongs to another training ({state.get('task')}, {state.get('steps')} "
-            f"steps, seed {state.get('seed')}): give another --out, or begin anew with --fresh"
-        )
-    try:
-        task.model.load_state_dict(_under(tensors, "model."))
-        for name, value in _under(tensors, "average.").items():
-            average[name].copy_(value)
-    except (RuntimeError, KeyError) as error:
-        raise BadCheckpoint(f"{path} does not fit the network: begin anew with --fresh") from error
-    entries: dict[int, dict[str, torch.Tensor]] = {}
-    for name, value in _under(tensors, "optimizer.").items():
-        index, _, field = name.partition(".")
-        entries.setdefault(int(index), {})[field] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": entries})
-    return int(state["step"]), float(state["seconds"])
-
-
-def _under(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-
-class _Log:
-    """A CSV with one line per `log_steps`; lines behind a resumed step are cut off."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def begin(self, step: int) -> None:
-        rows: list[list[str]] = []
-        if step and self._path.exists():
-            with self._path.open(newline="") as file:
-                rows = [r for r in csv.reader(file) if r and r[0].isdigit() and int(r[0]) <= step]
-        with self._path.open("w", newline="") as file:
-            csv.writer(file).writerows([list(COLUMNS), *rows])
-
-    def line(self, step: int, *numbers: float) -> None:
-        with self._path.open("a", newline="") as file:
-            csv.writer(file).writerow([step, *(f"{n:.6g}" for n in numbers)])

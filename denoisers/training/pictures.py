@@ -7,7 +7,7 @@ in every epoch would take longer than the training and a large set need not fit 
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +16,15 @@ import torch
 from numpy.typing import NDArray
 
 from denoisers.errors import BadData
+from denoisers.training.files import told, write_whole
 from denoisers.training.sources import Source, open_source
 
-FORMAT = 1  # of the decoded files; a new one leaves old files unread
+Watch = Callable[[int, int], None]  # pictures that are decoded, of how many
+
+FORMAT = 2  # of the decoded files; a new one leaves old files unread
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pictures:
     """Pictures of any sizes, one behind the other.
 
@@ -29,11 +32,13 @@ class Pictures:
         pixels: uint8, flat: the rows of one picture after the other, RGB.
         shapes: int64 (N, 2), height and width of each.
         names: where each came from.
+        digest: SHA-256 of pixels and shapes; "" if nobody asked for it.
     """
 
     pixels: NDArray[np.uint8]
     shapes: NDArray[np.int64]
     names: tuple[str, ...]
+    digest: str = ""
 
     def __post_init__(self) -> None:
         ends = np.cumsum(self.shapes.prod(axis=1) * 3)
@@ -74,33 +79,50 @@ class Pictures:
             out[row] = cut[:, ::-1] if places[row, 2] < 0.5 else cut
         return torch.from_numpy(out).permute(0, 3, 1, 2)
 
-    def at_least(self, size: int) -> "list[int]":
-        """Return the indices of the pictures whose sides are both at least `size` pixels."""
+    def at_least(self, size: int) -> list[int]:
+        """Return the indices of all pictures whose sides are both at least `size`."""
         return [int(i) for i in np.flatnonzero(self.shapes.min(axis=1) >= size)]
 
 
 def load_all(
-    data: Iterable[Path], cache: Path, *, hold_out: int = 10
+    data: Iterable[Path],
+    cache: Path,
+    *,
+    hold_out: int = 10,
+    watch: Watch = lambda *_: None,
 ) -> tuple[Pictures, Pictures]:
     """Read pictures to train on and pictures to measure with.
 
+    Where a path leads through a folder `train` or `test`, that decides; pictures of such a source
+    that are in neither are left alone. Of a source with neither every `hold_out`-th picture is
+    kept for measuring, and of one with `train` alone every `hold_out`-th of those.
+
     Args:
-        data: folders, zips or CIFAR-10 archives. One that holds folders `train` and `test` is
-            taken at its word; of another every `hold_out`-th picture, by name, is kept apart.
+        data: folders, zips and CIFAR-10 archives.
         cache: folder for the decoded pictures.
         hold_out: 10 keeps the tenth, twentieth, … for measuring.
+        watch: called after every picture that had to be decoded.
 
     Returns:
         Training pictures and held-out pictures.
 
     Raises:
         BadData: if there are none, or one is damaged.
+        CannotSave: if the decoded pictures have no room in the cache.
     """
+    if hold_out < 2:
+        raise BadData("--hold-out must be at least 2: with 10, every tenth picture is kept apart")
     sources = [open_source(path) for path in data]
     parts = [_split(source.names, hold_out) for source in sources]
     train = [(source, names) for source, (names, _) in zip(sources, parts, strict=True)]
     test = [(source, names) for source, (_, names) in zip(sources, parts, strict=True)]
-    return _decoded(train, cache / "train"), _decoded(test, cache / "test")
+    if not any(names for _, names in train):
+        raise BadData("no pictures to learn from: those in folders named test are never learnt")
+    if not any(names for _, names in test):
+        raise BadData(
+            "no pictures to measure with: give more of them, or keep more apart with --hold-out 2"
+        )
+    return decoded(train, cache / "train", watch), decoded(test, cache / "test", watch)
 
 
 def _split(names: list[str], hold_out: int) -> tuple[list[str], list[str]]:
@@ -110,44 +132,73 @@ def _split(names: list[str], hold_out: int) -> tuple[list[str], list[str]]:
             if folder in parts:
                 parts[folder].append(name)
                 break
-    if parts["train"]:
+    if parts["test"]:
         return parts["train"], parts["test"]
+    names = parts["train"] or names
     return (
         [name for place, name in enumerate(names) if (place + 1) % hold_out],
         names[hold_out - 1 :: hold_out],
     )
 
 
-def _decoded(wanted: list[tuple[Source, list[str]]], stem: Path) -> Pictures:
-    names = [f"{source.title}:{name}" for source, part in wanted for name in part]
-    if not names:
-        raise BadData(f"no pictures to {'learn from' if stem.name == 'train' else 'measure with'}")
+def decoded(
+    wanted: list[tuple[Source, list[str]]], stem: Path, watch: Watch = lambda *_: None
+) -> Pictures:
+    """Decode pictures, or find them decoded.
+
+    Args:
+        wanted: sources, and the names of the pictures that are wanted of each.
+        stem: folder and beginning of the names of the decoded files.
+        watch: called after every picture that had to be decoded.
+
+    Raises:
+        BadData: if one is damaged.
+        CannotSave: if there is no room for the decoded files.
+    """
+    names = [f"{source.title}/{name}" for source, part in wanted for name in part]
     marks = [str(FORMAT), *(source.mark for source, _ in wanted), *names]
-    digest = hashlib.sha256("\n".join(marks).encode()).hexdigest()[:16]
-    flat, index = (stem.with_name(f"{stem.name}-{digest}.{end}") for end in ("raw", "json"))
-    if not index.exists():
-        _decode_into(wanted, flat, index)
-    shapes = np.array(json.loads(index.read_text()), dtype=np.int64)
-    pixels = np.memmap(flat, dtype=np.uint8, mode="r")
-    if len(shapes) != len(names) or int(shapes.prod(axis=1).sum()) * 3 != len(pixels):
-        raise BadData(f"{flat.name} was left half-written: delete {flat.parent} and try again")
-    return Pictures(pixels, shapes, tuple(names))
+    key = hashlib.sha256("\n".join(marks).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    flat, index = (stem.with_name(f"{stem.name}-{key}.{end}") for end in ("raw", "json"))
+    found = _kept(flat, index, tuple(names))
+    if found is None:
+        _decode_into(wanted, flat, index, watch)
+        found = _kept(flat, index, tuple(names))
+    if found is None:
+        raise BadData(f"{flat} does not stay as it was written: delete it and try again")
+    return found
 
 
-def _decode_into(wanted: list[tuple[Source, list[str]]], flat: Path, index: Path) -> None:
-    flat.parent.mkdir(parents=True, exist_ok=True)
-    aside = flat.with_suffix(f".{os.getpid()}.tmp")
-    shapes: list[tuple[int, ...]] = []
+def _kept(flat: Path, index: Path, names: tuple[str, ...]) -> Pictures | None:
     try:
-        with aside.open("wb") as file:
+        noted = json.loads(index.read_text())
+        shapes = np.array(noted["shapes"], dtype=np.int64).reshape(-1, 2)
+        pixels = np.memmap(flat, dtype=np.uint8, mode="r")
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # never decoded, or in part deleted
+    if len(shapes) != len(names) or int(shapes.prod(axis=1).sum()) * 3 != len(pixels):
+        return None
+    return Pictures(pixels, shapes, names, str(noted["sha256"]))
+
+
+def _decode_into(
+    wanted: list[tuple[Source, list[str]]], flat: Path, index: Path, watch: Watch
+) -> None:
+    flat.parent.mkdir(parents=True, exist_ok=True)
+    aside = flat.with_suffix(f".{os.getpid()}.tmp")  # runs may share a cache
+    shapes: list[tuple[int, ...]] = []
+    digest, total = hashlib.sha256(), sum(len(names) for _, names in wanted)
+    try:
+        with told(flat), aside.open("wb") as file:
             for source, names in wanted:
                 for name in names:
-                    array = source.read(name)
+                    array = np.ascontiguousarray(source.read(name))
                     shapes.append(array.shape[:2])
-                    file.write(np.ascontiguousarray(array).data)
+                    digest.update(array.data)
+                    file.write(array.data)
+                    watch(len(shapes), total)
         aside.replace(flat)
     finally:
         aside.unlink(missing_ok=True)
-    listed = index.with_suffix(f".{os.getpid()}.tmp")
-    listed.write_text(json.dumps(shapes))
-    listed.replace(index)  # last: its presence says that the pixels are complete
+    digest.update(np.array(shapes, dtype="<i8").tobytes())
+    noted = {"sha256": digest.hexdigest(), "shapes": shapes}
+    write_whole(index, json.dumps(noted).encode())  # last: its presence says that all is there

@@ -1,39 +1,28 @@
 """Where pictures come from: a folder, a zip, or CIFAR-10 as its authors publish it.
 
-The Python version of CIFAR-10 is a pickle. It is read by an unpickler that knows the four names
-that such a file needs (numpy's array, its dtype, how they are put together, and bytes) and
-refuses every other, so that a prepared file cannot run anything.
+Decoded as the service decodes an upload: turned upright, transparency flattened on white, 16-bit
+grey reduced to its upper byte, so that a denoiser learns from what it will be given.
 """
 
 import hashlib
 import io
-import pickle
 import tarfile
+import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
+from certification.errors import UnsupportedImage
+from certification.samples import depth_steps, to_rgb
 from denoisers.errors import BadData
+from denoisers.training import cifar
 
 ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
-CIFAR_CLASSES = (
-    *("airplane", "automobile", "bird", "cat", "deer"),
-    *("dog", "frog", "horse", "ship", "truck"),
-)
-RECORD = 1 + 3 * 32 * 32  # label, then red, green and blue planes
-ALLOWED = {
-    ("numpy.core.multiarray", "_reconstruct"): lambda *_: np.ndarray((0,), np.uint8),
-    ("numpy._core.multiarray", "_reconstruct"): lambda *_: np.ndarray((0,), np.uint8),
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("_codecs", "encode"): lambda text, _: text.encode("latin1"),
-}
 
 
 @dataclass(frozen=True)
@@ -66,15 +55,21 @@ def open_source(path: Path) -> Source:
     if zipfile.is_zipfile(path):
         return _zip(path)
     if tarfile.is_tarfile(path):
-        return _cifar(path)
-    raise BadData(f"{path} is neither a folder, nor a zip, nor a CIFAR-10 archive")
+        digest, pictures = cifar.read(path)
+        return Source(path.name, digest, sorted(pictures), pictures.__getitem__)
+    raise BadData(
+        f"{path} is neither a folder, nor a zip, nor a CIFAR-10 archive; or it is not complete"
+    )
 
 
 def _folder(path: Path) -> Source:
-    files = [p for p in path.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file()]
+    files = [p for p in path.rglob("*") if _is_picture(p.relative_to(path)) and p.is_file()]
     names = sorted(p.relative_to(path).as_posix() for p in files)
-    sizes = hashlib.sha256(repr([(path / n).stat().st_size for n in names]).encode()).hexdigest()
-    return _pictures(path, sizes, names, lambda name: (path / name).read_bytes())
+    if not names and any(path.glob("data_batch_*")):
+        raise BadData(f"{path} is CIFAR-10 unpacked: name the archive that it came in instead")
+    states = [(path / name).stat() for name in names]
+    mark = _digest([(state.st_size, state.st_mtime_ns) for state in states])
+    return _pictures(path, mark, names, lambda name: (path / name).read_bytes())
 
 
 def _zip(path: Path) -> Source:
@@ -82,9 +77,20 @@ def _zip(path: Path) -> Source:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError) as error:
         raise BadData(f"{path} is a damaged zip ({error})") from None
-    sizes = hashlib.sha256(repr([i.CRC for i in archive.infolist()]).encode()).hexdigest()
-    names = [n for n in archive.namelist() if PurePosixPath(n).suffix.lower() in ENDINGS]
-    return _pictures(path, sizes, sorted(names), archive.read)
+    mark = _digest([(i.filename, i.CRC, i.file_size) for i in archive.infolist()])
+    files = {i.filename for i in archive.infolist() if not i.is_dir()}
+    names = sorted(name for name in files if _is_picture(PurePosixPath(name)))
+    return _pictures(path, mark, names, archive.read)
+
+
+def _is_picture(name: PurePosixPath | Path) -> bool:
+    """Tell by its ending; what macOS adds to a zip and hidden files are none."""
+    hidden = any(part.startswith((".", "__MACOSX")) and part != ".." for part in name.parts)
+    return name.suffix.lower() in ENDINGS and not hidden
+
+
+def _digest(what: object) -> str:
+    return hashlib.sha256(repr(what).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _pictures(path: Path, mark: str, names: list[str], read: Callable[[str], bytes]) -> Source:
@@ -93,8 +99,9 @@ def _pictures(path: Path, mark: str, names: list[str], read: Callable[[str], byt
 
     def decode(name: str) -> NDArray[np.uint8]:
         try:
-            with Image.open(io.BytesIO(read(name))) as picture:
-                return np.asarray(picture.convert("RGB"))
+            return _decoded(read(name))
+        except UnsupportedImage as error:
+            raise BadData(f"the picture {name} of {path} cannot be used: {error}") from None
         except Exception as error:  # noqa: BLE001  decoders raise all sorts on damaged data
             raise BadData(
                 f"the picture {name} of {path} cannot be read ({type(error).__name__})"
@@ -103,59 +110,18 @@ def _pictures(path: Path, mark: str, names: list[str], read: Callable[[str], byt
     return Source(path.name, mark, names, decode)
 
 
-def _cifar(path: Path) -> Source:
-    parts: dict[str, NDArray[np.uint8]] = {}
-    labels: dict[str, list[int]] = {}
+def _decoded(data: bytes) -> NDArray[np.uint8]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns of large and odd files
+        with Image.open(io.BytesIO(data)) as picture:
+            steps = depth_steps(picture)
+            picture.load()
+            return np.asarray(to_rgb(_upright(picture), steps), dtype=np.uint8)
+
+
+def _upright(picture: Image.Image) -> Image.Image:
     try:
-        with tarfile.open(path) as archive:
-            for member in sorted(archive.getmembers(), key=lambda m: m.name):
-                stem = PurePosixPath(member.name).name
-                if not member.isfile() or not stem.startswith(("data_batch", "test_batch")):
-                    continue
-                file = archive.extractfile(member)
-                raw = file.read() if file is not None else b""
-                kinds, planes = _binary(raw) if stem.endswith(".bin") else _pickled(raw)
-                parts[stem], labels[stem] = planes, kinds
-    except BadData:
-        raise
-    except Exception as error:  # noqa: BLE001  a damaged archive raises all sorts
-        raise BadData(f"{path} is no usable CIFAR-10 archive ({type(error).__name__})") from None
-    if not parts:
-        raise BadData(f"{path} holds no data_batch or test_batch: is it CIFAR-10?")
-    found: dict[str, NDArray[np.uint8]] = {}
-    for stem, planes in parts.items():
-        part = "test" if stem.startswith("test") else "train"
-        for place, (label, plane) in enumerate(zip(labels[stem], planes, strict=True)):
-            name = f"{part}/{CIFAR_CLASSES[label]}/{stem.partition('.')[0]}-{place:05d}"
-            found[name] = plane.reshape(3, 32, 32).transpose(1, 2, 0)
-    digest = hashlib.sha256(b"".join(p.tobytes() for p in parts.values())).hexdigest()
-    return Source(path.name, digest, sorted(found), found.__getitem__)
-
-
-def _binary(raw: bytes) -> tuple[list[int], NDArray[np.uint8]]:
-    records = np.frombuffer(raw, dtype=np.uint8).reshape(-1, RECORD)
-    return _checked(records[:, 0].tolist(), records[:, 1:])
-
-
-def _pickled(raw: bytes) -> tuple[list[int], NDArray[np.uint8]]:
-    content = _Careful(io.BytesIO(raw), encoding="bytes").load()
-    return _checked(content[b"labels"], content[b"data"])
-
-
-def _checked(labels: Any, planes: Any) -> tuple[list[int], NDArray[np.uint8]]:  # noqa: ANN401
-    whole = isinstance(planes, np.ndarray) and planes.dtype == np.uint8
-    if not whole or planes.shape != (len(labels), RECORD - 1):
-        raise BadData("a batch of the CIFAR-10 archive has the wrong shape")
-    if not all(type(label) is int and 0 <= label < len(CIFAR_CLASSES) for label in labels):
-        raise BadData("a batch of the CIFAR-10 archive has labels outside 0..9")
-    return list(labels), planes
-
-
-class _Careful(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401
-        try:
-            return ALLOWED[module, name]
-        except KeyError:
-            raise BadData(
-                f"the archive's pickle asks for {module}.{name}, which CIFAR-10 does not need"
-            ) from None
+        orientation = picture.getexif().get(0x0112, 1)
+    except Exception:  # noqa: BLE001  damaged EXIF says nothing about the pixels
+        return picture
+    return ImageOps.exif_transpose(picture) if orientation in range(2, 9) else picture

@@ -12,6 +12,9 @@ from torch import nn
 from torch.nn import functional
 
 from denoisers.errors import BadSurrogate
+from denoisers.training.memory import out_of_memory
+
+EXPECTED = "expected package.module:function or package.module:function=argument"
 
 
 def load_surrogate(text: str) -> nn.Module:
@@ -29,16 +32,24 @@ def load_surrogate(text: str) -> nn.Module:
     """
     target, given, argument = text.partition("=")
     module, _, function = target.partition(":")
+    if target.lower().endswith(".onnx"):
+        raise BadSurrogate(
+            f"the surrogate {text!r} is an ONNX model, which gives no gradient to learn from: "
+            "--check measures with it"
+        )
+    if not module or not function:
+        raise BadSurrogate(f"the surrogate {text!r} names no function; {EXPECTED}")
     try:
         make: Callable[..., object] = getattr(importlib.import_module(module), function)
         made = make(argument) if given else make()
     except Exception as error:
         raise BadSurrogate(
-            f"the surrogate {text!r} cannot be made ({type(error).__name__}: {error}); expected "
-            "package.module:function or package.module:function=argument"
+            f"the surrogate {text!r} cannot be made ({type(error).__name__}: {error}); {EXPECTED}"
         ) from error
     if not isinstance(made, nn.Module):
-        raise BadSurrogate(f"the surrogate {text!r} is a {type(made).__name__}, no torch module")
+        raise BadSurrogate(
+            f"the surrogate {text!r} makes {type(made).__name__}, no torch module; {EXPECTED}"
+        )
     return made.eval().requires_grad_(False)
 
 
@@ -58,6 +69,9 @@ def stability(
 
     Returns:
         Cross-entropy (N,) and whether the answer stayed (N,), bool.
+
+    Raises:
+        BadSurrogate: if one fails on the pictures, or does not score them.
     """
     losses, stayed = [], []
     seen = denoised.clamp(0, 1)
@@ -66,8 +80,62 @@ def stability(
         if not len(clean[mine]):
             continue
         with torch.no_grad():
-            answer = surrogate(clean[mine]).argmax(1)
-        scores = surrogate(seen[mine]).float()
+            answer = _scores(place, surrogate, clean[mine]).argmax(1)
+        scores = _scores(place, surrogate, seen[mine]).float()
         losses.append(functional.cross_entropy(scores, answer, reduction="none"))
         stayed.append(scores.argmax(1) == answer)
     return torch.cat(losses), torch.cat(stayed)
+
+
+def try_out(surrogates: Sequence[nn.Module], size: int, device: torch.device | str = "cpu") -> None:
+    """See that each surrogate scores pictures of this size, and that they can be learnt from.
+
+    Args:
+        surrogates: to try.
+        size: side of the pictures.
+        device: where they are.
+
+    Raises:
+        BadSurrogate: if one cannot be used; says why.
+    """
+    generator = torch.Generator().manual_seed(0)
+    pictures = torch.rand((2, 3, size, size), generator=generator).to(device)
+    for place, surrogate in enumerate(surrogates):
+        leaf = pictures.clone().requires_grad_()
+        scores = _scores(place, surrogate, leaf)
+        gradient = None
+        if scores.requires_grad:
+            (gradient,) = torch.autograd.grad(scores.float().sum(), leaf, allow_unused=True)
+        if gradient is None or not bool(gradient.isfinite().all()):
+            raise BadSurrogate(
+                f"{_name(place, surrogate)} passes no usable gradient to its pictures (is it "
+                "quantised, or inside no_grad?): it cannot be learnt from"
+            )
+
+
+def _scores(place: int, surrogate: nn.Module, pictures: torch.Tensor) -> torch.Tensor:
+    count, _, height, width = pictures.shape
+    name = _name(place, surrogate)
+    try:
+        scores: object = surrogate(pictures)
+    except Exception as error:
+        if isinstance(error, RuntimeError) and out_of_memory(error):
+            raise
+        raise BadSurrogate(
+            f"{name} cannot score pictures of {width}×{height} ({type(error).__name__}: {error}): "
+            "let it bring them to its size itself, or give another --crop"
+        ) from error
+    if not isinstance(scores, torch.Tensor):
+        raise BadSurrogate(f"{name} returns a {type(scores).__name__}, not a tensor of scores")
+    if scores.ndim != 2 or len(scores) != count or scores.shape[1] < 2:
+        raise BadSurrogate(
+            f"{name} returns the shape {tuple(scores.shape)} for {count} pictures: scores of at "
+            f"least two classes, ({count}, C), are needed"
+        )
+    if not bool(scores.isfinite().all()):
+        raise BadSurrogate(f"{name} returns scores that are not finite numbers (NaN or infinite)")
+    return scores
+
+
+def _name(place: int, surrogate: nn.Module) -> str:
+    return f"surrogate {place + 1} ({type(surrogate).__name__})"

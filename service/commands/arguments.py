@@ -4,16 +4,19 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from service.errors import BadRequest
 
+if TYPE_CHECKING:
+    from service.settings import Settings
+
 STDIN = STDOUT = Path("-")
 
 
-def _check_pictures(paths: list[Path]) -> list[Path]:
+def check_pictures(paths: list[Path]) -> list[Path]:
     """Refuse files that are not there before anything is asked about the others.
 
     Not left to typer, whose releases differ on whether "-" has to exist.
@@ -39,7 +42,7 @@ def _check_name(name: str | None) -> str | None:
 
 Picture = typer.Argument(
     metavar="IMAGE",
-    callback=_check_pictures,
+    callback=check_pictures,
     help="JPEG, PNG, WebP, BMP, TIFF, GIF or PPM; - reads standard input.",
 )
 Images = Annotated[list[Path], Picture]
@@ -53,7 +56,9 @@ Sigma = Annotated[
 Denoiser = Annotated[
     str | None,
     typer.Option(
-        callback=_check_name, help="What cleans the samples; `surety denoisers` lists them."
+        callback=_check_name,
+        help="What cleans the samples: a name, `surety denoisers` lists them; or a file of your "
+        "own, .safetensors or .onnx.",
     ),
 ]
 Alpha = Annotated[float, typer.Option(help="Probability that the answer is false.")]
@@ -111,6 +116,35 @@ def _parse_json(text: str, option: str) -> Any:  # noqa: ANN401  whatever is wri
         raise BadRequest(f"--{option} is no JSON: {error}", option) from None
     except RecursionError:
         raise BadRequest(f"--{option} is nested too deeply", option) from None
+
+
+def with_denoiser_file(settings: "Settings", denoiser: str | None) -> "tuple[Settings, str | None]":
+    """Let --denoiser be a file: here whoever asks may read it anyway, unlike over HTTP.
+
+    Returns:
+        The settings, which then hold the file, and the denoiser's name.
+
+    Raises:
+        BadRequest: if the file is not there, or of another kind.
+    """
+    from denoisers import files, registry
+    from denoisers.errors import DenoiserError
+
+    if denoiser is None or denoiser in {*registry.names(), *settings.denoiser_files}:
+        return settings, denoiser
+    path = Path(denoiser)
+    there = path.is_file()
+    if not there and path.suffix.lower() not in (files.WEIGHTS, files.ONNX):
+        return settings, denoiser  # a name, though an unknown one
+    if not there:
+        raise BadRequest(f"--denoiser: there is no file {denoiser[:200]!r}", "denoiser")
+    name = files.name_of(path)
+    try:
+        files.check(name, path)
+    except DenoiserError as error:
+        raise BadRequest(f"--denoiser: {error}", "denoiser") from None
+    named = {**settings.denoiser_files, name: path}
+    return settings.model_copy(update={"denoiser_files": named}), name
 
 
 def read_picture(path: Path, limit: int) -> bytes:

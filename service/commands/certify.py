@@ -96,6 +96,7 @@ def certify(
         write_output(output, "\n".join(lines) + "\n", force=force)
         say(f"written to {output}")
 
+    settings, denoiser = a.with_denoiser_file(load_settings(), denoiser)
     options = {
         "provider": provider,
         "sigma": sigma,
@@ -113,7 +114,7 @@ def certify(
         "synonyms": a.parse_synonyms(synonyms),
     }
     try:
-        outcomes = asyncio.run(run_all(load_settings(), images, "certify", options, deliver, keep))
+        outcomes = asyncio.run(run_all(settings, images, "certify", options, deliver, keep))
     finally:
         keep()  # also when a later picture fails: what has been certified is not lost
     raise typer.Exit(

@@ -1,21 +1,31 @@
-"""`surety denoisers`: what can clean the samples."""
+"""`surety denoisers`: what can clean the samples, and what the samples look like."""
 
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from service.commands.arguments import Json
+from service.commands import arguments as a
+from service.commands.show import show
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+app = typer.Typer(invoke_without_command=True)
+app.command()(show)
 
-def denoisers(as_json: Json = False) -> None:
-    """List the installed denoisers, and whether they can be loaded.
+
+@app.callback()
+def denoisers(context: typer.Context, as_json: a.Json = False) -> None:
+    """List the installed denoisers, and whether they can be loaded; `show` draws their work.
 
     Exit codes: 0 the default one is ready, 6 configuration (it is not), 2 bad usage,
     141 nobody reads the output, 1 internal error.
     """
+    if context.invoked_subcommand is None:
+        _list(as_json)
+
+
+def _list(as_json: bool) -> None:
     import asyncio
     import json
 

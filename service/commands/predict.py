@@ -42,6 +42,7 @@ def predict(
         else:
             console().print(render.prediction(document, name))
 
+    settings, denoiser = a.with_denoiser_file(load_settings(), denoiser)
     options = {
         "provider": provider,
         "sigma": sigma,
@@ -54,7 +55,7 @@ def predict(
         "rule": a.parse_rule(rule),
         "synonyms": a.parse_synonyms(synonyms),
     }
-    outcomes = asyncio.run(run_all(load_settings(), images, "predict", options, deliver))
+    outcomes = asyncio.run(run_all(settings, images, "predict", options, deliver))
     raise typer.Exit(
         exit_codes.worst(
             outcome.error

@@ -8,7 +8,6 @@ import structlog
 from fastapi import APIRouter
 
 import adapters.registry
-import denoisers.registry
 from adapters.errors import AdapterError
 from denoisers.errors import DenoiserError
 from service.core import Surety
@@ -41,7 +40,7 @@ async def list_providers(surety: SuretyDep) -> dict[str, Any]:
 )
 async def list_denoisers(surety: SuretyDep) -> dict[str, Any]:
     """Return every installed denoiser and whether it can be loaded."""
-    names = await asyncio.to_thread(denoisers.registry.names)
+    names = await asyncio.to_thread(surety.denoiser_names)
     found = [await _denoiser(surety, name) for name in names]
     return {"denoisers": found, "default": surety.settings.denoiser}
 

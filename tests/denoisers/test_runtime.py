@@ -2,16 +2,23 @@
 
 import threading
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from certification.noise import draw_many
 from denoisers import registry
-from denoisers.errors import NotUsable
+from denoisers.device import cpu_has_bfloat16
+from denoisers.dncnn import DnCNN
+from denoisers.errors import BrokenWeights, NotUsable
 from denoisers.none import NoDenoiser
 from denoisers.runtime import Runtime
 from denoisers.unet import UNet
+from denoisers.weights import load_weights
+
+WEIGHTS = Path(__file__).parents[2] / "denoisers/weights/cifar.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +54,59 @@ def test_any_size(cifar, height, width):
 
 def test_large_pictures_take_small_batches(cifar):
     """32 pictures of 2048×2048 would take 25 GB."""
-    sizes = [(32, 32), (256, 256), (512, 512), (2048, 2048)]
-    assert [cifar.batch_of(*size) for size in sizes] == [32, 16, 4, 1]
-    _, noisy = noisy_batch(5, 512, 512)
+    sizes = [(32, 32), (224, 224), (512, 512), (2048, 2048)]
+    assert [cifar.batch_of(*size) for size in sizes] == [32, 4, 1, 1]
+    _, noisy = noisy_batch(5, 224, 224)
     whole = cifar.clean(noisy, 0.25)
     assert np.array_equal(cifar.clean(noisy[3:4], 0.25), whole[3:4])
+
+
+class Greedy(torch.nn.Module):
+    """Asks torch for more memory than any machine has, for batches beyond `most`."""
+
+    def __init__(self, most):
+        super().__init__()
+        self.most, self.seen = most, []
+
+    def forward(self, noisy, sigma):
+        self.seen.append(len(noisy))
+        if len(noisy) > self.most:
+            torch.empty(2**58, dtype=torch.uint8)
+        return noisy
+
+
+def test_a_batch_that_exhausts_the_memory_is_halved_until_it_fits():
+    runtime = Runtime("greedy", Greedy(4), "0" * 64)
+    _, noisy = noisy_batch(10)
+    assert runtime.batch_of(32, 32) == 32
+    assert np.array_equal(runtime.clean(noisy, 0.25), noisy.clip(0, 255))
+    assert runtime.batch_of(32, 32) == 4
+    assert runtime.batch_of(16, 16) == 32
+    assert np.array_equal(runtime.clean(noisy[:1], 0.25), noisy[:1].clip(0, 255))
+    assert runtime._network.seen[1:] == [32, 16, 8, 4, 4, 4, 4]  # the first is the trial
+
+
+def test_a_picture_that_memory_cannot_hold_is_refused():
+    runtime = Runtime("greedy", Greedy(1), "0" * 64)
+    runtime._network.most = 0
+    with pytest.raises(NotUsable, match="does not hold one picture of 32×32"):
+        runtime.clean(noisy_batch(3)[1], 0.25)
+    runtime._network.most = 1
+    assert runtime.clean(noisy_batch(3)[1], 0.25).shape == (3, 32, 32, 3)  # turns were given back
+
+
+class Broken(torch.nn.Module):
+    def forward(self, noisy, sigma):
+        if len(noisy) > 1:
+            raise RuntimeError("something else")
+        return noisy
+
+
+def test_other_failures_are_not_taken_for_a_lack_of_memory():
+    runtime = Runtime("broken", Broken(), "0" * 64)
+    with pytest.raises(RuntimeError, match="something else"):
+        runtime.clean(noisy_batch(3)[1], 0.25)
+    assert runtime.batch_of(32, 32) == 32
 
 
 def test_an_empty_batch_stays_empty(cifar):
@@ -142,7 +197,72 @@ def test_a_strangers_broken_denoiser(monkeypatch, name, says):
         registry.load(name)
 
 
-@pytest.mark.parametrize("device", ["nonsense", "cuda:99", "meta:x", ""])
-def test_a_device_that_is_not_here(device):
-    with pytest.raises(NotUsable, match="SURETY_DEVICE=cpu"):
-        registry.load("cifar", device)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda noisy, sigma: noisy[:, :2],
+        lambda noisy, sigma: noisy[..., :-1],
+        lambda noisy, sigma: noisy / 0,
+        lambda noisy, sigma: "a picture",
+    ],
+    ids=["channels", "width", "infinite", "text"],
+)
+def test_a_network_that_makes_no_pictures_is_refused(make):
+    class Odd(torch.nn.Module):
+        def forward(self, noisy, sigma):
+            return make(noisy, sigma)
+
+    with pytest.raises(BrokenWeights, match="must return pictures of the shape"):
+        Runtime("odd", Odd(), "0" * 64)
+
+
+class Float32Only(torch.nn.Module):
+    """A stranger's network that does not bring its input to the type of its weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, noisy, sigma):
+        return self.conv(noisy)
+
+
+class AsksForFloat32(UNet):
+    precision = "float32"
+
+
+def test_the_compute_type_is_what_is_computed_with():
+    fast = "cpu/bfloat16" if cpu_has_bfloat16() else "cpu/float32"
+    small = {"width": 8, "half": 1, "quarter": 1, "eighth": 1}
+    assert Runtime("a", UNet(**small), "0" * 64, device="cpu").compute == fast
+    assert Runtime("b", Float32Only(), "0" * 64, device="cpu").compute == "cpu/float32"
+    asks = Runtime("c", AsksForFloat32(**small), "0" * 64, device="cpu")
+    assert asks.compute == "cpu/float32"
+    assert {p.dtype for p in asks._network.parameters()} == {torch.float32}
+
+
+def test_the_network_that_was_given_stays_as_it_was():
+    network = DnCNN(depth=4, width=8)
+    Runtime("d", network, "0" * 64)
+    assert {p.dtype for p in network.parameters()} == {torch.float32}
+    assert any(isinstance(m, torch.nn.BatchNorm2d) for m in network.modules())
+
+
+def test_bfloat16_costs_next_to_no_quality():
+    network, _ = load_weights(WEIGHTS)
+    clean, noisy = noisy_batch(8)
+    fast = Runtime("fast", network, "0" * 64).clean(noisy, 0.25)
+    network.precision = "float32"
+    exact = Runtime("exact", network, "0" * 64).clean(noisy, 0.25)
+    errors = [np.square(out - clean.astype(float)).mean() for out in (fast, exact)]
+    assert errors[0] < 1.02 * errors[1]
+    assert np.abs(fast.astype(int) - exact).mean() < 0.7
+
+
+@pytest.mark.parametrize("start", [0, 5, 2**63 - 3, 2**64 - 8])
+def test_drawing_inside_is_the_same_as_drawing_outside(cifar, start):
+    picture = np.random.default_rng(3).integers(0, 256, (24, 20, 3), dtype=np.uint8)
+    key = bytes(range(16))
+    noisy = draw_many(key, range(start, start + 7), picture.shape, 0.5) + picture
+    inside = cifar.clean_drawn(picture, key, start, 7, 0.5)
+    assert np.array_equal(inside, cifar.clean(noisy, 0.5))

@@ -1,0 +1,117 @@
+"""Certified accuracy of classifiers that are only asked, on CIFAR-10 pictures nobody learnt from.
+
+A picture counts at radius r if the certified label is its true one and the radius is at least r.
+Certified as in Cohen et al. 2019: 100 votes choose the label, Clopper and Pearson's bound over the
+next --votes gives the radius; with --process Surety's own anytime rule looks at all of them.
+Asking ends early only where no answer could change the result.
+
+    python -m benchmarks.black_box --data cifar10.zip --out FOLDER
+        --target resnet20=cifar10_resnet20.th --target resnet44=cifar10_resnet44.th
+        --denoiser none --denoiser cifar --denoiser dncnn=dncnn.safetensors
+        [--denoiser LABEL@TARGET=FILE] [--sigma 0.25,0.5,1.0] [--pictures 500] [--votes 1000]
+
+The same command goes on where it was ended, and another --alpha or --process needs no new votes.
+FOLDER gets results.json with the counts of every picture, TARGET.svg, best.svg (the best sigma for
+each radius, chosen on these very pictures as papers do) and the votes.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import report
+from benchmarks.contestants import Entry, check, data_of, runtime_of, target_of
+from benchmarks.radii import Level, anytime, certify, settled
+from benchmarks.series import Series, collect_all
+from benchmarks.votes import Picture, Record
+from certification.noise import null_margin
+from denoisers.device import choose
+from denoisers.training.sources import Source
+
+RADII = (0.0, 0.25, 0.5, 0.75, 1.0)
+FIRST = 100  # votes that choose the label
+
+
+def pictures_of(source: Source, part: str, count: int) -> list[Picture]:
+    """Take pictures spread evenly over one part, sorted by path: as many of each class.
+
+    Args:
+        source: laid out PART/CLASS/FILE.
+        part: "test".
+        count: how many; all if there are fewer.
+
+    Returns:
+        The pictures in an order that mixes the classes, so that the first few stand for all.
+    """
+    names = [name for name in source.names if part in name.split("/")[:-2]]
+    if not names:
+        raise SystemExit(f"--data {source.title} holds no pictures under {part}/CLASS/")
+    classes = sorted({name.split("/")[-2] for name in names})
+    count = min(count, len(names))
+    chosen = [names[i * len(names) // count] for i in range(count)]
+    mixed = [chosen[i] for i in np.random.default_rng(0).permutation(count)]
+    return [Picture(n, source.read(n), classes.index(n.split("/")[-2])) for n in mixed]
+
+
+def main() -> None:
+    """Ask, judge, print and draw."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--part", default="test")
+    parser.add_argument("--target", action="append", required=True)
+    parser.add_argument("--denoiser", action="append", type=Entry.parse, required=True)
+    parser.add_argument("--sigma", type=report.numbers, default=[0.25, 0.5, 1.0])
+    parser.add_argument("--pictures", type=int, default=500)
+    parser.add_argument("--votes", type=int, default=1000)
+    parser.add_argument("--alpha", type=float, default=0.001)
+    parser.add_argument("--process", action="store_true")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--out", type=Path, required=True)
+    asked = parser.parse_args()
+    source = data_of(asked.data)
+    targets = [target_of(text, choose(asked.device)) for text in asked.target]
+    check(asked.denoiser, [target.name for target in targets])
+    pictures = pictures_of(source, asked.part, asked.pictures)
+    ready = [(entry, runtime_of(entry, asked.device)) for entry in asked.denoiser]
+    header = {"data": source.mark, "first": FIRST, "votes": asked.votes}
+    everything = [
+        Series.open(
+            asked.out / "votes",
+            entry.label,
+            denoiser,
+            sigma,
+            [target for target in targets if entry.target in (None, target.name)],
+            header,
+        )
+        for sigma in asked.sigma
+        for entry, denoiser in ready
+    ]
+
+    def stop(votes: Sequence[int], truth: int) -> str | None:
+        return settled(votes, truth, FIRST, asked.votes)
+
+    def radius(found: Record, sigma: float) -> float:
+        level = Level(sigma, asked.alpha, null_margin(sigma, pictures[0].pixels.size))
+        if asked.process:
+            return anytime(found.votes, found.clean, found.truth, level)
+        return certify(found.votes, found.truth, FIRST, asked.votes, level)
+
+    rule = "anytime process" if asked.process else f"{FIRST} + {asked.votes} votes"
+    said = {"alpha": asked.alpha, "rule": rule, "pictures": len(pictures)}
+    curves: list[report.Curve] = []
+    for series in collect_all(everything, pictures, stop, FIRST + asked.votes):
+        curves += series.curves(pictures, radius, FIRST)
+        report.write(curves, RADII, said, asked.out)
+    curves = [c for some in everything for c in some.curves(pictures, radius, FIRST)]
+    print(f"{len(pictures)} pictures, {rule}, alpha = {asked.alpha:g}")
+    report.print_table(curves, RADII)
+    report.write(curves, RADII, said, asked.out)
+    report.draw(curves, asked.out, report.PAPER)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""The denoiser on a CUDA GPU: one captured graph for each picture size, pinned transfers.
+
+A captured graph is launched at once where a network of small layers would spend more time on
+launching its kernels than on computing them. Its shape is fixed, as the runtime's batches are.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+KEPT = 8  # graphs; each holds the memory of its activations
+
+AsPixels = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+class Graph:
+    """A function of one fixed batch, captured.
+
+    Args:
+        function: (int16 (N, H, W, 3), float32 (N,)) to uint8 (N, H, W, 3), on the device.
+        shape: N, H, W, 3.
+        device: a CUDA GPU.
+    """
+
+    def __init__(self, function: AsPixels, shape: tuple[int, ...], device: torch.device) -> None:
+        self._noisy = torch.zeros(shape, dtype=torch.int16, device=device)
+        self._sigma = torch.full((shape[0],), 0.25, device=device)
+        self._sent = torch.zeros(shape, dtype=torch.int16, pin_memory=True)
+        self._got = torch.zeros(shape, dtype=torch.uint8, pin_memory=True)
+        self._graph = torch.cuda.CUDAGraph()
+        beside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        beside.wait_stream(torch.cuda.current_stream(device))
+        with torch.cuda.stream(beside):  # libraries set themselves up outside of the capture
+            for _ in range(3):
+                function(self._noisy, self._sigma)
+        torch.cuda.current_stream(device).wait_stream(beside)
+        with torch.cuda.graph(self._graph):
+            self._cleaned = function(self._noisy, self._sigma)
+
+    def __call__(self, samples: torch.Tensor, sigma: float) -> NDArray[np.uint8]:
+        """Denoise.
+
+        Args:
+            samples: int16 (up to N, H, W, 3), on the CPU or on the device.
+            sigma: standard deviation of the noise on the [0, 1] scale.
+
+        Returns:
+            uint8 of the same shape.
+        """
+        count, device = len(samples), self._noisy.device
+        if samples.device.type == "cpu":
+            self._sent[:count] = samples
+            samples = self._sent[:count]
+        with torch.cuda.device(device):
+            self._noisy[:count].copy_(samples, non_blocking=True)  # the rest stays as it was
+            self._sigma.fill_(sigma)
+            self._graph.replay()
+            self._got.copy_(self._cleaned, non_blocking=True)
+            torch.cuda.current_stream(device).synchronize()
+        result: NDArray[np.uint8] = self._got[:count].numpy().copy()
+        return result
+
+
+class Graphs:
+    """The graphs of the picture sizes used last. Not for several threads at once."""
+
+    def __init__(self, function: AsPixels, device: torch.device) -> None:
+        self._function, self._device = function, device
+        self._kept: OrderedDict[tuple[int, ...], Graph] = OrderedDict()
+
+    def of(self, shape: tuple[int, ...]) -> Graph:
+        """Return the graph of a batch's shape, captured at its first use."""
+        if shape not in self._kept:
+            while len(self._kept) >= KEPT:
+                self._kept.popitem(last=False)
+            with torch.cuda.device(self._device):
+                self._kept[shape] = Graph(self._function, shape, self._device)
+        self._kept.move_to_end(shape)
+        return self._kept[shape]
+
+    def clear(self) -> None:
+        """Give the memory of all graphs back."""
+        self._kept.clear()

@@ -1,0 +1,58 @@
+"""Where a denoiser runs, and in which precision: together the *compute type*.
+
+SURETY_DEVICE   auto     a CUDA GPU if there is one, else the CPU
+                cpu
+                cuda     the first GPU;  cuda:1  the second
+"""
+
+import torch
+
+from denoisers.errors import NotUsable
+
+WORDS = "auto, cpu, cuda or cuda:N"
+
+
+def choose(text: str) -> torch.device:
+    """Return the device of this name.
+
+    Args:
+        text: "auto", "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        NotUsable: if it is none of these, or is not here.
+    """
+    name = text.strip().lower()
+    if name == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    if name == "cpu":
+        return torch.device("cpu")
+    kind, _, number = name.partition(":")
+    if kind != "cuda" or (name != "cuda" and not (number.isascii() and number.isdecimal())):
+        raise NotUsable(f"unknown device {text[:40]!r}: SURETY_DEVICE is {WORDS}")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if int(number or 0) >= count:
+        here = f"there are {count} CUDA GPUs" if count else "no CUDA GPU can be used"
+        raise NotUsable(
+            f"the device {text[:40]!r} is not here ({here}): SURETY_DEVICE=cpu always is"
+        )
+    return torch.device("cuda", int(number or 0))
+
+
+def precision(device: torch.device) -> torch.dtype:
+    """Return bfloat16 where the device computes with it at full speed, else float32."""
+    if device.type == "cuda":
+        fast = torch.cuda.get_device_capability(device) >= (8, 0)
+    else:
+        fast = cpu_has_bfloat16()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def cpu_has_bfloat16() -> bool:
+    """Say whether this CPU multiplies bfloat16 (AVX-512-BF16 or AMX); emulation is slower."""
+    asked = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # torch has no public name
+    return any(bool(getattr(torch.cpu, name, bool)()) for name in asked)
+
+
+def compute_type(device: torch.device, dtype: torch.dtype) -> str:
+    """Name device class and precision, such as "cpu/bfloat16"; part of the subject."""
+    return f"{device.type}/{str(dtype).removeprefix('torch.')}"

@@ -1,0 +1,101 @@
+"""How many pictures fit into memory at once."""
+
+import copy
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+SHARE = 0.4  # of the free memory; the rest is for scratch space, other requests and the system
+CGROUP = Path("/sys/fs/cgroup")
+UNKNOWN = 2**30  # free bytes that are assumed where the system does not tell
+
+
+def largest_batch(network: nn.Module, height: int, width: int, device: torch.device) -> float:
+    """Return how many pictures of this size fit, by the memory that is free now; may be below 1.
+
+    Args:
+        network: called as network(noisy, sigma).
+        height: of the pictures, in pixels.
+        width: of the pictures, in pixels.
+        device: whose memory counts.
+    """
+    return SHARE * free_bytes(device) / peak_bytes(network, height, width)
+
+
+def free_bytes(device: torch.device) -> int:
+    """Return the memory that can still be had, a container's limit included."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(free + cached)
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = next(int(x.split()[1]) * 1024 for x in lines if x.startswith("MemAvailable"))
+    except (OSError, StopIteration, ValueError, IndexError):
+        return UNKNOWN
+    try:
+        limit = int((CGROUP / "memory.max").read_text())
+        free = min(free, limit - int((CGROUP / "memory.current").read_text()))
+    except (OSError, ValueError):  # no container, or one without a limit ("max")
+        pass
+    return max(1, free)
+
+
+def peak_bytes(network: nn.Module, height: int, width: int) -> int:
+    """Return the bytes that are alive at once while one picture is denoised, weights not counted.
+
+    Found by running the network on tensors that have a shape but no memory. A network that cannot
+    be run so is taken to need 64 float32 channels, four times.
+    """
+    assumed = 4 * 64 * 4 * height * width
+    try:
+        shadow = copy.deepcopy(network).to("meta")
+        noisy = torch.empty((1, 3, height, width), device="meta")
+        sigma = torch.empty(1, device="meta")
+        counter = _Alive()
+        with torch.inference_mode(), counter:
+            shadow(noisy, sigma)
+    except Exception:  # noqa: BLE001  a stranger's network may do anything
+        return assumed
+    return max(counter.peak, 4 * 3 * height * width)
+
+
+class _Alive(TorchDispatchMode):  # type: ignore[no-untyped-call]  torch's own are untyped
+    """Adds up the bytes of all tensors that are alive."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.peak = self._now = 0
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
+        out = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, torch.Tensor):
+                self._count(tensor.untyped_storage())
+        return out
+
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        identity = storage._cdata  # shared by all tensors that look at it
+        if identity in self._known:
+            return
+        size = storage.nbytes()
+        self._known.add(identity)
+        self._now += size
+        self.peak = max(self.peak, self._now)
+        weakref.finalize(storage, self._gone, identity, size)
+
+    def _gone(self, identity: int, size: int) -> None:
+        self._known.discard(identity)
+        self._now -= size

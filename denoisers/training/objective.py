@@ -1,0 +1,62 @@
+"""What a denoiser is trained to minimise, and on what: the numbers, checked."""
+
+import math
+from dataclasses import dataclass
+
+from denoisers.errors import BadPlan
+
+LEAST_SIGMA, MOST_SIGMA = 0.001, 2.0  # beyond 2 the service draws no noise
+LEAST_SIZE, MOST_SIZE = 8, 2048
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is minimised: mse·(squared error / σ) + stability·(cross-entropy to surrogates).
+
+    Attributes:
+        mse: weight of the squared error; divided by σ, so that strong noise does not drown weak.
+        stability: weight of the cross-entropy.
+        sigmas: range of noise levels, on [0, 1]; drawn log-uniformly.
+        jitter: pixels by which the surrogates see both pictures shifted, alike and at random, so
+            that nothing is learnt that hangs on one surrogate's grid of strides.
+        even: share of the pictures whose level is drawn uniformly instead, which is stronger.
+        size: side of the squares that are cut out of the pictures; whole pictures of that size
+            are shifted by up to an eighth.
+        batch: pictures per step.
+        seed: of order, noise and flips.
+        rate: peak learning rate.
+
+    Raises:
+        BadPlan: if a number is out of its range; names the option.
+    """
+
+    mse: float = 1.0
+    stability: float = 0.0
+    sigmas: tuple[float, float] = (0.05, 1.0)
+    even: float = 0.0
+    jitter: int = 0
+    size: int = 32
+    batch: int = 128
+    seed: int = 0
+    rate: float = 1.5e-3
+
+    def __post_init__(self) -> None:
+        low, high = self.sigmas
+        weights = (self.mse, self.stability)
+        checks = {
+            "--mse and --stability must be 0 or more, and one of them more than 0": (
+                all(0 <= w < math.inf for w in weights) and max(weights) > 0
+            ),
+            f"--sigma must be a level or a range within {LEAST_SIGMA} and {MOST_SIGMA:g}, the "
+            "smaller first, such as 0.05,1.0": LEAST_SIGMA <= low <= high <= MOST_SIGMA,
+            "--even must be a share from 0 to 1": 0 <= self.even <= 1,
+            f"--crop must be from {LEAST_SIZE} to {MOST_SIZE} pixels": (
+                LEAST_SIZE <= self.size <= MOST_SIZE
+            ),
+            "--jitter must be pixels from 0 to less than --crop": 0 <= self.jitter < self.size,
+            "--batch must be at least 1": self.batch >= 1,
+            "--rate must be more than 0 and at most 1": 0 < self.rate <= 1,
+        }
+        for wanted, holds in checks.items():
+            if not holds:  # which nan does nowhere
+                raise BadPlan(wanted)

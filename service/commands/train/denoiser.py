@@ -1,0 +1,161 @@
+"""`surety train denoiser`: for the pictures, the noise and the classifiers that you have."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.commands.train import parts
+from service.commands.train.options import (
+    MOST_STEPS,
+    Batch,
+    Mixed,
+    Out,
+    Resume,
+    Seed,
+    check_seed,
+    parse_arguments,
+    parse_range,
+)
+from service.commands.train.running import counting, finish, friendly, train
+from service.errors import BadRequest
+from service.terminal import say
+
+Texts = list[str]
+
+
+def denoiser(
+    data: Annotated[
+        list[Path],
+        typer.Option(
+            help="Folder, zip or CIFAR-10 archive of pictures; may be given several times. "
+            "Folders named train and test decide, where there are any."
+        ),
+    ],
+    out: Out = Path("runs/denoiser"),
+    architecture: Annotated[
+        str | None, typer.Option(help="unet, dncnn, or one that a package brings.  [default: unet]")
+    ] = None,
+    set_: Annotated[
+        Texts | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=NUMBER",
+            help="Argument of the architecture, such as width=48; several times.",
+        ),
+    ] = None,
+    init: Annotated[
+        Path | None,
+        typer.Option(help="Begin with this weights file, its architecture and arguments."),
+    ] = None,
+    mse: Annotated[float, typer.Option(help="Weight of the squared error.")] = 1.0,
+    stability: Annotated[
+        float, typer.Option(help="Weight of keeping the surrogates' answers; 0.1 is a good one.")
+    ] = 0.0,
+    surrogate: Annotated[
+        Texts | None,
+        typer.Option(
+            metavar="MODULE:FUNCTION=ARGUMENT",
+            help="Classifier whose answers are to be kept: a function that returns a torch "
+            "module; =ARGUMENT may be left out. Several times. Its code is imported and run; "
+            "the current directory is searched first, as with python -m.",
+        ),
+    ] = None,
+    check: Annotated[
+        Texts | None,
+        typer.Option(
+            metavar="MODEL.onnx",
+            help="Classifier that only measures, after the training: an ONNX model (extra onnx), "
+            "or MODULE:FUNCTION=ARGUMENT as above. Several times.",
+        ),
+    ] = None,
+    sigma: Annotated[
+        str, typer.Option(help="Noise levels to learn, lowest and highest.")
+    ] = "0.05,1.0",
+    even: Annotated[
+        float,
+        typer.Option(help="Share of levels drawn evenly, which is stronger, not by ratio."),
+    ] = 0.0,
+    crop: Annotated[int, typer.Option(help="Side of the squares cut out, in pixels.")] = 32,
+    jitter: Annotated[
+        int, typer.Option(help="Pixels by which what surrogates see is shifted at random.")
+    ] = 0,
+    batch: Batch = 128,
+    steps: Annotated[
+        int, typer.Option(min=1, max=MOST_STEPS, help="Steps of the optimizer.")
+    ] = 9000,
+    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1.5e-3,
+    warmup: Annotated[
+        float, typer.Option(help="Share of the steps in which the rate rises.")
+    ] = 0.1,
+    seed: Seed = 0,
+    mixed: Mixed = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    hold_out: Annotated[
+        int,
+        typer.Option(
+            min=2, help="Where no folder test is: keep every tenth picture (10) for measuring."
+        ),
+    ] = 10,
+    half: Annotated[
+        bool, typer.Option("--half", help="Save the weights as bfloat16: half the file.")
+    ] = False,
+    resume: Resume = True,
+) -> None:
+    """Train a denoiser.
+
+    Exit codes: 0 trained, 2 bad usage, data or options, diverged or no room for files,
+    130 stopped (the same command goes on), 1 internal error.
+    """
+    with friendly():
+        check_seed(seed)
+        from denoisers.training.loop import Plan
+        from denoisers.training.objective import Objective
+
+        plan = Plan(steps=steps, seed=seed, warmup=warmup, mixed=mixed)
+        objective = Objective(
+            mse=mse,
+            stability=stability,
+            sigmas=parse_range(sigma),
+            even=even,
+            jitter=jitter,
+            size=crop,
+            batch=batch,
+            seed=seed,
+            rate=rate,
+        )
+        if init and (architecture or set_):
+            raise BadRequest(
+                "--init brings its own architecture: leave --architecture and --set out"
+            )
+        if surrogate and not stability:
+            raise BadRequest(
+                "--surrogate needs --stability, such as 0.1: without it no answer is looked at "
+                "(--check only measures)"
+            )
+        arguments = parse_arguments(set_ or [])
+        where = parts.device(device)
+
+        from denoisers.training.denoise_task import DenoiseTask
+        from denoisers.training.pictures import load_all
+        from denoisers.training.surrogates import load_surrogate
+
+        parts.search_current_directory()
+        surrogates = [load_surrogate(text) for text in surrogate or []]
+        checks = [parts.check(text, crop, where) for text in check or []]
+        network = parts.network(architecture or "unet", arguments, init, seed)
+        with counting("decoding") as watch:
+            pictures, held_out = load_all(data, out / "cache", hold_out=hold_out, watch=watch)
+        task = DenoiseTask(network, pictures, objective, surrogates, where)
+        left_out = len(pictures) - task.usable
+        say(
+            f"{task.usable:,} pictures to learn from, {len(held_out):,} to measure with"
+            + (f"; {left_out:,} are smaller than {crop}×{crop} and left out" if left_out else "")
+        )
+        seconds = train(task, plan, out, resume=resume)
+        checks += [
+            parts.torch_check(text, module, crop, where)
+            for text, module in zip(surrogate or [], surrogates, strict=True)
+        ]
+        figures = parts.save_and_measure(task, out, held_out, checks, half=half)
+        finish(out, plan, seconds, figures)

@@ -1,0 +1,145 @@
+"""What `surety train denoiser` is put together from."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from service.commands.train.running import counting, save_aside
+from service.errors import BadRequest
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from denoisers.training.checks import Check
+    from denoisers.training.denoise_task import DenoiseTask
+    from denoisers.training.pictures import Pictures
+
+
+def device(text: str) -> "torch.device":
+    """Return the device of --device.
+
+    Raises:
+        BadRequest: if it is unknown or not here.
+    """
+    import torch
+
+    from denoisers.device import choose
+    from denoisers.errors import NotUsable
+
+    try:
+        found = choose(text)
+    except NotUsable as error:
+        raise BadRequest(str(error).replace("SURETY_DEVICE", "--device")) from None
+    if found.type == "cuda":  # the fastest algorithms sum in any order: no two curves alike
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = False
+    return found
+
+
+def search_current_directory() -> None:
+    """Let code that options name lie where the user stands, as `python -m` does."""
+    here = os.getcwd()
+    if not {"", here} & set(sys.path[:1]):
+        sys.path.insert(0, here)
+
+
+def network(
+    architecture: str, arguments: Mapping[str, int], init: Path | None, seed: int
+) -> "nn.Module":
+    """Make the network to train: fresh, or from a weights file.
+
+    Raises:
+        BadRequest: if the architecture does not take the arguments.
+        DenoiserError: if there is no such architecture, or the file cannot be used.
+    """
+    import torch
+    from torch import nn
+
+    from denoisers import architectures
+    from denoisers.weights import LARGEST_ARGUMENT, load_weights
+
+    torch.manual_seed(seed)
+    if init is not None:
+        return load_weights(init)[0]
+    if any(value > LARGEST_ARGUMENT for value in arguments.values()):
+        raise BadRequest(f"--set: numbers up to {LARGEST_ARGUMENT} are taken")
+    make = architectures.find(architecture)
+    try:
+        made = make(**arguments)
+    except Exception as error:
+        given = " ".join(f"{name}={value}" for name, value in arguments.items()) or "none"
+        raise BadRequest(
+            f"the architecture {architecture!r} does not take the arguments given with --set "
+            f"({given}): {type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(made, nn.Module):
+        raise BadRequest(f"the architecture {architecture!r} makes no torch module")
+    return made
+
+
+def check(text: str, size: int, where: "torch.device") -> "Check":
+    """Return a classifier of --check.
+
+    Raises:
+        BadCheck: if an ONNX model cannot be used.
+        BadSurrogate: if code cannot be imported.
+    """
+    from denoisers.training.checks import OnnxCheck
+    from denoisers.training.surrogates import load_surrogate
+
+    target = text.partition("=")[0]
+    if ":" in target and not target.lower().endswith(".onnx") and not Path(text).exists():
+        return torch_check(text, load_surrogate(text), size, where)
+    return OnnxCheck(Path(text))
+
+
+def torch_check(text: str, module: "nn.Module", size: int, where: "torch.device") -> "Check":
+    """Return a torch module as a classifier that measures on squares of one size."""
+    from denoisers.training.checks import TorchCheck
+
+    return TorchCheck(text, module, size, where)
+
+
+def save_and_measure(
+    task: "DenoiseTask",
+    out: Path,
+    held_out: "Pictures",
+    checks: "Sequence[Check]",
+    *,
+    half: bool,
+) -> dict[str, Any]:
+    """Write the weights, and measure what is in the file.
+
+    Returns:
+        Figures: PSNR, answers kept, what it was trained with.
+    """
+    import torch
+
+    from denoisers.training.quality import kept, quality, shown
+    from denoisers.weights import load_weights, save_weights
+
+    path = out / "weights.safetensors"
+    kind = torch.bfloat16 if half else torch.float32
+    save_aside(lambda aside: save_weights(task.model, aside, kind), path)
+    model, sha256 = load_weights(path)
+    model = model.to(  # type: ignore[call-overload]
+        task.device, memory_format=torch.channels_last
+    )
+    levels = shown(*task.objective.sigmas)
+    with counting("measuring PSNR") as watch:
+        decibels = quality(model, held_out, levels, watch=watch)
+    shares: dict[str, dict[str, float]] = {}
+    for one in checks:
+        with counting(f"measuring {one.name}") as watch:
+            shares |= kept(model, held_out, [one], levels, watch=watch)
+    return {
+        "weights_sha256": sha256,
+        "half": half,
+        "psnr": decibels,
+        "kept": shares,
+        "held_out": len(held_out),
+        "trained": task.identity,
+    }

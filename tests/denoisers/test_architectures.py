@@ -1,0 +1,98 @@
+"""Architectures by entry point: a stranger's package brings one, and nothing else is needed."""
+
+import sys
+
+import pytest
+import torch
+
+from denoisers import architectures
+from denoisers.dncnn import DnCNN
+from denoisers.errors import BrokenWeights, NotUsable, UnknownArchitecture
+from denoisers.runtime import Runtime
+from denoisers.unet import UNet
+from denoisers.weights import load_weights, save_weights
+from tests.denoisers import strangers
+
+
+@pytest.fixture
+def stranger(tmp_path, monkeypatch):
+    folder = tmp_path / "site"
+    monkeypatch.syspath_prepend(strangers.install_all(folder))
+    yield folder
+    sys.modules.pop("strange_nets", None)
+
+
+def test_those_that_come_with_surety():
+    assert {"dncnn", "unet"} <= set(architectures.names())
+    assert architectures.find("dncnn") is DnCNN
+    assert architectures.find("unet") is UNet
+
+
+def test_an_unknown_one_is_told_with_those_there_are():
+    with pytest.raises(UnknownArchitecture, match=r"unknown architecture 'x+': .*dncnn.*unet"):
+        architectures.find("x" * 1000)
+
+
+def test_names_imports_nothing(stranger):
+    assert set(strangers.NAMES) <= set(architectures.names())
+    assert "strange_nets" not in sys.modules
+
+
+@pytest.mark.parametrize(("name", "arguments"), [("tiny", {"size": 5}), ("half", {}), ("tied", {})])
+def test_a_strangers_network_there_and_back(stranger, tmp_path, name, arguments):
+    torch.manual_seed(0)
+    network = architectures.find(name)(**arguments).float()
+    path = tmp_path / "mine.safetensors"
+    save_weights(network, path)
+    loaded, sha256 = load_weights(path)
+    assert type(loaded) is type(network)
+    assert loaded.arguments == arguments
+    assert {p.dtype for p in loaded.parameters()} == {torch.float32}
+    noisy, sigma = torch.rand(2, 3, 5, 7), torch.full((2,), 0.5)
+    assert torch.equal(loaded(noisy, sigma), network(noisy, sigma))
+    assert Runtime("mine", loaded, sha256, device="cpu").batch_of(8, 8) >= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "says"),
+    [
+        ("liar", NotUsable, "architecture 'liar' must be a torch module .* not Liar and 'another'"),
+        ("nothing", NotUsable, "'nothing' must be a torch module .* not str and None"),
+        ("absent", NotUsable, r"'absent' cannot be imported \(AttributeError\)$"),
+        ("shy", BrokenWeights, r"does not take the tensors \(KeyError\)$"),
+        ("fussy", BrokenWeights, r"does not take the arguments \{\} \(ZeroDivisionError\)$"),
+    ],
+)
+def test_broken_ones(stranger, tmp_path, name, error, says):
+    path = tmp_path / "mine.safetensors"
+    tiny = architectures.find("tiny")()
+    tiny.architecture, tiny.arguments = name, {}
+    save_weights(tiny, path)
+    with pytest.raises(error, match=says):
+        load_weights(path)
+
+
+def test_arguments_that_are_too_large_for_the_tensors_are_refused(stranger, tmp_path):
+    path = tmp_path / "mine.safetensors"
+    tiny = architectures.find("tiny")()
+    tiny.arguments = {"size": 5}
+    save_weights(tiny, path)
+    with pytest.raises(BrokenWeights, match=r"conv.weight of the shape \(3, 3, 3, 3\) and not"):
+        load_weights(path)
+
+
+def test_a_package_that_is_not_there(tmp_path, monkeypatch):
+    doors = {"gone": "no_such_package:Network"}
+    monkeypatch.syspath_prepend(strangers.install(tmp_path, "gone", doors))
+    with pytest.raises(NotUsable, match=r"'gone' cannot be imported \(ModuleNotFoundError\)$"):
+        architectures.find("gone")
+
+
+def test_two_packages_may_not_claim_one_name(stranger, tmp_path, monkeypatch):
+    """Else the same weights would be one function here and another there."""
+    doors = {"unet": "strange_nets:Tiny", "tiny": "strange_nets:Tiny"}
+    monkeypatch.syspath_prepend(strangers.install(tmp_path / "more", "more", doors))
+    both = r"'unet' is both denoisers\.unet:UNet and strange_nets:Tiny: uninstall one"
+    with pytest.raises(NotUsable, match=both):
+        architectures.find("unet")
+    assert architectures.find("tiny").architecture == "tiny"  # the same claim twice is no other

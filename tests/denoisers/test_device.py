@@ -1,0 +1,40 @@
+"""SURETY_DEVICE: what may be said, what is here, and what to do about it."""
+
+import pytest
+import torch
+
+from denoisers.device import choose, compute_type, cpu_has_bfloat16, precision
+from denoisers.errors import NotUsable
+
+GPUS = torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+@pytest.mark.parametrize("text", ["cpu", " CPU ", "Cpu"])
+def test_the_cpu_is_always_there(text):
+    assert choose(text) == torch.device("cpu")
+
+
+def test_auto_takes_the_best():
+    assert choose("auto").type == ("cuda" if GPUS else "cpu")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["nonsense", "meta", "cuda:x", "cuda:-1", "cuda1", "cuda:", "mps", "", "cpu:0", "cuda:1²"],
+)
+def test_other_words_are_refused_with_those_that_may_be_said(text):
+    with pytest.raises(NotUsable, match="SURETY_DEVICE is auto, cpu, cuda or cuda:N"):
+        choose(text)
+
+
+@pytest.mark.parametrize("text", [f"cuda:{GPUS}", "cuda:99"])
+def test_a_gpu_that_is_not_here(text):
+    with pytest.raises(NotUsable, match="SURETY_DEVICE=cpu always is"):
+        choose(text)
+
+
+def test_precision_is_named_in_the_compute_type():
+    cpu = torch.device("cpu")
+    assert precision(cpu) == (torch.bfloat16 if cpu_has_bfloat16() else torch.float32)
+    assert compute_type(cpu, torch.bfloat16) == "cpu/bfloat16"
+    assert compute_type(torch.device("cuda:3"), torch.float32) == "cuda/float32"

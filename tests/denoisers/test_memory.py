@@ -1,0 +1,67 @@
+"""How many pictures fit: the estimate against what torch really allocates."""
+
+import torch
+
+from denoisers import memory
+from denoisers.dncnn import DnCNN
+from denoisers.unet import UNet
+
+CPU = torch.device("cpu")
+
+
+def test_what_is_alive_at_once_is_counted_exactly():
+    class Three(torch.nn.Module):
+        """Holds one tensor of 8 bytes a pixel while it makes two of 4, then lets go of two."""
+
+        def forward(self, noisy, sigma):
+            wide = torch.empty(10, 10, dtype=torch.float64, device=noisy.device)
+            narrow = torch.empty(10, 10, device=noisy.device)
+            also = narrow + 1
+            del wide, narrow
+            return also
+
+    assert memory.peak_bytes(Three(), 4, 4) == 100 * (8 + 4 + 4)
+
+
+def test_views_cost_nothing():
+    class Views(torch.nn.Module):
+        def forward(self, noisy, sigma):
+            made = torch.empty(1000, device=noisy.device)
+            return made.view(10, 100).t()[2:, 1:]
+
+    assert memory.peak_bytes(Views(), 4, 4) == 4000
+
+
+def test_it_grows_with_the_picture_and_halves_in_bfloat16():
+    network = DnCNN(norm=0)
+    small, large = (memory.peak_bytes(network, side, side) for side in (32, 64))
+    assert large == 4 * small
+    assert memory.peak_bytes(network.bfloat16(), 64, 64) < 0.55 * large
+
+
+def test_the_default_needs_less_than_dncnn():
+    unet, dncnn = (memory.peak_bytes(n, 224, 224) for n in (UNet(), DnCNN()))
+    assert 4 * 3 * 224 * 224 < unet < dncnn
+
+
+def test_a_network_that_cannot_be_run_without_memory_is_guessed():
+    class Looks(torch.nn.Module):
+        def forward(self, noisy, sigma):
+            return noisy * sigma.item()
+
+    assert memory.peak_bytes(Looks(), 10, 10) == 4 * 64 * 4 * 100
+
+
+def test_a_containers_limit_counts(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    free = memory.free_bytes(CPU)
+    assert free > 2**20
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("1000\n")
+    assert memory.free_bytes(CPU) > 2**20
+    (tmp_path / "memory.max").write_text("51000\n")
+    assert memory.free_bytes(CPU) == 50000
+    network = DnCNN(norm=0)
+    assert memory.largest_batch(network, 32, 32, CPU) < 1
+    (tmp_path / "memory.max").write_text("900\n")
+    assert memory.free_bytes(CPU) == 1

@@ -1,0 +1,60 @@
+"""The U-shaped denoiser: any size, told the noise level of each picture."""
+
+import pytest
+import torch
+from torch import nn
+
+from denoisers.unet import CENTRE, SPREAD, UNet
+
+SMALL = {"width": 4, "half": 1, "quarter": 1, "eighth": 1}
+
+
+def trained(**arguments):
+    """A network whose learnt part does something."""
+    torch.manual_seed(0)
+    network = UNet(**(arguments or SMALL)).eval()
+    nn.init.normal_(network.tail.weight, std=0.1)
+    return network
+
+
+def silent():
+    """A network that has nothing to add to what is kept of the picture."""
+    network = UNet(**SMALL)
+    nn.init.zeros_(network.tail.bias)
+    return network
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 8), (8, 8), (33, 31), (40, 16)])
+def test_any_size(size):
+    cleaned = trained()(torch.rand(2, 3, *size), torch.tensor([0.1, 0.9]))
+    assert cleaned.shape == (2, 3, *size)
+    assert cleaned.dtype == torch.float32
+    assert cleaned.isfinite().all()
+
+
+@pytest.mark.parametrize("sigma", [0.05, 0.25, 1.0, 2.0])
+def test_without_what_is_learnt_it_is_the_best_linear_guess(sigma):
+    noisy = torch.rand(1, 3, 8, 8)
+    kept = SPREAD**2 / (SPREAD**2 + sigma**2)
+    expected = CENTRE + kept * (noisy - CENTRE)
+    assert torch.allclose(silent()(noisy, torch.full((1,), sigma)), expected, atol=1e-6)
+
+
+def test_each_picture_has_its_own_level():
+    network, noisy = trained(), torch.rand(1, 3, 8, 8).repeat(3, 1, 1, 1)
+    levels = torch.tensor([0.1, 0.5, 0.1])
+    first, second, third = network(noisy, levels)
+    assert torch.allclose(first, third, atol=1e-6)
+    assert not torch.allclose(first, second, atol=1e-3)
+    assert torch.allclose(network(noisy[:1], levels[1:2])[0], second, atol=1e-6)
+
+
+def test_in_bfloat16_the_picture_itself_stays_exact():
+    noisy, level = torch.rand(1, 3, 8, 8), torch.full((1,), 0.25)
+    assert torch.equal(silent().to(torch.bfloat16)(noisy, level), silent()(noisy, level))
+
+
+def test_the_arguments_build_the_same_network_again():
+    network = trained(width=6, half=2, quarter=0, eighth=1)
+    again = UNet(**network.arguments)
+    again.load_state_dict(network.state_dict(), strict=True)

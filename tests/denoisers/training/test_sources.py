@@ -1,0 +1,124 @@
+"""Folders and zips of pictures, decoded as the service decodes an upload."""
+
+import os
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from certification.canonical import canonicalise
+from denoisers.errors import BadData
+from denoisers.training.sources import open_source
+from tests.denoisers.training.scenes import noise_pictures
+
+
+def zipped(root, archive, prefix=""):
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in sorted(root.rglob("*.*")):
+            file.write(path, prefix + path.relative_to(root).as_posix())
+    return archive
+
+
+def test_a_folder_and_a_nested_zip_hold_the_same_pictures(tmp_path):
+    root = noise_pictures(tmp_path / "data", count=2)
+    folder = open_source(root)
+    nested = open_source(zipped(root, tmp_path / "data.zip", prefix="deep/inner/"))
+    assert folder.names == [f"{p}/{c}/000{i}.png" for p in ("test", "train")
+                            for c in ("cat", "dog") for i in (0, 1)]  # fmt: skip
+    assert nested.names == [f"deep/inner/{name}" for name in folder.names]
+    for one, other in zip(folder.names, nested.names, strict=True):
+        assert folder.read(one).shape == (32, 32, 3)
+        assert np.array_equal(folder.read(one), nested.read(other))
+
+
+def test_hidden_files_other_files_and_folders_named_as_pictures_are_left_out(tmp_path):
+    root = noise_pictures(tmp_path / "data", count=1, classes=("cat",), parts=("train",))
+    (root / "train/cat/._0000.png").write_bytes(b"macOS puts this beside each picture")
+    (root / "train/cat/notes.txt").write_text("no picture")
+    (root / ".thumbnails").mkdir()
+    (root / ".thumbnails/small.png").write_bytes(b"no picture")
+    (root / "folder.png").mkdir()
+    (root / "__MACOSX").mkdir()
+    (root / "__MACOSX/0000.png").write_bytes(b"no picture")
+    archive = zipped(root, tmp_path / "data.zip")
+    with zipfile.ZipFile(archive, "a") as file:
+        file.writestr("also.png/", "")
+    assert open_source(root).names == ["train/cat/0000.png"]
+    assert open_source(archive).names == ["train/cat/0000.png"]
+
+
+@pytest.mark.filterwarnings("ignore:'mode' parameter is deprecated")
+def test_pictures_are_decoded_as_the_service_decodes_them(tmp_path):
+    rng = np.random.default_rng(1)
+    grey16 = Image.fromarray(rng.integers(0, 65536, (20, 24), dtype=np.uint16))
+    grey16.save(tmp_path / "xray.png")  # of which a plain conversion would leave white
+    rgba = rng.integers(0, 256, (20, 24, 4), dtype=np.uint8)
+    Image.fromarray(rgba, "RGBA").save(tmp_path / "see-through.png")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(rgba[:, :, :3]).save(tmp_path / "turned.jpg", exif=turned)
+    Image.fromarray(rgba[:, :, 0]).save(tmp_path / "grey.bmp")
+    source = open_source(tmp_path)
+    assert len(source.names) == 4
+    for name in source.names:
+        expected = canonicalise((tmp_path / name).read_bytes()).pixels
+        assert np.array_equal(source.read(name), expected), name
+    assert source.read("turned.jpg").shape == (24, 20, 3)
+    assert source.read("xray.png").std() > 50
+
+
+def test_the_mark_changes_with_the_pictures(tmp_path):
+    root = noise_pictures(tmp_path / "data", count=2)
+    first, archive = open_source(root).mark, zipped(root, tmp_path / "data.zip")
+    inside = open_source(archive).mark
+    assert open_source(root).mark == first
+    one, other = root / "train/cat/0000.png", root / "train/cat/0001.png"
+    one.write_bytes(other.read_bytes())
+    assert open_source(root).mark != first
+    assert open_source(zipped(root, archive)).mark != inside
+
+
+def test_a_file_name_that_is_no_text(tmp_path):
+    root = noise_pictures(tmp_path / "data", count=1, classes=("cat",), parts=("train",))
+    strange = os.fsencode(root) + b"/\xff.png"
+    os.rename(root / "train/cat/0000.png", strange)
+    source = open_source(root)
+    assert source.read(source.names[0]).shape == (32, 32, 3)
+
+
+def test_what_holds_no_pictures_is_named(tmp_path):
+    with pytest.raises(BadData, match="nowhere does not exist"):
+        open_source(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadData, match="empty holds no pictures"):
+        open_source(tmp_path / "empty")
+    (tmp_path / "text.zip").write_text("no zip")
+    with pytest.raises(BadData, match="neither a folder, nor a zip"):
+        open_source(tmp_path / "text.zip")
+    root = noise_pictures(tmp_path / "data", count=2)
+    whole = zipped(root, tmp_path / "whole.zip").read_bytes()
+    (tmp_path / "cut.zip").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(BadData, match="not complete"):
+        open_source(tmp_path / "cut.zip")
+
+
+def test_damaged_and_odd_pictures_are_named(tmp_path):
+    root = noise_pictures(tmp_path / "data", count=4, classes=("cat",), parts=("train",))
+    broken = root / "train/cat/0001.png"
+    broken.write_bytes(broken.read_bytes()[:500])
+    (root / "train/cat/0002.png").write_bytes(b"broken")
+    Image.fromarray(np.zeros((8, 8), dtype=np.float32)).save(root / "train/cat/0003.tiff")
+    source = open_source(root)
+    for name in ("train/cat/0001.png", "train/cat/0002.png"):
+        with pytest.raises(BadData, match=f"picture {name} of .* cannot be read"):
+            source.read(name)
+    with pytest.raises(BadData, match="0003.tiff .* no agreed brightness"):
+        source.read("train/cat/0003.tiff")
+    archive = zipped(root, tmp_path / "data.zip")
+    data = bytearray(archive.read_bytes())
+    place = data.index(b"\x89PNG") + 300
+    data[place] ^= 0xFF  # the zip's checksum notices
+    archive.write_bytes(data)
+    with pytest.raises(BadData, match="0000.png of .* cannot be read"):
+        open_source(archive).read("train/cat/0000.png")
