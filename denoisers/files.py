@@ -61,7 +61,7 @@ def check(name: str, path: Path) -> None:
             f"{name[:40]!r} cannot be a denoiser's name: up to 40 of a-z, 0-9, - and _, "
             "with a letter or digit first"
         )
-    if name in registry.names():
+    if name in (*registry.names(), "auto"):
         raise NotUsable(f"a denoiser {name!r} is installed: give the file another name")
     if path.suffix.lower() not in (WEIGHTS, ONNX):
         raise NotUsable(f"{path.name}: a denoiser's file ends in {WEIGHTS} or {ONNX}; {NO_PICKLES}")
@@ -90,7 +90,7 @@ def load(name: str, path: Path, device: str = "cpu") -> "Denoiser":
     about = f"from the file {path.name}"
     try:
         if path.suffix.lower() == ONNX:
-            from denoisers.onnx_network import OnnxDenoiser  # noqa: PLC0415  as in the registry
+            from denoisers.onnx_denoiser import OnnxDenoiser  # noqa: PLC0415  as in the registry
 
             return OnnxDenoiser(name, path, summary=about)
         from denoisers.runtime import Runtime  # noqa: PLC0415

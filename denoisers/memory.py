@@ -65,7 +65,7 @@ def peak_bytes(network: nn.Module, height: int, width: int) -> int:
     return max(counter.peak, 4 * 3 * height * width)
 
 
-class _Alive(TorchDispatchMode):  # type: ignore[no-untyped-call]  torch's own are untyped
+class _Alive(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up the bytes of all tensors that are alive."""
 
     def __init__(self) -> None:

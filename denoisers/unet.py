@@ -81,7 +81,10 @@ class UNet(nn.Module):
         centred = noisy - CENTRE
         scaled = centred / total.sqrt()
         if right or below:
-            scaled = functional.pad(scaled, (0, right, 0, below), mode="replicate")
+            # Mirrored: copies of the last row would show its noise as stripes, not as noise.
+            mirrored = right < width and below < height
+            mode = "reflect" if mirrored else "replicate"
+            scaled = functional.pad(scaled, (0, right, 0, below), mode=mode)
         halved = functional.pixel_unshuffle(scaled.to(self.head.weight.dtype), 2)
         told = (level.log() / 4).to(halved.dtype).expand(-1, 1, *halved.shape[2:])
         given = torch.cat([halved, told], dim=1).contiguous(memory_format=torch.channels_last)

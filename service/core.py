@@ -33,6 +33,9 @@ from service.errors import BadRequest, Overloaded, UnknownLabel
 from service.secret import deployment_secret
 from service.settings import Settings
 
+AUTO = "auto"  # in place of a denoiser's name: by the size of the picture
+SMALL, SMALL_SIZE, OTHERS = "cifar", (32, 32), "photo"
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -90,16 +93,24 @@ class Surety:
                 self._adapters[chosen] = made
             return self._adapters[chosen]
 
-    async def denoiser(self, name: str | None) -> Denoiser:
+    def default_denoisers(self) -> list[str]:
+        """Return the names that a request may get if it names none."""
+        given = self.settings.denoiser
+        return [SMALL, OTHERS] if given == AUTO else [given]
+
+    async def denoiser(self, name: str | None, size: tuple[int, int] = SMALL_SIZE) -> Denoiser:
         """Return a denoiser, loaded on first use.
 
         Args:
             name: None for the deployment's default.
+            size: height and width of the picture, which "auto" goes by.
 
         Raises:
             DenoiserError: if it is unknown or its weights are broken.
         """
         chosen = self.settings.denoiser if name is None else name
+        if chosen == AUTO:
+            chosen = SMALL if size == SMALL_SIZE else OTHERS
         async with self._loading:
             if chosen not in self._denoisers:
                 try:
@@ -175,7 +186,7 @@ class Surety:
         PostProcess.plan(image.height, image.width, adapter.traits)
         # Adapters that load a model do so here, before anything is promised.
         await asyncio.to_thread(lambda: adapter.options)
-        cleaner = await self.denoiser(denoiser)
+        cleaner = await self.denoiser(denoiser, (image.height, image.width))
         # Some take pictures of certain sizes only, and say so when they are asked for a batch.
         await asyncio.to_thread(cleaner.batch_of, image.height, image.width)
         return Prepared(image, chosen, cleaner, adapter)

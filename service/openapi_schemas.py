@@ -149,7 +149,10 @@ SCHEMAS: dict[str, Schema] = {
         "What can clean the samples.",
         {
             "denoisers": list_of("By name.", ref("Denoiser")),
-            "default": of("string", "What cleans where a request names none."),
+            "default": of(
+                "string",
+                "What cleans where a request names none; auto: cifar for 32×32, else photo.",
+            ),
         },
     ),
     "Live": record("The process is alive.", {"status": of("string", "It is.", const="live")}),

@@ -54,13 +54,20 @@ class Settings(BaseSettings):
         "Without it one is made and kept in the data directory.",
     )
     provider: str = Field("local", description="Provider where a request names none.")
-    denoiser: str = Field("cifar", description="Denoiser where a request names none.")
+    denoiser: str = Field(
+        "auto",
+        description="Denoiser where a request names none; auto takes cifar for pictures of 32×32 "
+        "and photo for all others.",
+    )
     denoiser_files: Annotated[dict[str, Path], NoDecode, BeforeValidator(_denoiser_files)] = Field(
         default_factory=dict,
         description="Denoisers of your own beside those installed, name=path,name=path or a JSON "
         "object: .safetensors with a manifest, or .onnx.",
     )
-    device: str = Field("cpu", description="Where the denoiser runs.")
+    device: str = Field(
+        "auto",
+        description="Where denoisers run: cpu, cuda, cuda:1, or auto, a CUDA GPU if there is one.",
+    )
     allowed_hosts: Annotated[str, AfterValidator(_hosts)] = Field(
         "",
         description="Names under which clients reach the service, such as a proxy's, separated "

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from html import escape
 
 WIDTH, HEIGHT, LEFT, RIGHT = 720, 520, 64, 24
-PANELS = ((56, 256), (292, 472))  # top and bottom of each
+TOP, BOTTOM = (56, 292), (256, 472)  # of the upper and the lower part
 MOST_POINTS = 600  # of a line; of longer logs means are drawn
 STYLE = (
     "text{font-family:sans-serif;font-size:12px;fill:#24292f;text-anchor:middle}"
@@ -38,11 +38,11 @@ def draw(rows: Sequence[Sequence[float]], metric: str, title: str) -> str:
     peak = max([0.0, *rates]) or 1.0
     parts.append(_line(0, "rate", steps, rates, longest, (0.0, 1.05 * peak)))
     names = f"loss, and the learning rate dashed (0 to {peak:.3g})"
-    parts.append(f'<text x="{LEFT}" y="{PANELS[0][0] - 6}" class="start">{names}</text>')
-    above = PANELS[1][0] - 6
+    parts.append(f'<text x="{LEFT}" y="{TOP[0] - 6}" class="start">{names}</text>')
+    above = TOP[1] - 6
     parts.append(f'<text x="{LEFT}" y="{above}" class="start">{escape(metric)}</text>')
     parts += [
-        f'<text x="{_x(step, longest):.1f}" y="{PANELS[1][1] + 18}">{step:,.0f}</text>'
+        f'<text x="{_x(step, longest):.1f}" y="{BOTTOM[1] + 18}">{step:,.0f}</text>'
         for step in _ticks(0, longest)
     ]
     parts.append(f'<text x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 10}">step</text>')
@@ -90,7 +90,7 @@ def _x(step: float, longest: float) -> float:
 
 
 def _y(place: int, value: float, scale: tuple[float, float]) -> float:
-    (top, bottom), (low, high) = PANELS[place], scale
+    top, bottom, (low, high) = TOP[place], BOTTOM[place], scale
     return bottom - (bottom - top) * (value - low) / (high - low)
 
 

@@ -35,19 +35,17 @@ def _list(as_json: bool) -> None:
     from service.routes.catalog import list_denoisers
     from service.terminal import output
 
-    async def listed() -> dict[str, Any]:
-        return await list_denoisers(Surety(load_settings()))
-
     keep_quiet()
-    found = asyncio.run(listed())
+    surety = Surety(load_settings())
+    found, defaults = asyncio.run(list_denoisers(surety)), surety.default_denoisers()
     if as_json:
         typer.echo(json.dumps(found))
     else:
-        output().print(_table(found))
-    end_unless_ready("denoiser", found["denoisers"], found["default"])
+        output().print(_table(found, defaults))
+    end_unless_ready("denoiser", found["denoisers"], *defaults)
 
 
-def _table(found: dict[str, Any]) -> "Table":
+def _table(found: dict[str, Any], defaults: list[str]) -> "Table":
     from rich import box
     from rich.table import Table
 
@@ -57,7 +55,7 @@ def _table(found: dict[str, Any]) -> "Table":
     for heading in ("denoiser", "runs on", "weights (SHA-256)", "ready", "about"):
         table.add_column(heading)
     for entry in found["denoisers"]:
-        mark = " (default)" if entry["name"] == found["default"] else ""
+        mark = " (default)" if entry["name"] in defaults else ""
         weights = entry["weights_sha256"]
         table.add_row(
             cell(entry["name"], mark),

@@ -16,17 +16,17 @@ def keep_quiet() -> None:
     logs.configure("warning" if os.environ.get("SURETY_DEBUG") == "1" else "error")
 
 
-def end_unless_ready(kind: str, entries: Sequence[dict[str, Any]], default: str) -> None:
+def end_unless_ready(kind: str, entries: Sequence[dict[str, Any]], *defaults: str) -> None:
     """End the command with an error if the default one cannot be used.
 
     Args:
         kind: provider or denoiser.
         entries: what is installed.
-        default: the name that the settings give.
+        defaults: the names that a request may get if it names none.
     """
-    entry = next((e for e in entries if e["name"] == default), None)
-    if entry is not None and entry["ready"]:
-        return
-    reason = "it is not installed" if entry is None else entry["reason"]
-    say(f"error: the default {kind} {default!r} is not ready: {reason}", "bold red")
-    raise typer.Exit(ExitCode.CONFIGURATION)
+    for default in defaults:
+        entry = next((e for e in entries if e["name"] == default), None)
+        if entry is None or not entry["ready"]:
+            reason = "it is not installed" if entry is None else entry["reason"]
+            say(f"error: the default {kind} {default!r} is not ready: {reason}", "bold red")
+            raise typer.Exit(ExitCode.CONFIGURATION)

@@ -21,7 +21,10 @@ def show(
     ] = "0.25,0.5,1.0",
     denoiser: Annotated[
         list[str] | None,
-        typer.Option(help="What cleans the samples; one column each if given several times."),
+        typer.Option(
+            help="What cleans the samples: a name, or a .safetensors or .onnx file of your own; "
+            "one column each if given several times."
+        ),
     ] = None,
     size: a.Size = None,
     index: Annotated[
@@ -61,10 +64,17 @@ def show(
         name=a.picture_name(image),
     )
 
+    names: list[str | None] = []
+    given: list[str | None] = [*denoiser] if denoiser else [None]
+    for wanted in given:
+        settings, name = a.with_denoiser_file(settings, wanted)
+        names.append(name)
+
     async def drawn() -> bytes:
         surety = Surety(settings)
         try:
-            chosen = [await surety.denoiser(name) for name in (denoiser or [None])]
+            size = (picture.height, picture.width)
+            chosen = [await surety.denoiser(name, size) for name in names]
             return sheet(await asyncio.to_thread(rows, picture.pixels, levels, chosen, index))
         finally:
             await surety.close()

@@ -47,7 +47,8 @@ async def ready(request: Request, surety: SuretyDep) -> Response:
                 adapter = await surety.adapter(name)
                 await asyncio.to_thread(getattr, adapter, "options")
             else:
-                await surety.denoiser(name)
+                for each in surety.default_denoisers():
+                    await surety.denoiser(each)
         except Exception as error:  # whatever it is, it is not ready
             log.warning("not ready", part=part, name=name, exc_info=error)
             told = isinstance(error, AdapterError | DenoiserError)

@@ -10,7 +10,7 @@ import torch
 
 from denoisers import files
 from denoisers.errors import BrokenWeights, NotUsable, UnknownArchitecture
-from denoisers.onnx_network import OnnxDenoiser
+from denoisers.onnx_denoiser import OnnxDenoiser
 from denoisers.runtime import Runtime
 from denoisers.unet import UNet
 from denoisers.weights import save_weights

@@ -19,7 +19,9 @@ from torch.nn import functional
 from certification.errors import InvalidParameter
 from denoisers import onnx_format
 from denoisers.errors import BrokenWeights, NotUsable
-from denoisers.onnx_network import OnnxDenoiser
+from denoisers.onnx_denoiser import OnnxDenoiser
+from denoisers.runtime import Runtime
+from denoisers.unet import UNet
 from tests.denoisers.graphs import (
     FREE,
     blur,
@@ -58,6 +60,21 @@ def test_it_denoises_rounds_and_clips(path):
     assert (denoiser.name, denoiser.summary) == ("mine", "a blur")
     assert denoiser.compute == "cpu/onnx-float32"
     assert denoiser.weights_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.filterwarnings("ignore")  # of the exporter that needs no other package
+def test_what_torch_exports_denoises_as_it_does_here(path):
+    torch.manual_seed(0)
+    network = UNet(width=4, half=1, quarter=1, eighth=1).eval()
+    torch.nn.init.normal_(network.tail.weight, std=0.1)
+    network.precision = "float32"
+    example = (torch.rand(1, 3, 16, 16), torch.full((1,), 0.25))
+    torch.onnx.export(network, example, path, opset_version=17, dynamo=False)
+    noisy = pictures(3, 16, 16)
+    for sigma in (0.1, 1.0):
+        ours = Runtime("here", network, "0" * 64, device="cpu").clean(noisy, sigma)
+        theirs = OnnxDenoiser("mine", path).clean(noisy, sigma)
+        assert np.abs(ours.astype(int) - theirs).max() <= 1
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 8), (33, 31)])

@@ -58,3 +58,12 @@ def test_the_arguments_build_the_same_network_again():
     network = trained(width=6, half=2, quarter=0, eighth=1)
     again = UNet(**network.arguments)
     again.load_state_dict(network.state_dict(), strict=True)
+
+
+def test_an_odd_size_is_mirrored_at_its_edge():
+    """Repeating the last row would show the network stripes where it expects noise."""
+    network, level = trained(), torch.full((1,), 0.3)
+    noisy = torch.rand(1, 3, 13, 22)
+    mirrored = nn.functional.pad(noisy, (0, 2, 0, 3), mode="reflect")
+    expected = network(mirrored, level)[:, :, :13, :22]
+    assert torch.allclose(network(noisy, level), expected, atol=1e-6)

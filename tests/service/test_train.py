@@ -9,10 +9,12 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from adapters.local.labels import LABELS
 from adapters.local.weights import load_classifier
 from denoisers.weights import load_weights
+from service.cli import app
 from service.exit_codes import ExitCode
 from tests.service.command import PATIENCE
 
@@ -31,19 +33,24 @@ def data(tmp_path_factory):
     return root
 
 
-def surety(*arguments, **options):
-    command = [sys.executable, "-m", "service.cli", *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=PATIENCE, check=False, **options
-    )
+SMALL = [
+    f"--set={name}={n}" for name, n in (("width", 8), ("half", 1), ("quarter", 1), ("eighth", 1))
+]
 
 
-def test_a_classifier(data, tmp_path):
+@pytest.fixture
+def surety(one_thread):
+    def run(*arguments):
+        return CliRunner().invoke(app, ["train", *map(str, arguments)])
+
+    return run
+
+
+def test_a_classifier(surety, data, tmp_path):
     out = tmp_path / "out"
-    done = surety(
-        *("train", "classifier", "--data", data, "--out", out, "--epochs", 0.5, "--batch", 10)
-    )
-    assert done.returncode == 0, done.stderr
+    arguments = ("classifier", "--data", data, "--out", out, "--epochs", 0.5, "--batch", 10)
+    done = surety(*arguments)
+    assert done.exit_code == 0, done.output
     figures = json.loads((out / "figures.json").read_text())
     assert (figures["steps"], figures["test_pictures"]) == (2, 10)
     assert 0 <= figures["test_accuracy"] <= 1
@@ -52,16 +59,21 @@ def test_a_classifier(data, tmp_path):
         np.zeros((1, 32, 32, 3), dtype=np.uint8)
     )
     assert shares.shape == (1, 10)
+    assert ">accuracy<" in (out / "curve.svg").read_text()
+    assert surety(*arguments).exit_code == 0
+    other = surety(*arguments[:-1], 20, "--epochs", 1)
+    assert other.exit_code == ExitCode.BAD_INPUT
+    assert "(batch: 10 then, 20 now)" in other.stderr
 
 
-def test_a_denoiser_stopped_and_taken_up_again(data, tmp_path):
+def test_a_denoiser_stopped_and_taken_up_again(surety, data, tmp_path):
     out = tmp_path / "out"
-    arguments = ("train", "denoiser", "--data", data, "--out", out, "--steps", 40, "--batch", 4)
-    command = [sys.executable, "-m", "service.cli", *map(str, arguments)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    arguments = ("denoiser", "--data", data, "--out", out, "--steps", 200, "--batch", 4, *SMALL)
+    command = [sys.executable, "-m", "service.cli", "train", *map(str, arguments)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=ONE_THREAD) as process:
         until = time.monotonic() + PATIENCE
         while not (out / "log.csv").exists() and time.monotonic() < until:
-            time.sleep(0.05)
+            time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         told = process.communicate(timeout=PATIENCE)[1]
     assert process.returncode == ExitCode.CANCELLED, told
@@ -71,34 +83,30 @@ def test_a_denoiser_stopped_and_taken_up_again(data, tmp_path):
     assert not (out / "weights.safetensors").exists()
 
     done = surety(*arguments)
-    assert done.returncode == 0, done.stderr
-    assert set(json.loads((out / "figures.json").read_text())["psnr"]) == {
-        "0.1",
-        "0.25",
-        "0.5",
-        "1",
-    }
+    assert done.exit_code == 0, done.output
+    psnr = json.loads((out / "figures.json").read_text())["psnr"]
+    assert set(psnr) == {"0.1", "0.25", "0.5", "1"}
     load_weights(out / "weights.safetensors")
 
-    other = surety(*arguments[:-4], "--steps", 9)
-    assert other.returncode == ExitCode.BAD_INPUT
-    assert "another training" in other.stderr
+    other = surety(*arguments, "--steps", 9)
+    assert other.exit_code == ExitCode.BAD_INPUT
+    assert "another training (steps: 200 then, 9 now)" in other.stderr
 
 
 @pytest.mark.parametrize("kind", ["classifier", "denoiser"])
 @pytest.mark.parametrize("where", ["/proc/surety", "{file}/out", "{file}"])
-def test_a_folder_that_cannot_be_made_is_one_line(data, tmp_path, kind, where):
+def test_a_folder_that_cannot_be_made_is_one_line(surety, data, tmp_path, kind, where):
     file = tmp_path / "file"
     file.write_text("no folder")
-    done = surety("train", kind, "--data", data, "--out", where.format(file=file))
-    assert done.returncode == ExitCode.BAD_INPUT
+    done = surety(kind, "--data", data, "--out", where.format(file=file))
+    assert done.exit_code == ExitCode.BAD_INPUT
     assert done.stderr.count("\n") == 1
     assert "unexpected" not in done.stderr
 
 
-def test_bad_data_is_one_line(tmp_path):
+def test_bad_data_is_one_line(surety, tmp_path):
     for kind in ("classifier", "denoiser"):
-        done = surety("train", kind, "--data", tmp_path / "none", "--out", tmp_path / "out")
-        assert done.returncode == ExitCode.BAD_INPUT
+        done = surety(kind, "--data", tmp_path / "none", "--out", tmp_path / "out")
+        assert done.exit_code == ExitCode.BAD_INPUT
         assert done.stderr.count("\n") == 1
         assert "does not exist" in done.stderr

@@ -34,7 +34,7 @@ def denoiser(
     ],
     out: Out = Path("runs/denoiser"),
     architecture: Annotated[
-        str | None, typer.Option(help="unet, dncnn, or one that a package brings.  [default: unet]")
+        str | None, typer.Option(help="unet (the default), dncnn, or one that a package brings.")
     ] = None,
     set_: Annotated[
         Texts | None,
@@ -55,10 +55,10 @@ def denoiser(
     surrogate: Annotated[
         Texts | None,
         typer.Option(
-            metavar="MODULE:FUNCTION=ARGUMENT",
+            metavar="MODULE:FUNCTION",
             help="Classifier whose answers are to be kept: a function that returns a torch "
-            "module; =ARGUMENT may be left out. Several times. Its code is imported and run; "
-            "the current directory is searched first, as with python -m.",
+            "module, called with what follows it as =ARGUMENT. Several times. Its code is "
+            "imported and run; the current directory is searched first, as with python -m.",
         ),
     ] = None,
     check: Annotated[
@@ -66,7 +66,7 @@ def denoiser(
         typer.Option(
             metavar="MODEL.onnx",
             help="Classifier that only measures, after the training: an ONNX model (extra onnx), "
-            "or MODULE:FUNCTION=ARGUMENT as above. Several times.",
+            "or MODULE:FUNCTION as above. Several times.",
         ),
     ] = None,
     sigma: Annotated[
@@ -94,7 +94,7 @@ def denoiser(
     hold_out: Annotated[
         int,
         typer.Option(
-            min=2, help="Where no folder test is: keep every tenth picture (10) for measuring."
+            min=2, help="Without a folder test: 10 keeps every tenth picture for measuring."
         ),
     ] = 10,
     half: Annotated[
@@ -142,7 +142,7 @@ def denoiser(
 
         parts.search_current_directory()
         surrogates = [load_surrogate(text) for text in surrogate or []]
-        checks = [parts.check(text, crop, where) for text in check or []]
+        checks = parts.checks(check or [], crop, where)
         network = parts.network(architecture or "unet", arguments, init, seed)
         with counting("decoding") as watch:
             pictures, held_out = load_all(data, out / "cache", hold_out=hold_out, watch=watch)
@@ -153,9 +153,6 @@ def denoiser(
             + (f"; {left_out:,} are smaller than {crop}×{crop} and left out" if left_out else "")
         )
         seconds = train(task, plan, out, resume=resume)
-        checks += [
-            parts.torch_check(text, module, crop, where)
-            for text, module in zip(surrogate or [], surrogates, strict=True)
-        ]
+        checks += parts.as_checks(surrogate or [], surrogates, crop, where)
         figures = parts.save_and_measure(task, out, held_out, checks, half=half)
         finish(out, plan, seconds, figures)

@@ -80,27 +80,39 @@ def network(
     return made
 
 
-def check(text: str, size: int, where: "torch.device") -> "Check":
-    """Return a classifier of --check.
+def checks(texts: Sequence[str], size: int, where: "torch.device") -> "list[Check]":
+    """Return the classifiers of --check.
 
     Raises:
-        BadCheck: if an ONNX model cannot be used.
+        BadRequest: if two have one name, which the figures could not tell apart.
+        BadCheck: if one cannot be used.
         BadSurrogate: if code cannot be imported.
     """
+    found = [_check(text, size, where) for text in texts]
+    names = [one.name for one in found]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise BadRequest(f"--check gives {min(twice)} twice: rename one, or leave it out")
+    return found
+
+
+def as_checks(
+    texts: Sequence[str], modules: "Sequence[nn.Module]", size: int, where: "torch.device"
+) -> "list[Check]":
+    """Return surrogates as classifiers that measure, on squares of one size."""
+    from denoisers.training.checks import TorchCheck
+
+    named = dict(zip(texts, modules, strict=True))
+    return [TorchCheck(text, module, size, where) for text, module in named.items()]
+
+
+def _check(text: str, size: int, where: "torch.device") -> "Check":
     from denoisers.training.checks import OnnxCheck
     from denoisers.training.surrogates import load_surrogate
 
     target = text.partition("=")[0]
     if ":" in target and not target.lower().endswith(".onnx") and not Path(text).exists():
-        return torch_check(text, load_surrogate(text), size, where)
+        return as_checks([text], [load_surrogate(text)], size, where)[0]
     return OnnxCheck(Path(text))
-
-
-def torch_check(text: str, module: "nn.Module", size: int, where: "torch.device") -> "Check":
-    """Return a torch module as a classifier that measures on squares of one size."""
-    from denoisers.training.checks import TorchCheck
-
-    return TorchCheck(text, module, size, where)
 
 
 def save_and_measure(

@@ -1,4 +1,7 @@
-"""Pictures, networks and classifiers that tests train with. Imported by a process of its own, too."""
+"""Pictures, networks and classifiers that tests train with."""
+
+import csv
+import signal
 
 import numpy as np
 import torch
@@ -70,3 +73,23 @@ def task(pictures=None, network=None, surrogates=(), **objective):
     numbers = {"size": 16, "batch": 8} | objective
     network = network or small_unet()
     return DenoiseTask(network, pictures or waves(), Objective(**numbers), surrogates)
+
+
+def curve(out):
+    """Step, loss, metric and rate of a run, as they are written."""
+    with (out / "log.csv").open() as file:
+        return [(r["step"], r["loss"], r["metric"], r["rate"]) for r in csv.DictReader(file)]
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+
+
+def stop_at(step, number=signal.SIGINT):
+    """As Ctrl-C does; the step ends first."""
+
+    def watch(report):
+        if report.step == step:
+            signal.raise_signal(number)
+
+    return watch

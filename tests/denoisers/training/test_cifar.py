@@ -125,7 +125,7 @@ def test_a_malicious_pickle_is_refused_and_not_executed(tmp_path, protocol):
     for evil in (Evil(exec, f"open({str(mark)!r}, 'w')"), Evil(open, str(mark), "w")):
         data = pickle.dumps({b"labels": [0], b"data": evil}, protocol=protocol)
         path = archive(tmp_path / "evil.tar.gz", {"x/data_batch_1": data})
-        with pytest.raises(BadData, match="asks for .*, which CIFAR-10 does not need"):
+        with pytest.raises(BadData, match=r"asks for .*, which CIFAR-10 does not need"):
             open_source(path)
         assert not mark.exists()
 

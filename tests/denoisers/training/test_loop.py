@@ -1,172 +1,178 @@
-"""Training: resumable after a kill, the same curve for the same seed, clear about bad data."""
+"""The loop: ended in order or by what goes wrong, always with a good checkpoint."""
 
-import csv
-import os
+import itertools
+import math
 import signal
-import subprocess
-import sys
-import time
-import zipfile
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
+from torch import nn
 
-from denoisers.errors import BadCheckpoint, BadData
+from denoisers.errors import (
+    BadCheckpoint,
+    BadPlan,
+    BadSurrogate,
+    CannotSave,
+    Diverged,
+    OutOfMemory,
+)
 from denoisers.training import checkpoint
-from denoisers.training.data import load_pictures
-from denoisers.training.denoise_task import DenoiseTask, quality
-from denoisers.training.loop import Plan, fit
-from denoisers.unet import UNet
+from denoisers.training.files import alone_in
+from denoisers.training.loop import Plan, _follow, _schedule, fit
+from tests.denoisers.training.scenes import (
+    Brightness,
+    curve,
+    same,
+    stop_at,
+    task,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def pictures(root: Path, count=6, size=32, classes=("cat", "dog"), parts=("train", "test")):
-    rng = np.random.default_rng(0)
-    for part in parts:
-        for name in classes:
-            folder = root / part / name
-            folder.mkdir(parents=True)
-            for i in range(count):
-                array = rng.integers(0, 256, (size, size, 3), dtype=np.uint8)
-                Image.fromarray(array).save(folder / f"{i:04}.png")
-    return root
-
-
-def curve(out: Path) -> list[tuple[str, ...]]:
-    with (out / "log.csv").open() as file:
-        return [(r["step"], r["loss"], r["metric"], r["rate"]) for r in csv.DictReader(file)]
-
-
-def test_folder_and_zip_give_the_same_pictures(tmp_path):
-    root = pictures(tmp_path / "data")
-    archive = tmp_path / "data.zip"
-    with zipfile.ZipFile(archive, "w") as file:
-        for path in sorted(root.rglob("*.png")):
-            file.write(path, "inner/" + path.relative_to(root).as_posix())
-    one = load_pictures(root, "train", tmp_path / "c1")
-    two = load_pictures(archive, "train", tmp_path / "c2")
-    again = load_pictures(root, "train", tmp_path / "c1")
-    assert one.classes == two.classes == ("cat", "dog")
-    assert one.images.shape == (12, 3, 32, 32)
-    assert torch.equal(one.images, two.images)
-    assert torch.equal(one.images, again.images)
-    assert one.labels.tolist() == [0] * 6 + [1] * 6
-    assert list(root.parent.glob("data/**/*.npy")) == []
-
-
-def test_bad_data_is_named(tmp_path):
-    with pytest.raises(BadData, match="does not exist"):
-        load_pictures(tmp_path / "nowhere", "train", tmp_path)
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(BadData, match="no pictures under train"):
-        load_pictures(tmp_path / "empty", "train", tmp_path)
-    (tmp_path / "text.zip").write_text("no zip")
-    with pytest.raises(BadData, match="neither a folder nor a zip"):
-        load_pictures(tmp_path / "text.zip", "train", tmp_path)
-    root = pictures(tmp_path / "data")
-    (root / "train/cat/0003.png").write_bytes(b"broken")
-    with pytest.raises(BadData, match=r"train/cat/0003\.png"):
-        load_pictures(root, "train", tmp_path / "cache")
-    odd = pictures(tmp_path / "odd", size=30)
-    with pytest.raises(BadData, match="30×30, not 32×32"):
-        load_pictures(odd, "train", tmp_path / "cache")
-
-
-def test_the_same_seed_gives_the_same_curve_and_resuming_repeats_it(tmp_path):
-    images = torch.randint(0, 256, (40, 3, 16, 16), dtype=torch.uint8)
-    plan = Plan(steps=12, log_steps=1, save_seconds=1e9)
-
-    def task():
-        made = DenoiseTask(images, batch=8)
-        return made
-
-    whole = fit(task(), plan, tmp_path / "whole")
-    again = fit(task(), plan, tmp_path / "again")
-
-    def stop(report):
-        if report.step == 5:  # as Ctrl-C does: the step ends first
+def test_a_second_signal_stops_at_once_and_keeps_the_checkpoint_before(tmp_path):
+    def twice(report):
+        if report.step == 4:
+            signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        fit(task(), plan, tmp_path / "cut", watch=stop)
-    rest = fit(task(), plan, tmp_path / "cut")
-    assert curve(tmp_path / "whole") == curve(tmp_path / "again") == curve(tmp_path / "cut")
-    for name, value in whole.items():
-        assert torch.equal(value, again[name])
-        assert torch.equal(value, rest[name])
-    other = fit(task(), Plan(steps=12, seed=1, log_steps=1), tmp_path / "other")
-    assert any(not torch.equal(whole[k], other[k]) for k in whole)
+        fit(task(), Plan(steps=9, save_seconds=1e9), tmp_path, watch=stop_at(2))
+    with pytest.raises(KeyboardInterrupt):
+        fit(task(), Plan(steps=9, save_seconds=1e9), tmp_path, watch=twice)
+    assert checkpoint.state_of(tmp_path / "checkpoint.safetensors")["step"] == 2
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_a_checkpoint_of_another_training_is_refused(tmp_path):
-    images = torch.randint(0, 256, (8, 3, 16, 16), dtype=torch.uint8)
-    fit(DenoiseTask(images, batch=8), Plan(steps=1), tmp_path)
-    with pytest.raises(BadCheckpoint, match="another training"):
-        fit(DenoiseTask(images, batch=8), Plan(steps=2), tmp_path)
-    fit(DenoiseTask(images, batch=8), Plan(steps=2), tmp_path, resume=False)
-    (tmp_path / "checkpoint.safetensors").write_bytes(b"rubbish")
-    with pytest.raises(BadCheckpoint, match="--fresh"):
-        fit(DenoiseTask(images, batch=8), Plan(steps=2), tmp_path)
+def test_a_closed_terminal_stops_in_order_unless_nohup_was_asked_for(tmp_path):
+    plan = Plan(steps=6, save_seconds=1e9)
+    with pytest.raises(KeyboardInterrupt):
+        fit(task(), plan, tmp_path / "closed", watch=stop_at(2, signal.SIGHUP))
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        fit(task(), plan, tmp_path / "nohup", watch=stop_at(2, signal.SIGHUP))
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert checkpoint.state_of(tmp_path / "nohup/checkpoint.safetensors")["step"] == 6
 
 
-def test_checkpoints_are_written_whole(tmp_path):
-    path = tmp_path / "c.safetensors"
-    checkpoint.save(path, {"a": torch.arange(3.0)}, {"step": 1})
-    checkpoint.save(path, {"a": torch.arange(4.0)}, {"step": 2})
-    tensors, state = checkpoint.load(path)
-    assert state == {"step": 2}
-    assert tensors["a"].tolist() == [0, 1, 2, 3]
-    assert [p.name for p in tmp_path.iterdir()] == ["c.safetensors"]
+def test_two_trainings_do_not_write_to_one_folder(tmp_path):
+    with alone_in(tmp_path), pytest.raises(BadCheckpoint, match="another training is writing"):
+        fit(task(), Plan(steps=1), tmp_path)
+    fit(task(), Plan(steps=1), tmp_path)
 
 
-def test_training_learns_to_denoise(tmp_path):
-    y, x = torch.meshgrid(torch.arange(16.0), torch.arange(16.0), indexing="ij")
-    waves = [128 + 80 * torch.sin(x * (0.2 + i / 40) + y / (4 + i)) for i in range(24)]
-    images = torch.stack(waves).unsqueeze(1).expand(-1, 3, -1, -1).to(torch.uint8)
-    task = DenoiseTask(images, batch=24)
-    task.model = UNet(width=8, middle=1)
-    weights = fit(task, Plan(steps=150, warmup=0.1, average=0.9), tmp_path)
-    task.model.load_state_dict(weights)
-    figures = quality(task.model, images)
-    for level in ("0.25", "0.5", "1"):
-        assert figures[level]["denoised"] > figures[level]["noisy"] + 3
+class Fragile(nn.Module):
+    """A denoiser whose loss, or gradient, is not finite from some step on."""
+
+    def __init__(self, what, step):
+        super().__init__()
+        self.factor = nn.Parameter(torch.ones(3, 1, 1))
+        self.what, self.left = what, step
+
+    def forward(self, noisy, sigma):
+        if self.training:
+            self.left -= 1
+        cleaned = noisy * self.factor
+        if self.left < 0 and self.what == "loss":
+            return cleaned * torch.nan
+        if self.left < 0:
+            return cleaned + (self.factor - self.factor.detach()).abs().sqrt()  # 0, its slope not
+        return cleaned
 
 
-SCRIPT = """
-import sys, torch
-from pathlib import Path
-from denoisers.training.denoise_task import DenoiseTask
-from denoisers.training.loop import Plan, fit
-images = torch.randint(
-    0, 256, (40, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(3)
-)
-torch.set_num_threads(1)
-fit(DenoiseTask(images, batch=8), Plan(steps=30, log_steps=1, save_seconds=0.0),
-    Path(sys.argv[1]))
-"""
+@pytest.mark.parametrize("what", ["loss", "gradient"])
+def test_a_training_that_diverges_stops_and_the_last_checkpoint_is_good(tmp_path, what):
+    plan = Plan(steps=9, save_seconds=0.0, log_steps=1)
+    with pytest.raises(Diverged, match=f"at step 5: the {what}.*lower.*checkpoint of step 4"):
+        fit(task(network=Fragile(what, 4)), plan, tmp_path)
+    tensors, state = checkpoint.load(tmp_path / "checkpoint.safetensors")
+    assert state["step"] == 4
+    assert all(bool(t.isfinite().all()) for t in tensors.values() if t.is_floating_point())
+    assert len(curve(tmp_path)) == 4
 
 
-def test_kill_9_in_the_middle_and_the_same_curve_after_resuming(tmp_path):
-    def train(out, kill_after=None):
-        process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(out)], env=os.environ)
-        if kill_after is not None:
-            for _ in range(6000):
-                log = out / "log.csv"
-                if log.exists() and len(log.read_text().splitlines()) > kill_after:
-                    break
-                time.sleep(0.01)
-            process.send_signal(signal.SIGKILL)
-        return process.wait(timeout=100)
+class TurnsSour(Brightness):
+    """A surrogate that is fine when it is tried out, and not later."""
 
-    assert train(tmp_path / "whole") == 0
-    assert train(tmp_path / "killed", kill_after=8) == -signal.SIGKILL
-    assert len(curve(tmp_path / "killed")) < 30
-    assert train(tmp_path / "killed") == 0
-    assert curve(tmp_path / "killed") == curve(tmp_path / "whole")
-    whole, _ = checkpoint.load(tmp_path / "whole" / "checkpoint.safetensors")
-    killed, _ = checkpoint.load(tmp_path / "killed" / "checkpoint.safetensors")
-    assert all(torch.equal(whole[k], killed[k]) for k in whole)
+    asked = 0
+
+    def forward(self, x):
+        self.asked += 1
+        return super().forward(x) * (torch.nan if self.asked > 6 else 1)
+
+
+def test_a_surrogate_that_gives_nan_on_the_way_is_named(tmp_path):
+    made = task(stability=1.0, surrogates=[Brightness(), TurnsSour()])
+    with pytest.raises(BadSurrogate, match=r"surrogate 2 \(TurnsSour\).*not finite"):
+        fit(made, Plan(steps=9), tmp_path)
+
+
+class Greedy(Fragile):
+    def forward(self, noisy, sigma):
+        if self.training:
+            torch.empty(2**60)
+        return noisy * self.factor
+
+
+def test_a_full_memory_is_told_as_such(tmp_path):
+    with pytest.raises(OutOfMemory, match="smaller --batch"):
+        fit(task(network=Greedy("", 9)), Plan(steps=2), tmp_path)
+
+
+def test_a_full_disk_ends_the_training_and_the_checkpoint_stays(tmp_path, limit_files):
+    path = tmp_path / "checkpoint.safetensors"
+    plan = Plan(steps=9, save_seconds=1e9, log_steps=1)
+    whole = fit(task(), plan, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        fit(task(), plan, tmp_path, watch=stop_at(3))
+    before = path.read_bytes()
+    with limit_files(20_000), pytest.raises(CannotSave, match="same command goes on"):
+        fit(task(), plan, tmp_path, watch=stop_at(6))
+    assert path.read_bytes() == before
+    assert list(tmp_path.glob("*.tmp")) == []
+    assert same(fit(task(), plan, tmp_path), whole)
+
+
+def test_the_learning_rate_rises_and_falls_to_zero():
+    plan = Plan(steps=100, warmup=0.2)
+    rates = [_schedule(step, plan) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[10] == pytest.approx(0.55)
+    assert rates[20] == 1.0
+    assert rates[60] == pytest.approx(0.5)
+    assert all(a < b for a, b in itertools.pairwise(rates[:21]))
+    assert all(a > b for a, b in itertools.pairwise(rates[20:]))
+    assert 0 < rates[-1] < 0.001
+    assert all(0 <= _schedule(0, Plan(steps=1, warmup=w)) <= 1 for w in (0, 0.5, 1))
+
+
+def test_the_average_follows_the_weights_and_copies_counters():
+    network = nn.BatchNorm1d(2)
+    average = {k: v.clone() for k, v in network.state_dict().items()}
+    weights, mean = [], []
+    for step in range(60):
+        with torch.no_grad():
+            network.weight.fill_(float(step % 7))
+            network.running_mean.fill_(float(step % 5))
+            network.num_batches_tracked.fill_(step)
+        weights.append(float(step % 7))
+        mean.append(float(step % 5))
+        _follow(average, network, 0.9, step)
+    for name, values in (("weight", weights), ("running_mean", mean)):
+        expected = 1.0 if name == "weight" else 0.0
+        for step, value in enumerate(values):
+            keep = min(0.9, (1 + step) / (10 + step))
+            expected = keep * expected + (1 - keep) * value
+        assert average[name].tolist() == pytest.approx([expected] * 2, rel=1e-5)
+    assert int(average["num_batches_tracked"]) == 59
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [{"steps": 0}, {"steps": 1, "warmup": math.nan}, {"steps": 1, "warmup": 2},
+     {"steps": 1, "average": 1.0}, {"steps": 1, "clip": 0}, {"steps": 1, "log_steps": 0}],
+)  # fmt: skip
+def test_a_plan_out_of_range_is_refused(numbers):
+    with pytest.raises(BadPlan):
+        Plan(**numbers)

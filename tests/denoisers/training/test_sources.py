@@ -113,12 +113,12 @@ def test_damaged_and_odd_pictures_are_named(tmp_path):
     for name in ("train/cat/0001.png", "train/cat/0002.png"):
         with pytest.raises(BadData, match=f"picture {name} of .* cannot be read"):
             source.read(name)
-    with pytest.raises(BadData, match="0003.tiff .* no agreed brightness"):
+    with pytest.raises(BadData, match=r"0003\.tiff .* no agreed brightness"):
         source.read("train/cat/0003.tiff")
     archive = zipped(root, tmp_path / "data.zip")
     data = bytearray(archive.read_bytes())
     place = data.index(b"\x89PNG") + 300
     data[place] ^= 0xFF  # the zip's checksum notices
     archive.write_bytes(data)
-    with pytest.raises(BadData, match="0000.png of .* cannot be read"):
+    with pytest.raises(BadData, match=r"0000\.png of .* cannot be read"):
         open_source(archive).read("train/cat/0000.png")

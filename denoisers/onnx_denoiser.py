@@ -1,0 +1,84 @@
+"""A denoiser from an ONNX file; see :mod:`denoisers.onnx_network` for the networks it takes."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from certification.errors import InvalidParameter
+from denoisers.errors import NotUsable
+from denoisers.onnx_format import check_onnx
+from denoisers.onnx_network import OnnxNetwork, trial_pictures
+from denoisers.reading import read_whole, refuse_pickle
+from denoisers.turns import Turns
+
+
+class OnnxDenoiser:
+    """A denoiser ready to use, with the methods of :class:`denoisers.runtime.Runtime`.
+
+    Args:
+        name: as a request gives it.
+        path: the ONNX file.
+        summary: one line for people.
+
+    Raises:
+        NotUsable: if onnxruntime is not installed.
+        BrokenWeights: if the file is damaged or no such network.
+    """
+
+    compute = "cpu/onnx-float32"
+
+    def __init__(self, name: str, path: Path, *, summary: str = "") -> None:
+        data = read_whole(path)
+        refuse_pickle(path.name, data)
+        check_onnx(path.name, data)
+        self.name, self.summary = name, summary
+        self.weights_sha256: str | None = hashlib.sha256(data).hexdigest()
+        self._network = OnnxNetwork(path.name, data)
+        self._turns, self._taken = Turns(), set[tuple[int, int]]()
+
+    def batch_of(self, height: int, width: int) -> int:
+        """Return how many pictures of this size are cleaned at once; a new size is tried first.
+
+        Raises:
+            InvalidParameter: if the network does not take pictures of this size.
+        """
+        if (height, width) in self._taken:
+            return self._network.batch
+        try:
+            self._network.check_size(height, width)
+            with self._turns:
+                self._network(trial_pictures(self._network.batch, height, width), 0.25)
+        except NotUsable as error:
+            raise InvalidParameter(f"the denoiser {self.name!r}: {error}", "size") from None
+        self._taken.add((height, width))
+        return self._network.batch
+
+    def clean(self, noisy: NDArray[np.int16], sigma: float) -> NDArray[np.uint8]:
+        """Denoise, round to whole pixel values and clip.
+
+        Args:
+            noisy: int16 (N, H, W, 3), picture plus noise on the 0..255 scale, not clipped.
+            sigma: standard deviation of the noise on the [0, 1] scale.
+
+        Returns:
+            uint8 (N, H, W, 3).
+
+        Raises:
+            InvalidParameter: if the network does not take pictures of this size.
+            NotUsable: if it fails, or makes no picture of one.
+        """
+        out = np.empty(noisy.shape, dtype=np.uint8)
+        _, height, width, _ = noisy.shape
+        size = self.batch_of(height, width)
+        for start in range(0, len(noisy), size):
+            some = noisy[start : start + size]
+            batch = np.zeros((size, 3, height, width), dtype=np.float32)
+            batch[: len(some)] = some.transpose(0, 3, 1, 2)
+            batch /= 255
+            with self._turns:  # one batch at a time: the cores are busy with it anyway
+                cleaned = self._network(batch, sigma)[: len(some)]
+            whole = np.rint(cleaned.clip(0, 1) * 255)
+            out[start : start + size] = whole.transpose(0, 2, 3, 1)
+        return out

@@ -1,0 +1,188 @@
+"""The denoiser's task: what is minimised, in which order it is drawn, what cannot be trained."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from denoisers.dncnn import DnCNN
+from denoisers.errors import BadData, BadPlan, BadSurrogate, NotUsable
+from denoisers.training.denoise_task import Objective, psnr
+from tests.denoisers.training.scenes import Brightness, held, task, waves
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def loss(made, step=0, seed=0):
+    return made.loss(step, torch.Generator().manual_seed(seed))
+
+
+def test_the_objective_is_the_sum_of_its_parts():
+    surrogates = [Brightness(9.0)]
+    mse, _, count = loss(task(mse=2.0))
+    stability, _, _ = loss(task(mse=0.0, stability=0.5, surrogates=surrogates))
+    both, decibels, _ = loss(task(mse=2.0, stability=0.5, surrogates=surrogates))
+    assert both.item() == pytest.approx(mse.item() + stability.item(), rel=1e-6)
+    assert mse.item() > 0
+    assert stability.item() > 0
+    assert count == 8
+    assert 5 < decibels < 30
+
+
+def test_the_squared_error_is_weighted_by_one_over_sigma():
+    made = task(sigmas=(0.5, 0.5))
+    total, decibels, _ = loss(made)
+    assert total.item() == pytest.approx(10 ** (-decibels / 10) / 0.5, rel=1e-5)
+
+
+def test_levels_are_drawn_by_ratio_or_evenly():
+    def levels(even):
+        made = task(sigmas=(0.01, 1.0), even=even)
+        return made._levels(20_000, torch.Generator().manual_seed(0))
+
+    for drawn in (levels(0), levels(0.5), levels(1)):
+        assert 0.01 <= drawn.min() < 0.02
+        assert 0.98 < drawn.max() <= 1.0
+    assert levels(0).median() == pytest.approx(0.1, rel=0.05)
+    assert levels(1).median() == pytest.approx(0.505, rel=0.05)
+    assert levels(0).mean() < levels(0.5).mean() < levels(1).mean()
+
+
+def test_every_picture_comes_once_in_an_epoch_and_in_another_order_in_the_next():
+    pictures = held([np.full((16, 16, 3), 10 * i, dtype=np.uint8) for i in range(24)])
+    made = task(pictures, batch=8)
+
+    def seen(steps):
+        batches = [made._draw(step, torch.Generator().manual_seed(step)) for step in steps]
+        return [int(v) // 10 for batch in batches for v in batch[:, 0, 0, 0]]
+
+    first, second = seen(range(3)), seen(range(3, 6))
+    assert sorted(first) == sorted(second) == list(range(24))
+    assert first != second
+    assert seen(range(3)) == first
+    assert seen([4]) == second[8:16]
+
+
+def test_the_same_step_gives_the_same_loss_whatever_was_computed_before():
+    one, other = task(), task()
+    for step in range(5):
+        loss(other, step, step)
+    assert loss(one, 3, 3)[0].item() == loss(other, 3, 3)[0].item()
+
+
+def test_batch_norms_of_surrogates_keep_their_statistics():
+    surrogate = Brightness().train()
+    before = surrogate.norm.running_mean.clone()
+    made = task(stability=1.0, surrogates=[surrogate])
+    made.model.train()
+    loss(made)[0].backward()
+    assert not surrogate.norm.training
+    assert torch.equal(surrogate.norm.running_mean, before)
+    assert all(p.grad is None for p in surrogate.parameters())
+    assert any(p.grad is not None and bool((p.grad != 0).any()) for p in made.model.parameters())
+
+
+def test_trying_the_network_out_changes_nothing_in_it():
+    network = DnCNN(depth=3, width=4).train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    made = task(network=network)
+    after = made.model.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+def test_what_decides_the_curve_is_in_the_identity():
+    surrogates = [Brightness()]
+    known = task(stability=1.0, surrogates=surrogates).identity
+    assert known == task(stability=1.0, surrogates=[Brightness()]).identity
+    different = [
+        task(stability=1.0, surrogates=[Brightness(3.0)]),
+        task(stability=1.0, surrogates=[Brightness(), Brightness()]),
+        task(stability=2.0, surrogates=surrogates),
+        task(stability=1.0, surrogates=surrogates, sigmas=(0.1, 1.0)),
+        task(stability=1.0, surrogates=surrogates, jitter=1),
+        task(stability=1.0, surrogates=surrogates, network=DnCNN(depth=3, width=4)),
+    ]
+    changed = [{name for name in known if known[name] != made.identity[name]} for made in different]
+    assert changed == [
+        {"surrogates"},
+        {"surrogates"},
+        {"stability"},
+        {"sigma"},
+        {"jitter"},
+        {"network", "initial weights"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        ({"mse": math.nan}, "--mse"),
+        ({"mse": -1}, "--mse"),
+        ({"mse": 0.0}, "one of them"),
+        ({"stability": math.inf}, "--stability"),
+        ({"sigmas": (0.0, 1.0)}, "--sigma"),
+        ({"sigmas": (0.5, 0.1)}, "--sigma"),
+        ({"sigmas": (0.5, 3.0)}, "--sigma"),
+        ({"sigmas": (math.nan, 1.0)}, "--sigma"),
+        ({"even": 1.5}, "--even"),
+        ({"even": math.nan}, "--even"),
+        ({"size": 4}, "--crop"),
+        ({"jitter": 32}, "--jitter"),
+        ({"jitter": -1}, "--jitter"),
+        ({"batch": 0}, "--batch"),
+        ({"rate": 0.0}, "--rate"),
+        ({"rate": math.nan}, "--rate"),
+    ],
+)
+def test_numbers_out_of_range_name_their_option(numbers, words):
+    with pytest.raises(BadPlan, match=words):
+        Objective(**numbers)
+
+
+class Grey(nn.Module):
+    """Returns one channel, which a difference would silently broadcast."""
+
+    def __init__(self):
+        super().__init__()
+        self.factor = nn.Parameter(torch.ones(1))
+
+    def forward(self, noisy, sigma):
+        return self.factor * noisy.mean(1, keepdim=True)
+
+
+class Fixed(Grey):
+    def forward(self, noisy, sigma):
+        return self.factor * noisy.view(1, 3, 64, 64)
+
+
+def test_what_cannot_be_trained_is_told_before():
+    with pytest.raises(BadData, match=r"largest square in one has 16.*smaller --crop"):
+        task(size=17)
+    with pytest.raises(BadSurrogate, match="at least one surrogate"):
+        task(stability=1.0)
+    with pytest.raises(BadSurrogate, match="3 surrogates share batches of 2"):
+        task(stability=1.0, surrogates=[Brightness() for _ in range(3)], batch=2)
+    with pytest.raises(NotUsable, match="shape that it is given"):
+        task(network=Grey())
+    with pytest.raises(NotUsable, match="fails on a picture of 16×16"):
+        task(network=Fixed())
+
+
+def test_smaller_pictures_are_left_out_and_a_batch_is_never_larger_than_the_data():
+    arrays = [np.zeros((side, 40, 3), dtype=np.uint8) for side in (40, 12, 16, 15)]
+    made = task(held(arrays), batch=100)
+    assert made.usable == 2
+    assert loss(made)[2] == 2
+
+
+def test_psnr():
+    assert psnr(0.01) == pytest.approx(20)
+    assert psnr(0) == pytest.approx(120)
+    assert math.isnan(psnr(math.nan))
+
+
+def test_pictures_of_the_crop_s_size_are_shifted_others_are_cut():
+    assert task(waves(size=16))._shift == 2
+    assert task(waves(size=20))._shift == 0

@@ -1,0 +1,65 @@
+"""Files and checkpoints are written whole or not at all."""
+
+import os
+import stat
+
+import pytest
+import torch
+
+from denoisers.errors import BadCheckpoint, CannotSave
+from denoisers.training import checkpoint
+from denoisers.training.files import alone_in, write_whole
+
+
+def test_checkpoints_are_written_whole(tmp_path):
+    path = tmp_path / "c.safetensors"
+    checkpoint.save(path, {"a": torch.arange(3.0)}, {"step": 1})
+    checkpoint.save(path, {"a": torch.arange(4.0), "n": torch.tensor(7)}, {"step": 2})
+    tensors, state = checkpoint.load(path)
+    assert state == checkpoint.state_of(path) == {"step": 2}
+    assert tensors["a"].tolist() == [0, 1, 2, 3]
+    assert tensors["n"].item() == 7
+    assert [p.name for p in tmp_path.iterdir()] == ["c.safetensors"]
+
+
+def test_layout_does_not_matter_to_a_checkpoint(tmp_path):
+    weights = torch.rand(4, 3, 2, 2).contiguous(memory_format=torch.channels_last)
+    checkpoint.save(tmp_path / "c.safetensors", {"w": weights}, {})
+    tensors, _ = checkpoint.load(tmp_path / "c.safetensors")
+    assert torch.equal(tensors["w"], weights)
+
+
+@pytest.mark.parametrize("content", [b"", b"rubbish", b"\x00" * 100])
+def test_what_is_no_checkpoint_is_refused(tmp_path, content):
+    path = tmp_path / "c.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(BadCheckpoint, match="--fresh"):
+        checkpoint.load(path)
+    assert checkpoint.state_of(path) == {}
+
+
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, limit_files):
+    path = tmp_path / "c.safetensors"
+    checkpoint.save(path, {"a": torch.arange(3.0)}, {"step": 1})
+    with limit_files(1000), pytest.raises(CannotSave, match=r"c\.safetensors cannot be written"):
+        checkpoint.save(path, {"a": torch.zeros(10_000)}, {"step": 2})
+    assert checkpoint.load(path)[1] == {"step": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["c.safetensors"]
+
+
+def test_files_are_as_readable_as_others_of_the_user(tmp_path):
+    before = os.umask(0o022)
+    try:
+        write_whole(tmp_path / "file", b"x")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o644
+
+
+def test_a_folder_is_held_by_one_at_a_time(tmp_path):
+    run = tmp_path / "run"
+    with alone_in(run), pytest.raises(BadCheckpoint, match="wait for it"), alone_in(run):
+        pass
+    with alone_in(run):
+        pass
+    assert list(run.iterdir()) == []
