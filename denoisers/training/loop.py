@@ -142,8 +142,8 @@ def fit(
     """
     with alone_in(out):
         run = _Run(task, plan, out, identity)
-        run.begin(resume)
         with after_the_step() as interrupted:
+            run.begin(resume)
             while run.step < plan.steps:
                 try:
                     report = run.advance()

@@ -1,6 +1,7 @@
 """`surety train`: from a folder of pictures to weights that load, stopped and taken up again."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -33,9 +34,8 @@ def data(tmp_path_factory):
     return root
 
 
-SMALL = [
-    f"--set={name}={n}" for name, n in (("width", 8), ("half", 1), ("quarter", 1), ("eighth", 1))
-]
+SMALL = [f"--set={size}" for size in ("width=8", "half=1", "quarter=1", "eighth=1")]
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def denoiser(
     ] = None,
     mse: Annotated[float, typer.Option(help="Weight of the squared error.")] = 1.0,
     stability: Annotated[
-        float, typer.Option(help="Weight of keeping the surrogates' answers; 0.1 is a good one.")
+        float, typer.Option(help="Weight of keeping the surrogates' answers, such as 0.1.")
     ] = 0.0,
     surrogate: Annotated[
         Texts | None,
