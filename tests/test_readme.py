@@ -90,6 +90,19 @@ def test_curl(deployment, address):
     assert "event: progress" in said
 
 
+def test_command_line(deployment, tmp_path):
+    (block,) = (b for b in blocks(README, "sh") if "surety certify" in b)
+    lines = block.splitlines()
+    assert len(lines) == 4
+    for line in lines:
+        command, *arguments = line.split()
+        assert command == ".venv/bin/surety"
+        if arguments[:2] == ["denoisers", "show"]:
+            arguments += ["--output", str(tmp_path / "sheet.png")]
+        assert run(deployment, [*SURETY, *arguments]) or (tmp_path / "sheet.png").exists()
+    assert (tmp_path / "sheet.png").stat().st_size > 10_000
+
+
 def test_the_check_of_a_certificate(deployment):
     code = blocks((ROOT / "docs/certificate.md").read_text(), "python")[0]
     assert "recheck(" in code

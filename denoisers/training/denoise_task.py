@@ -10,6 +10,7 @@ from torch import nn
 
 from denoisers.errors import BadData, BadSurrogate, NotUsable
 from denoisers.training.memory import out_of_memory
+from denoisers.training.muon import Muon
 from denoisers.training.objective import Objective
 from denoisers.training.pictures import Pictures
 from denoisers.training.resuming import digest_of
@@ -79,10 +80,11 @@ class DenoiseTask:
         self.identity = self._identify()
 
     def optimizer(self) -> torch.optim.Optimizer:
-        """AdamW, all tensors at once."""
-        return torch.optim.AdamW(
-            self.model.parameters(), lr=self.objective.rate, weight_decay=1e-4, foreach=True
-        )
+        """Make the one that the objective names, its rate at the peak."""
+        parameters, rate = self.model.parameters(), self.objective.rate
+        if self.objective.optimizer == "muon":
+            return Muon(parameters, rate)
+        return torch.optim.AdamW(parameters, lr=rate, weight_decay=1e-4, foreach=True)
 
     def loss(self, step: int, generator: torch.Generator) -> tuple[torch.Tensor, float, int]:
         """Compute one step: the objective, PSNR of the batch in dB, pictures.

@@ -7,6 +7,7 @@ from denoisers.errors import BadPlan
 
 LEAST_SIGMA, MOST_SIGMA = 0.001, 2.0  # beyond 2 the service draws no noise
 LEAST_SIZE, MOST_SIZE = 8, 2048
+OPTIMIZERS = ("muon", "adamw")
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Objective:
         batch: pictures per step.
         seed: of order, noise and flips.
         rate: peak learning rate.
+        optimizer: "muon" or "adamw".
 
     Raises:
         BadPlan: if a number is out of its range; names the option.
@@ -39,6 +41,7 @@ class Objective:
     batch: int = 128
     seed: int = 0
     rate: float = 1.5e-3
+    optimizer: str = "muon"
 
     def __post_init__(self) -> None:
         low, high = self.sigmas
@@ -55,6 +58,7 @@ class Objective:
             ),
             "--jitter must be pixels from 0 to less than --crop": 0 <= self.jitter < self.size,
             "--batch must be at least 1": self.batch >= 1,
+            f"--optimizer is one of {', '.join(OPTIMIZERS)}": self.optimizer in OPTIMIZERS,
             "--rate must be more than 0 and at most 1": 0 < self.rate <= 1,
         }
         for wanted, holds in checks.items():

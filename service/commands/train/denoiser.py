@@ -85,6 +85,9 @@ def denoiser(
         int, typer.Option(min=1, max=MOST_STEPS, help="Steps of the optimizer.")
     ] = 9000,
     rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1.5e-3,
+    optimizer: Annotated[
+        str, typer.Option(help="muon, or adamw, which needs many more steps.")
+    ] = "muon",
     warmup: Annotated[
         float, typer.Option(help="Share of the steps in which the rate rises.")
     ] = 0.1,
@@ -123,6 +126,7 @@ def denoiser(
             batch=batch,
             seed=seed,
             rate=rate,
+            optimizer=optimizer,
         )
         if init and (architecture or set_):
             raise BadRequest(
