@@ -11,7 +11,6 @@ import argparse
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Protocol
 
@@ -26,7 +25,7 @@ from denoisers.errors import DenoiserError
 from denoisers.runtime import Runtime
 from denoisers.training.sources import Source, open_source
 from denoisers.training.surrogates import load_surrogate
-from denoisers.weights import load_weights
+from denoisers.weights import load_shipped, load_weights
 
 
 class Cleans(Protocol):
@@ -84,8 +83,7 @@ class Entry:
         """Read the network itself, float32, and the SHA-256 of its weights."""
         if self.source not in denoisers.registry.names():
             return load_weights(Path(self.source))
-        with as_file(files("denoisers") / "weights" / f"{self.source}.safetensors") as path:
-            return load_weights(path)
+        return load_shipped(self.source)
 
     def runtime(self, device: str) -> Cleans:
         """Make it ready as Surety runs it."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from certification.decision import encodable
 from certification.errors import (
@@ -22,7 +22,7 @@ from certification.errors import (
     NotAnImage,
     UnsupportedImage,
 )
-from certification.samples import depth_steps, to_rgb
+from certification.samples import depth_steps, to_rgb, upright
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 LONGEST_SIDE = 256  # default where neither the caller nor the provider names a size
@@ -180,7 +180,7 @@ def canonicalise(
     steps = depth_steps(opened)
     if opened.format == "MPO":
         steps.append("the first picture of the file taken, as every viewer does")
-    picture = to_rgb(_upright(_decode(opened), steps), steps)
+    picture = to_rgb(upright(_decode(opened), steps), steps)
     picture = _bring_to_size(picture, size, steps)
     pixels = np.asarray(picture, dtype=np.uint8)
     pixels.setflags(write=False)
@@ -244,17 +244,6 @@ def _decode(picture: Image.Image) -> Image.Image:
             f"the picture is truncated or damaged ({type(error).__name__}): send it again"
         ) from None
     return picture
-
-
-def _upright(picture: Image.Image, steps: list[str]) -> Image.Image:
-    try:
-        orientation = picture.getexif().get(0x0112, 1)
-    except Exception:  # noqa: BLE001  damaged EXIF says nothing about the pixels
-        return picture
-    if orientation not in range(2, 9):
-        return picture
-    steps.append(f"EXIF orientation {orientation} applied")
-    return ImageOps.exif_transpose(picture)
 
 
 def _bring_to_size(

@@ -1,7 +1,7 @@
 """From whatever samples a picture has to 8-bit RGB, every step said in words."""
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from certification.errors import UnsupportedImage
 
@@ -27,6 +27,23 @@ def depth_steps(picture: Image.Image) -> list[str]:
     if picture.format == "PPM" and picture.mode != "I" and rest and rest[0] not in (0, 1, 255):
         return [f"samples of 0 to {rest[0]} scaled to 8 bits"]
     return []
+
+
+def upright(picture: Image.Image, steps: list[str]) -> Image.Image:
+    """Turn a decoded picture as its EXIF says.
+
+    Args:
+        picture: in any mode.
+        steps: what is done to it is added here, in words.
+    """
+    try:
+        orientation = picture.getexif().get(0x0112, 1)
+    except Exception:  # noqa: BLE001  damaged EXIF says nothing about the pixels
+        return picture
+    if orientation not in range(2, 9):
+        return picture
+    steps.append(f"EXIF orientation {orientation} applied")
+    return ImageOps.exif_transpose(picture)
 
 
 def to_rgb(picture: Image.Image, steps: list[str]) -> Image.Image:

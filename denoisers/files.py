@@ -61,7 +61,7 @@ def check(name: str, path: Path) -> None:
             f"{name[:40]!r} cannot be a denoiser's name: up to 40 of a-z, 0-9, - and _, "
             "with a letter or digit first"
         )
-    if name in (*registry.names(), "auto"):
+    if registry.taken(name):
         raise NotUsable(f"a denoiser {name!r} is installed: give the file another name")
     if path.suffix.lower() not in (WEIGHTS, ONNX):
         raise NotUsable(f"{path.name}: a denoiser's file ends in {WEIGHTS} or {ONNX}; {NO_PICKLES}")
@@ -70,7 +70,7 @@ def check(name: str, path: Path) -> None:
 def name_of(path: Path) -> str:
     """Return a name for a file that was given none: its own, as far as a name may hold it."""
     name = re.sub(r"[^a-z0-9_-]+", "-", path.stem.lower()).strip("-_")[:34] or "file"
-    return f"{name}-file" if name in registry.names() else name
+    return f"{name}-file" if registry.taken(name) else name
 
 
 def load(name: str, path: Path, device: str = "cpu") -> "Denoiser":

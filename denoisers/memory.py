@@ -1,4 +1,4 @@
-"""How many pictures fit into memory at once."""
+"""How many pictures fit into memory at once, and how torch says that it was too much."""
 
 import copy
 import weakref
@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_leaves
 
 SHARE = 0.4  # of the free memory; the rest is for scratch space, other requests and the system
 CGROUP = Path("/sys/fs/cgroup")
+FULL = ("can't allocate memory", "not enough memory")  # words of torch on a CPU
 UNKNOWN = 2**30  # free bytes that are assumed where the system does not tell
 
 
@@ -63,6 +64,11 @@ def peak_bytes(network: nn.Module, height: int, width: int) -> int:
     except Exception:  # noqa: BLE001  a stranger's network may do anything
         return assumed
     return max(counter.peak, 4 * 3 * height * width)
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Tell whether torch failed because the memory is full, the CPU's or a GPU's."""
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in FULL)
 
 
 class _Alive(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
-from importlib.resources import as_file, files
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,11 +30,17 @@ if TYPE_CHECKING:
 
 
 GROUP = "surety.denoisers"
+AUTO = "auto"  # in place of a name: the service chooses by the size of the picture
 
 
 def names() -> list[str]:
     """Return the names of all installed denoisers, sorted. Imports none of them."""
     return sorted(_entries())
+
+
+def taken(name: str) -> bool:
+    """Tell whether a name stands for something already, so that no file may have it."""
+    return name == AUTO or name in names()
 
 
 def load(name: str, device: str = "cpu") -> "Denoiser":
@@ -90,10 +95,9 @@ def none(device: str) -> "Denoiser":
 
 def _shipped(name: str, device: str, summary: str) -> "Denoiser":
     from denoisers.runtime import Runtime  # noqa: PLC0415  torch is slow to import
-    from denoisers.weights import load_weights  # noqa: PLC0415
+    from denoisers.weights import load_shipped  # noqa: PLC0415
 
-    with as_file(files("denoisers") / "weights" / f"{name}.safetensors") as path:
-        network, sha256 = load_weights(path)
+    network, sha256 = load_shipped(name)
     return Runtime(name, network, sha256, device=device, summary=summary)
 
 

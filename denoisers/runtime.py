@@ -138,7 +138,7 @@ class Runtime:
                         (size, *shape), samples(start, count), sigma
                     )
             except RuntimeError as error:
-                if not _out_of_memory(error):
+                if not memory.out_of_memory(error):
                     raise
                 self._shrink(shape[0], shape[1], size)
                 continue
@@ -216,10 +216,9 @@ def _placed(network: nn.Module, device: torch.device) -> tuple[nn.Module, torch.
     """Bring a network to the device, in the best precision that it can be run in."""
     fold: Callable[[], nn.Module] = getattr(network.eval(), "folded", lambda: network)
     folded = fold()
-    wanted = [precision(device), torch.float32]
-    if getattr(network, "precision", "") == "float32":
-        del wanted[0]
-    for dtype in wanted:
+    asked = getattr(network, "precision", "") == "float32"
+    best = torch.float32 if asked else precision(device)
+    for dtype in dict.fromkeys((best, torch.float32)):
         try:
             placed: nn.Module = copy.deepcopy(folded).to(  # type: ignore[call-overload]
                 device, dtype=dtype, memory_format=torch.channels_last
@@ -244,9 +243,3 @@ def _tried(network: nn.Module, device: torch.device) -> tuple[int, ...]:
     if not isinstance(cleaned, torch.Tensor) or not bool(cleaned.isfinite().all()):
         return ()
     return tuple(cleaned.shape)
-
-
-def _out_of_memory(error: RuntimeError) -> bool:
-    if isinstance(error, torch.OutOfMemoryError):
-        return True
-    return any(words in str(error) for words in ("can't allocate memory", "not enough memory"))

@@ -9,6 +9,7 @@ ending `.json`, names the architecture: {"architecture": "dncnn", "arguments": {
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,12 @@ def load_weights(path: Path) -> tuple[nn.Module, str]:
     sha256 = hashlib.sha256(data)
     sha256.update(said)  # a safetensors file says where it ends, so no two pairs look alike
     return network.eval(), sha256.hexdigest()
+
+
+def load_shipped(name: str) -> tuple[nn.Module, str]:
+    """Read the weights of a denoiser that comes with Surety; see :func:`load_weights`."""
+    with as_file(files("denoisers") / "weights" / f"{name}.safetensors") as path:
+        return load_weights(path)
 
 
 def save_weights(network: nn.Module, path: Path, dtype: torch.dtype = torch.float32) -> None:

@@ -33,8 +33,7 @@ from service.errors import BadRequest, Overloaded, UnknownLabel
 from service.secret import deployment_secret
 from service.settings import Settings
 
-AUTO = "auto"  # in place of a denoiser's name: by the size of the picture
-SMALL, SMALL_SIZE, OTHERS = "cifar", (32, 32), "photo"
+SMALL, SMALL_SIZE, OTHERS = "cifar", (32, 32), "photo"  # what "auto" stands for
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ class Surety:
     def default_denoisers(self) -> list[str]:
         """Return the names that a request may get if it names none."""
         given = self.settings.denoiser
-        return [SMALL, OTHERS] if given == AUTO else [given]
+        return [SMALL, OTHERS] if given == denoisers.registry.AUTO else [given]
 
     async def denoiser(self, name: str | None, size: tuple[int, int] = SMALL_SIZE) -> Denoiser:
         """Return a denoiser, loaded on first use.
@@ -109,7 +108,7 @@ class Surety:
             DenoiserError: if it is unknown or its weights are broken.
         """
         chosen = self.settings.denoiser if name is None else name
-        if chosen == AUTO:
+        if chosen == denoisers.registry.AUTO:
             chosen = SMALL if size == SMALL_SIZE else OTHERS
         async with self._loading:
             if chosen not in self._denoisers:

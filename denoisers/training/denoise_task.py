@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from denoisers.errors import BadData, BadSurrogate, NotUsable
-from denoisers.training.memory import out_of_memory
+from denoisers.memory import out_of_memory
 from denoisers.training.muon import Muon
 from denoisers.training.objective import Objective
 from denoisers.training.pictures import Pictures

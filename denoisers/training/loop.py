@@ -17,11 +17,11 @@ import torch
 from torch import nn
 
 from denoisers.errors import BadPlan, Diverged, OutOfMemory
+from denoisers.memory import out_of_memory
 from denoisers.training import checkpoint
 from denoisers.training.files import alone_in, write_whole
 from denoisers.training.interrupts import after_the_step
 from denoisers.training.log import Log, read_log
-from denoisers.training.memory import out_of_memory
 from denoisers.training.plot import draw
 from denoisers.training.resuming import restore, tensors_of
 

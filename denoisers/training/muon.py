@@ -2,8 +2,8 @@
 
 The momentum of a convolution's gradient, as a matrix (channels, all the rest), is replaced by the
 nearest orthogonal matrix UVᵀ before it is added: directions that a gradient hardly shows are
-learnt as fast as the strong ones. On `photo` the loss was down after 250 such steps to what AdamW
-needed over a thousand for, at 13 % more time for a step.
+learnt as fast as the strong ones. After 250 such steps of `photo` a picture denoised at sigma 0.25
+had 23.5 dB, with AdamW 19.2, at 14 % more time for a step (docs/benchmarks.md).
 
     M ← μM + (1 − μ)G        W ← W − η·0.2·√max(m, n)·orthogonal((1 − μ)G + μM)
 

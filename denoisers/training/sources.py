@@ -15,10 +15,10 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from certification.errors import UnsupportedImage
-from certification.samples import depth_steps, to_rgb
+from certification.samples import depth_steps, to_rgb, upright
 from denoisers.errors import BadData
 from denoisers.training import cifar
 
@@ -116,12 +116,4 @@ def _decoded(data: bytes) -> NDArray[np.uint8]:
         with Image.open(io.BytesIO(data)) as picture:
             steps = depth_steps(picture)
             picture.load()
-            return np.asarray(to_rgb(_upright(picture), steps), dtype=np.uint8)
-
-
-def _upright(picture: Image.Image) -> Image.Image:
-    try:
-        orientation = picture.getexif().get(0x0112, 1)
-    except Exception:  # noqa: BLE001  damaged EXIF says nothing about the pixels
-        return picture
-    return ImageOps.exif_transpose(picture) if orientation in range(2, 9) else picture
+            return np.asarray(to_rgb(upright(picture, steps), steps), dtype=np.uint8)

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from denoisers.errors import BadSurrogate
-from denoisers.training.memory import out_of_memory
+from denoisers.memory import out_of_memory
 
 EXPECTED = "expected package.module:function or package.module:function=argument"
 

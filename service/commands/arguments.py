@@ -130,7 +130,7 @@ def with_denoiser_file(settings: "Settings", denoiser: str | None) -> "tuple[Set
     from denoisers import files, registry
     from denoisers.errors import DenoiserError
 
-    if denoiser is None or denoiser in {*registry.names(), *settings.denoiser_files}:
+    if denoiser is None or registry.taken(denoiser) or denoiser in settings.denoiser_files:
         return settings, denoiser
     path = Path(denoiser)
     there = path.is_file()

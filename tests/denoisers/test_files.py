@@ -80,6 +80,7 @@ def test_what_the_setting_cannot_hold(text, says):
 @pytest.mark.parametrize(
     ("path", "name"),
     [
+        ("auto.onnx", "auto-file"),
         ("mine.onnx", "mine"),
         ("a/b/My Net_v2.1.safetensors", "my-net_v2-1"),
         ("-_-.onnx", "file"),

@@ -5,7 +5,6 @@ import hashlib
 import io
 import pickle
 import sys
-import threading
 import zipfile
 
 import numpy as np
@@ -33,6 +32,7 @@ from tests.denoisers.graphs import (
     write,
     write_blur,
 )
+from tests.denoisers.threads import same_bits_in_threads
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -453,18 +453,7 @@ def test_what_is_not_finite_later_is_no_picture(path):
 
 def test_several_threads_get_the_same_bits(path):
     denoiser = OnnxDenoiser("mine", write(path, **blur()))
-    noisy, results = pictures(12, 16, 16), [None] * 4
-    expected = denoiser.clean(noisy, 0.25)
-
-    def work(i):
-        results[i] = denoiser.clean(noisy, 0.25)
-
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert all(np.array_equal(r, expected) for r in results)
+    assert same_bits_in_threads(denoiser, pictures(12, 16, 16))
 
 
 def test_onnxruntime_is_an_extra(path, monkeypatch):

@@ -1,6 +1,5 @@
 """The runtime: any size, any batch, the same bits; the shipped weights really denoise."""
 
-import threading
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from denoisers.none import NoDenoiser
 from denoisers.runtime import Runtime
 from denoisers.unet import UNet
 from denoisers.weights import load_weights
+from tests.denoisers.threads import same_bits_in_threads
 
 WEIGHTS = Path(__file__).parents[2] / "denoisers/weights/cifar.safetensors"
 
@@ -123,17 +123,7 @@ def test_the_shipped_weights_denoise(cifar, sigma):
 
 def test_several_threads_get_the_same_bits(cifar):
     _, noisy = noisy_batch(40)
-    expected, results = cifar.clean(noisy, 0.25), [None] * 4
-
-    def work(i):
-        results[i] = cifar.clean(noisy, 0.25)
-
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert all(np.array_equal(r, expected) for r in results)
+    assert same_bits_in_threads(cifar, noisy)
 
 
 def test_the_level_matters():

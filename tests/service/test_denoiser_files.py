@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -12,19 +10,18 @@ import pytest
 
 from denoisers.unet import UNet
 from denoisers.weights import save_weights
-from service import cli
 from service.commands.arguments import with_denoiser_file
 from service.errors import BadRequest, ConfigurationError
 from service.exit_codes import ExitCode
 from service.load_settings import load_settings
 from service.settings import Settings
 from tests.denoisers.graphs import write_blur
-from tests.service import providers, stranger
-from tests.service.command import fix_secret
+from tests.service import providers, test_cli
 from tests.service.conftest import connect
 from tests.service.pictures import png
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+surety = test_cli.surety
 
 
 def sha256(path: Path) -> str:
@@ -134,28 +131,6 @@ async def test_a_size_that_the_network_does_not_take_is_told_before_anything_is_
         fields["size"] = "12x8"
         reply = await client.post("/certify", files=files(), data=fields)
         assert httpx.codes.is_success(reply.status_code)
-
-
-@pytest.fixture
-def surety(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Any:
-    """The command in this process."""
-    monkeypatch.syspath_prepend(stranger.install(tmp_path / "site"))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SURETY_DATA_DIR", str(tmp_path / "data"))
-    fix_secret(tmp_path / "data")
-    monkeypatch.setenv("SURETY_PROVIDER", "steady")
-    monkeypatch.setenv("SURETY_DENOISER", "clip")
-    (tmp_path / "cat.png").write_bytes(png(8, 8))
-
-    def run(*arguments: Any) -> SimpleNamespace:
-        monkeypatch.setattr(sys, "argv", ["surety", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        return SimpleNamespace(code=ended.value.code or 0, out=printed.out, err=printed.err)
-
-    return run
 
 
 @pytest.mark.parametrize(
