@@ -8,6 +8,8 @@
         ├── AuthenticationFailed  the provider does not accept the credential
         ├── PermissionDenied      the credential may not make this call
         ├── QuotaExceeded         the account's quota or budget is spent
+        ├── CallRejected          the call as such is refused: unknown model, wrong region or option
+        ├── ProviderDown          too many calls in a row have failed: nobody calls it for a while
         └── BrokenReply           the provider's replies cannot be understood
 
 What may be tried again (throttled, unavailable, timed out, connection lost) is no exception but
@@ -49,6 +51,14 @@ class PermissionDenied(StopError):
 
 class QuotaExceeded(StopError):
     """The account's quota or budget is spent."""
+
+
+class CallRejected(StopError):
+    """The call as such is refused, whatever the picture: unknown model, wrong region or option."""
+
+
+class ProviderDown(StopError):
+    """Too many calls in a row have failed: nobody calls the provider for a while."""
 
 
 class BrokenReply(StopError):

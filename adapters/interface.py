@@ -16,11 +16,13 @@ A new provider is one file with a subclass of `Adapter` and one entry point in t
 The vocabulary is re-exported here, so that an adapter needs this module alone.
 """
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
+from adapters.profile import Profile
 from certification.decision import Prediction
 from certification.protocols import Answer, Outcome, Payload, Refusal, Retry, Traits
 
@@ -30,9 +32,11 @@ __all__ = [
     "Outcome",
     "Payload",
     "Prediction",
+    "Profile",
     "Refusal",
     "Retry",
     "Traits",
+    "fingerprint",
 ]
 
 
@@ -43,20 +47,35 @@ class Adapter(ABC):
     `adapters.errors.MissingExtra` or `NotConfigured` with what to do about it. One instance
     serves many runs at once on one event loop.
 
+    An adapter with settings of its own names a `profile_type` and takes an instance of it as its
+    only, optional argument; the fields of `Profile` itself are seen to by the registry.
+
     Attributes:
-        name: what a request calls it.
+        name: what a request calls it: the entry point's name, or that of an operator's profile.
         summary: one line for people.
         traits: what the provider takes, its limits and its price.
+        extra: the extra of this package that brings its SDK, None if it needs none.
+        profile_type: what an operator may set, None for no more than `Profile`.
     """
 
-    name: ClassVar[str]
+    name: str
     summary: ClassVar[str] = ""
     traits: Traits
+    extra: ClassVar[str | None] = None
+    profile_type: ClassVar[type[Profile] | None] = None
 
     @property
     def options(self) -> Mapping[str, Any]:
         """Settings that shape the answers (JSON values, no secrets); part of the subject."""
         return {}
+
+    @property
+    def account(self) -> str:
+        """What a rate limit holds for: the same for two instances with the same credential.
+
+        Never the credential itself; :func:`fingerprint` makes one that can be shown.
+        """
+        return self.name
 
     @abstractmethod
     async def classify(self, images: Sequence[Payload]) -> Sequence[Outcome]:
@@ -68,7 +87,8 @@ class Adapter(ABC):
 
         Returns:
             One outcome per picture, in order: `Answer`, `Refusal` (refused for good) or `Retry`.
-            The SDK's own retries are off: whether to ask again is the caller's decision.
+            The SDK's own retries are off: whether to ask again is the caller's decision. Throttled,
+            unavailable, timed out, connection lost, empty or cut replies are all `Retry`.
 
         Raises:
             adapters.errors.StopError: if asking again would not help.
@@ -87,3 +107,8 @@ class Adapter(ABC):
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+
+def fingerprint(*parts: str) -> str:
+    """Return a short name for a credential that does not give it away."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

@@ -51,11 +51,13 @@ class Retry:
         reason: what the provider said, without secrets.
         after: seconds to wait, where the provider tells.
         billed: whether the provider charges for the failed picture.
+        throttled: whether it only asks for fewer calls, and is not at fault itself.
     """
 
     reason: str
     after: float | None = None
     billed: bool = False
+    throttled: bool = False
 
 
 Outcome = Answer | Refusal | Retry
@@ -68,7 +70,7 @@ class Traits:
     Attributes:
         payload: "pixels" for uint8 arrays (H, W, 3), "png" or "jpeg" for encoded bytes.
         max_batch: pictures in one call.
-        concurrency: calls that may be in flight together.
+        concurrency: most calls that may be in flight together.
         input_size: (height, width) that the model takes, if it is fixed.
         min_side: smallest side in pixels; smaller pictures are enlarged after denoising.
         max_side: largest side in pixels.
@@ -79,6 +81,9 @@ class Traits:
         price: US dollars per unit.
         labels: every label the model knows, if the set is closed.
         pins_version: whether a model version can be asked for.
+        rate: what the account may send a second, in `rate_unit`; None if unknown or unlimited.
+        rate_unit: what the provider counts, pictures or calls.
+        timeout: seconds within which a call has to be answered.
     """
 
     payload: Literal["pixels", "png", "jpeg"] = "png"
@@ -93,6 +98,9 @@ class Traits:
     price: float = 0.0
     labels: tuple[str, ...] | None = None
     pins_version: bool = False
+    rate: float | None = None
+    rate_unit: Literal["image", "request"] = "image"
+    timeout: float = 30.0
 
 
 class Classifier(Protocol):

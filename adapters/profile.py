@@ -1,0 +1,35 @@
+"""A profile: what an operator may set for one provider, in the file SURETY_PROVIDERS_FILE.
+
+    [mynet]                      # the name that a request gives
+    adapter = "onnx"             # an installed adapter; left out if the name is one
+    model = "/srv/models/mynet.onnx"
+    concurrency = 2
+
+Requests only name a profile. Addresses, headers and paths never come from a request.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Profile(BaseModel):
+    """What can be set for every adapter; each adapter derives its own from it.
+
+    Attributes:
+        price: US dollars per billed unit, in place of the table's.
+        rate: units a second that the account may send, in place of the table's.
+        rate_unit: what the provider counts for it.
+        concurrency: most calls in flight.
+        timeout: seconds within which a call has to be answered.
+        label_map: file of synonyms that count for every request, see `adapters.label_map`.
+    """
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    price: float | None = Field(None, ge=0)
+    rate: float | None = Field(None, gt=0)
+    rate_unit: Literal["image", "request"] | None = None
+    concurrency: int | None = Field(None, ge=1, le=1024)
+    timeout: float | None = Field(None, gt=0, le=600)
+    label_map: str | None = None
