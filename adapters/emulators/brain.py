@@ -91,7 +91,7 @@ class Brain:
         try:
             with Image.open(io.BytesIO(data)) as opened:
                 picture = opened.convert("RGB")
-        except Exception as error:  # Pillow's plugins raise anything
+        except Exception as error:  # noqa: BLE001  Pillow's plugins raise anything
             raise NotAPicture(str(error)) from None
         if picture.size != (width, height):
             picture = picture.resize((width, height), Image.Resampling.BILINEAR)

@@ -1,8 +1,8 @@
 """The desk of an emulator: counts what comes in and says what is to happen with it.
 
-async with desk.call(pictures) as call:   # counted; has waited; call.fault says what goes wrong
-    ...
-    call.answered(sha256s)                # these were answered, and are billed
+`async with desk.call(pictures) as call` counts a call and waits as long as an answer takes;
+`call.fault` then says what goes wrong with it. `desk.answered(call, names)` counts the pictures
+that were answered, which is what a provider bills.
 """
 
 import asyncio
