@@ -19,7 +19,7 @@ The vocabulary is re-exported here, so that an adapter needs this module alone.
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, ClassVar, Self
 
 from adapters.profile import Profile
@@ -56,6 +56,7 @@ class Adapter(ABC):
         traits: what the provider takes, its limits and its price.
         extra: the extra of this package that brings its SDK, None if it needs none.
         profile_type: what an operator may set, None for no more than `Profile`.
+        synonyms: label → label that it counts as, in every request; from the profile.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Adapter(ABC):
     traits: Traits
     extra: ClassVar[str | None] = None
     profile_type: ClassVar[type[Profile] | None] = None
+    synonyms: Mapping[str, str] = MappingProxyType({})
 
     @property
     def options(self) -> Mapping[str, Any]:

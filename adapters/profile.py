@@ -8,9 +8,19 @@
 Requests only name a profile. Addresses, headers and paths never come from a request.
 """
 
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+
+
+def _from_its_file(path: Path, info: ValidationInfo) -> Path:
+    folder = (info.context or {}).get("folder")
+    return path.expanduser() if folder is None else Path(folder) / path.expanduser()
+
+
+ProfilePath = Annotated[Path, AfterValidator(_from_its_file)]
+"""A path in a profile: relative ones count from the folder of the profiles' file."""
 
 
 class Profile(BaseModel):
@@ -22,7 +32,8 @@ class Profile(BaseModel):
         rate_unit: what the provider counts for it.
         concurrency: most calls in flight.
         timeout: seconds within which a call has to be answered.
-        label_map: file of synonyms that count for every request, see `adapters.label_map`.
+        label_map: file of synonyms that count for every request, see
+            :mod:`adapters.label_map`.
     """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -32,4 +43,4 @@ class Profile(BaseModel):
     rate_unit: Literal["image", "request"] | None = None
     concurrency: int | None = Field(None, ge=1, le=1024)
     timeout: float | None = Field(None, gt=0, le=600)
-    label_map: str | None = None
+    label_map: ProfilePath | None = None

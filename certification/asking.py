@@ -2,97 +2,53 @@
 
 A picture that failed is asked again with the same bytes, alone with the others that failed;
 it is never skipped, since failures may depend on the picture. Money is reserved before a call
-and settled after it, so the cap holds with calls in flight too.
+and settled after it, so the cap holds with calls in flight too. When a call may start is for the
+account's gate to say, which all runs share.
 """
 
 import asyncio
 import contextlib
-import random
 import sys
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
+from certification.bill import Bill
 from certification.errors import (
     CertificationError,
     ProviderFailed,
     ProviderUnreliable,
     StopRun,
 )
+from certification.patience import Patience
 from certification.pipeline import Failed
-from certification.protocols import Answer, Classifier, Outcome, Payload, Refusal, Retry
+from certification.protocols import (
+    Answer,
+    Classifier,
+    Gate,
+    Outcome,
+    Payload,
+    Permit,
+    Refusal,
+    Retry,
+)
+
+GRACE_SECONDS = 5.0  # beyond the adapter's own time limit, which knows better what came of a call
 
 
 class AskingEndedError(CertificationError):
     """No further call is made: the run has ended, or the next call could pass the cap."""
 
 
-@dataclass
-class Bill:
-    """What a run has cost so far.
-
-    Attributes:
-        price: US dollars per unit.
-        cap: US dollars that must not be passed, None for no cap.
-        calls: calls made.
-        images: pictures sent, those asked again counted again.
-        retries: pictures asked again.
-        units: billed units of answered calls.
-        reserved: units of calls in flight.
-    """
-
-    price: Decimal
-    cap: Decimal | None = None
-    calls: int = 0
-    images: int = 0
-    retries: int = 0
-    units: int = 0
-    reserved: int = 0
-
-    @property
-    def cost(self) -> Decimal:
-        """US dollars billed so far."""
-        return self.units * self.price
-
-    def affordable(self, units: int) -> bool:
-        """Tell whether `units` more stay under the cap even if all calls in flight are billed."""
-        return self.cap is None or (self.units + self.reserved + units) * self.price <= self.cap
-
-    def describe(self) -> dict[str, Any]:
-        """Return the entry of the certificate."""
-        return {
-            "calls": self.calls,
-            "images": self.images,
-            "retries": self.retries,
-            "cost": float(self.cost),
-            "currency": "USD",
-        }
-
-
-@dataclass
-class Patience:
-    """How long to go on asking for a picture that keeps failing.
-
-    Attributes:
-        attempts: calls for one picture.
-        first_wait: seconds before the second call; doubled each time, with full jitter.
-        longest_wait: seconds that a wait is limited to, unless the provider names more.
-    """
-
-    attempts: int = 8
-    first_wait: float = 0.25
-    longest_wait: float = 20.0
-
-    def wait(self, attempt: int, after: float | None) -> float:
-        """Seconds to wait before the next attempt (attempt counts from 1)."""
-        backoff = min(self.longest_wait, self.first_wait * 2.0 ** (attempt - 1))
-        # Jitter spreads the callers of a provider that throttled all of them at once.
-        return max(after or 0.0, backoff * random.uniform(0.5, 1.0))  # noqa: S311
-
-
 class Asker:
-    """One run's way to its classifier."""
+    """One run's way to its classifier.
+
+    Args:
+        classifier: is asked.
+        max_cost: US dollars that are never passed.
+        patience: how long to go on with a picture that fails.
+        gate: says when a call may start; None for at once.
+    """
 
     def __init__(
         self,
@@ -100,12 +56,19 @@ class Asker:
         *,
         max_cost: float | None = None,
         patience: Patience | None = None,
+        gate: Gate | None = None,
     ) -> None:
-        self._classifier = classifier
+        self._classifier, self._gate = classifier, gate
         self._patience = patience or Patience()
         cap = None if max_cost is None else Decimal(str(max_cost))
         self.bill = Bill(price=Decimal(str(classifier.traits.price)), cap=cap)
         self._closed = asyncio.Event()
+
+    def sibling(self) -> "Asker":
+        """Return an asker on the same bill that goes on after this one is closed."""
+        other = Asker(self._classifier, patience=self._patience, gate=self._gate)
+        other.bill = self.bill
+        return other
 
     def close(self) -> None:
         """Make no further call; calls in flight may end, failed pictures are not asked again."""
@@ -159,36 +122,66 @@ class Asker:
         self, payloads: Sequence[Payload], settled: dict[int, Answer | Refusal]
     ) -> None:
         pending = list(range(len(payloads)))
-        attempt = 0
+        attempts = 0  # that failed, the merely throttled ones left out
+        throttled_since: float | None = None
+        wait = 0
         while True:
-            attempt += 1
             outcomes = await self._call([payloads[i] for i in pending])
-            failed: list[int] = []
-            last: Retry | None = None
-            after = 0.0
-            for i, outcome in zip(pending, outcomes, strict=True):
-                if isinstance(outcome, Retry):
-                    failed.append(i)
-                    last = outcome
-                    after = max(after, outcome.after or 0.0)
-                else:
-                    settled[i] = outcome
-            if last is None:
+            failed = {
+                i: outcome
+                for i, outcome in zip(pending, outcomes, strict=True)
+                if isinstance(outcome, Retry)
+            }
+            settled |= {
+                i: outcome
+                for i, outcome in zip(pending, outcomes, strict=True)
+                if not isinstance(outcome, Retry)
+            }
+            if not failed:
                 return
-            if attempt >= self._patience.attempts:
-                raise ProviderUnreliable(
-                    f"{self._classifier.name} failed {attempt} times on one sample "
-                    f"({last.reason}), and a sample may not be skipped: ask again later"
-                )
+            pending = list(failed)
+            wait += 1
+            if all(outcome.throttled for outcome in failed.values()):
+                throttled_since = throttled_since or time.monotonic()
+            else:
+                attempts += 1
+                throttled_since = None
+            after = self._give_up_or_wait([*failed.values()], attempts, throttled_since)
             self.bill.retries += len(failed)
-            pending = failed
-            with self._reserved(len(pending)), contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._patience.wait(attempt, after)):
+            # Later samples are worth nothing without this one: the money for it is kept.
+            with self.reserved(len(pending)), contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._patience.wait(wait, after)):
                     await self._closed.wait()
 
+    def _give_up_or_wait(
+        self, failed: Sequence[Retry], attempts: int, throttled_since: float | None
+    ) -> float:
+        """Return the seconds that the provider wants to be left alone for.
+
+        Raises:
+            ProviderUnreliable: if it has been asked for long enough, or wants too much.
+        """
+        patience, name, last = self._patience, self._classifier.name, failed[-1].reason
+        after = max(outcome.after or 0.0 for outcome in failed)
+        skipping = "and a sample may not be skipped: ask again later"
+        if attempts >= patience.attempts:
+            raise ProviderUnreliable(
+                f"{name} failed {attempts} times on one sample ({last}), {skipping}"
+            )
+        if after > patience.longest_after:
+            raise ProviderUnreliable(
+                f"{name} wants to be left alone for {after:.0f} s ({last}), {skipping}"
+            )
+        if throttled_since and time.monotonic() - throttled_since > patience.throttled:
+            raise ProviderUnreliable(
+                f"{name} has throttled one sample for {patience.throttled:.0f} s ({last}), "
+                f"{skipping}, at a lower rate"
+            )
+        return after
+
     @contextlib.contextmanager
-    def _reserved(self, images: int) -> Iterator[None]:
-        """Keep the money for asking again: later samples are worth nothing without this one."""
+    def reserved(self, images: int) -> Iterator[None]:
+        """Keep the money for asking about so many pictures later."""
         units = self._units(images)
         self.bill.reserved += units
         try:
@@ -206,16 +199,18 @@ class Asker:
         if not self.bill.affordable(units):
             raise AskingEndedError("the next call could pass max_cost")
         self.bill.reserved += units
-        billed = units  # a call that ends in an exception may have been billed
+        billed = 0
         try:
-            self.bill.calls += 1
-            self.bill.images += len(payloads)
-            outcomes = await self._classify(payloads)
-            if len(outcomes) != len(payloads):
-                raise ProviderFailed(
-                    f"{self._classifier.name} gave {len(outcomes)} outcomes for "
-                    f"{len(payloads)} pictures: its adapter is broken"
-                )
+            permit = await self._enter(len(payloads))
+            billed = units  # a call that ends in an exception may have been billed
+            outcomes: Sequence[Outcome] | None = None
+            try:
+                self.bill.calls += 1
+                self.bill.images += len(payloads)
+                outcomes = await self._classify(payloads)
+            finally:
+                if permit is not None:
+                    permit.done(outcomes)
             charged = sum(not isinstance(o, Retry) or o.billed for o in outcomes)
             billed = min(units, charged)
             return outcomes
@@ -223,9 +218,36 @@ class Asker:
             self.bill.reserved -= units
             self.bill.units += billed
 
-    async def _classify(self, payloads: list[Payload]) -> Sequence[Outcome]:
+    async def _enter(self, images: int) -> Permit | None:
+        """Wait for the gate, unless the run ends first: no call may start after that."""
+        if self._gate is None:
+            return None
+        entering = asyncio.ensure_future(self._gate.enter(images))
+        closing = asyncio.ensure_future(self._closed.wait())
         try:
-            return await self._classifier.classify(payloads)
+            either: set[asyncio.Future[object]] = {entering, closing}  # type: ignore[arg-type]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if self._closed.is_set():
+                raise AskingEndedError("the run has ended")
+            permit, entering = await entering, None  # type: ignore[assignment]
+            return permit
+        finally:
+            closing.cancel()
+            if entering is not None:
+                entering.cancel()
+                (given,) = await asyncio.gather(entering, return_exceptions=True)
+                if not isinstance(given, BaseException):
+                    given.unused()
+
+    async def _classify(self, payloads: list[Payload]) -> Sequence[Outcome]:
+        limit = self._classifier.traits.timeout + GRACE_SECONDS
+        try:
+            async with asyncio.timeout(limit) as timer:
+                outcomes = await self._classifier.classify(payloads)
+        except TimeoutError as error:
+            if not timer.expired():
+                raise self._broken(error) from error
+            return [Retry(f"no answer within {limit:g} s", billed=True)] * len(payloads)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
@@ -235,8 +257,14 @@ class Asker:
         except (StopRun, CertificationError):
             raise
         except Exception as error:
-            # Its text may hold anything, a credential too.
-            kind = type(error).__name__
+            raise self._broken(error) from error
+        if len(outcomes) != len(payloads):
             raise ProviderFailed(
-                f"the adapter of {self._classifier.name} is broken: it raised {kind}"
-            ) from error
+                f"{self._classifier.name} gave {len(outcomes)} outcomes for "
+                f"{len(payloads)} pictures: its adapter is broken"
+            )
+        return outcomes
+
+    def _broken(self, error: Exception) -> ProviderFailed:
+        kind = type(error).__name__  # its text may hold anything, a credential too
+        return ProviderFailed(f"the adapter of {self._classifier.name} is broken: it raised {kind}")

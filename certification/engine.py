@@ -8,14 +8,17 @@ A run ends at the first n at which a stop rule that depends on votes alone holds
 concurrency and the order of arrival change cost and speed, never the certificate.
 """
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from certification import noise
+from certification import canary, noise
 from certification.asking import Asker, AskingEndedError
+from certification.canary import Canary
 from certification.canonical import CanonicalImage
 from certification.errors import (
     InvalidParameter,
@@ -105,8 +108,14 @@ class Engine:
         self._denoiser, self._classifier = denoiser, classifier
         self._interrupt = interrupt
         self._on_progress = on_progress or (lambda _: None)
+        self._just_asked = False  # about the clean picture
         self._postprocess = PostProcess.plan(image.height, image.width, classifier.traits)
-        self._asker = Asker(classifier, max_cost=options.max_cost, patience=machine.patience)
+        self._asker = Asker(
+            classifier,
+            max_cost=options.max_cost,
+            patience=machine.patience,
+            gate=machine.gates.of(classifier) if machine.gates else None,
+        )
         self.subject = Subject.of(
             image,
             sigma=options.sigma,
@@ -140,13 +149,13 @@ class Engine:
                     self._machine.turn(interrupt),
                 ):
                     ledger = await self.ledger()
-                    return await self.collect(ledger, tally_of(ledger.header))
+                    return await self.collect(ledger, tally_of)
             except RunInterrupted:
                 # It never had its turn, but others may have collected votes of its subject.
                 found = await ledgers.find(self.subject.draft)
                 if found is None:
                     raise
-                return await self.collect(found, tally_of(found.header))
+                return await self.collect(found, tally_of)
 
     async def ledger(self) -> Ledger:
         """Return the subject's ledger; if it has none, ask about the clean picture and begin it.
@@ -181,6 +190,10 @@ class Engine:
                     "grey one of the same size too: nothing can be certified"
                 )
             version = told.model_version
+        if version is None:
+            epoch = await self._machine.ledgers.spoiled(self.subject.draft)
+            version = canary.version_of(answer, epoch)
+            self._just_asked = True
         clean = spoken(answer, self._options.rule, self._options.labels)
         self.subject = self.subject.at_version(version)
         header = Header(
@@ -194,7 +207,7 @@ class Engine:
         await ledger.remember(names([clean]))
         return ledger
 
-    async def collect(self, ledger: Ledger, tally: Tally) -> Collected:
+    async def collect(self, ledger: Ledger, tally_of: Callable[[Header], Tally]) -> Collected:
         """Feed a tally the ledger's votes, then new ones, until it has seen enough.
 
         Raises:
@@ -202,17 +215,42 @@ class Engine:
                 version, and the next run begins a new subject.
             ProviderFailed: if the provider cannot be asked to the end; the votes are kept.
         """
+        tally = tally_of(ledger.header)
         meter = Meter(self._options.sigma, self._asker.bill)
+        watch = await self._watch(ledger)
         counted = await ledger.read()
         length = len(counted)
+        if watch is not None and watch.vouched < length and not await self._vouch(watch, length):
+            del counted[watch.vouched :]
         reused, reason = tally.feed(counted)
+        unvouched = len(counted) < length
         del counted[reused:]
         self._on_progress(meter.event(tally, 0 if reason else tally.needed()))
+        if reason is None and unvouched:
+            reason = self._interrupt.reason if self._interrupt.done else "max_cost"
+        if reason is None and watch is not None and not self._just_asked:
+            await self._vouch(watch, length)  # else new votes might be of another model
         if reason is not None:
             return Collected(ledger.header, await ledger.names(), counted, reused, reason)
+        with self._asker.reserved(1) if watch is not None else contextlib.nullcontext():
+            reason, length = await self._ask_on(ledger, tally, counted, watch, meter)
+        if watch is not None and not await self._vouch(watch, length):
+            # Interrupted: only the votes up to the last canary are known to be of one model.
+            del counted[watch.vouched :]
+            tally = tally_of(ledger.header)
+            tally.feed(counted)
+            reused = min(reused, len(counted))
+        self._on_progress(meter.event(tally, 0))
+        return Collected(ledger.header, await ledger.names(), counted, reused, reason)
 
+    async def _ask_on(
+        self, ledger: Ledger, tally: Tally, counted: list[Vote], watch: Canary | None, meter: Meter
+    ) -> tuple[str, int]:
+        """Collect new votes; returns why it ended, and the ledger's length."""
+        length, reason = len(counted), None
         pipeline = self._pipeline(length, ledger.header)
         unsaved: list[Spoken] = []
+        late: list[Spoken] = []
         patience = GRACE_SECONDS
         try:
             while reason is None and not self._interrupt.done:
@@ -235,23 +273,57 @@ class Engine:
                 counted += votes[:used]
                 if votes:
                     self._on_progress(meter.event(tally, 0 if reason else tally.needed()))
+                if reason is None and watch is not None and watch.due(length):
+                    await self._vouch(watch, length)
             patience = DRAIN_SECONDS
         except Exception as error:
             patience = DRAIN_SECONDS
             if isinstance(error, ModelVersionChanged):
-                await self._machine.ledgers.retire(self.subject.draft)
+                await self._void(watch)
             raise
         finally:
             ended = reason not in (None, "max_cost")
             late = await self._wind_up(pipeline, ledger, length, unsaved, patience)
+        length += len(late)
         if not ended:  # such a run may stop anywhere, so the late votes count too
             votes = [said.vote for said in late]
             used, by_votes = tally.feed(votes)
             counted += votes[:used]
             reason = by_votes or reason
-            self._on_progress(meter.event(tally, 0))
-        reason = reason or self._interrupt.reason
-        return Collected(ledger.header, await ledger.names(), counted, reused, reason)
+        return reason or self._interrupt.reason, length
+
+    async def _watch(self, ledger: Ledger) -> Canary | None:
+        """Return the canary of a ledger whose provider names no version."""
+        if not canary.is_canary(ledger.header.clean.model_version):
+            return None
+
+        async def ask() -> Answer | Refusal:
+            asker = self._asker.sibling()
+            payload = await asyncio.to_thread(self._postprocess, self._image.pixels)
+            (answer,) = await self._interrupt.unless(asker.ask([payload]))
+            return answer
+
+        return Canary(self._classifier.name, ledger, ask, await ledger.vouched())
+
+    async def _vouch(self, watch: Canary, length: int) -> bool:
+        """Ask the canary about the first `length` votes; tells whether there was an answer.
+
+        Raises:
+            ModelVersionChanged: if it is another one.
+        """
+        try:
+            await watch.check(length)
+        except (RunInterrupted, AskingEndedError):
+            return False
+        except ModelVersionChanged:
+            await self._void(watch)
+            raise
+        return True
+
+    async def _void(self, watch: Canary | None) -> None:
+        """Let the next run begin a new ledger."""
+        ledgers, draft = self._machine.ledgers, self.subject.draft
+        await (ledgers.retire(draft) if watch is None else ledgers.spoil(draft))
 
     async def _wind_up(
         self,

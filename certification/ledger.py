@@ -22,6 +22,7 @@ class MemoryLedger:
         self._header = header
         self._votes: list[Vote] = []
         self._names: dict[str, str] = {}
+        self._vouched = 0
 
     @property
     def header(self) -> Header:
@@ -51,6 +52,14 @@ class MemoryLedger:
         """Return label key → the provider's spelling."""
         return dict(self._names)
 
+    async def vouch(self, length: int) -> None:
+        """See :meth:`certification.protocols.Ledger.vouch`."""
+        self._vouched = max(self._vouched, length)
+
+    async def vouched(self) -> int:
+        """Return the largest length that was vouched for."""
+        return self._vouched
+
 
 class MemoryLedgers:
     """All ledgers of this process."""
@@ -60,6 +69,7 @@ class MemoryLedgers:
         self._all: dict[bytes, MemoryLedger] = {}  # by subject, the model version included
         self._locks: dict[str, asyncio.Lock] = {}
         self._waiting: Counter[str] = Counter()
+        self._spoilt: Counter[str] = Counter()
 
     async def find(self, draft: str) -> MemoryLedger | None:
         """Return the ledger in use for a draft, None if there is none."""
@@ -75,6 +85,15 @@ class MemoryLedgers:
     async def retire(self, draft: str) -> None:
         """Stop using the present ledger of a draft, but keep its votes."""
         self._current.pop(draft, None)
+
+    async def spoil(self, draft: str) -> None:
+        """Retire the present ledger of a draft for good."""
+        if self._current.pop(draft, None) is not None:
+            self._spoilt[draft] += 1
+
+    async def spoiled(self, draft: str) -> int:
+        """Return how many ledgers of a draft were spoilt."""
+        return self._spoilt[draft]
 
     @asynccontextmanager
     async def hold(self, draft: str, unless: Waiter) -> AsyncIterator[None]:

@@ -5,9 +5,9 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from certification.asking import Patience
 from certification.interrupt import Interrupt, held
-from certification.protocols import Ledgers
+from certification.patience import Patience
+from certification.protocols import Gates, Ledgers
 
 
 @dataclass
@@ -18,6 +18,7 @@ class Machine:
         ledgers: where votes are kept.
         secret: the deployment secret that noise keys are derived from.
         patience: how long to go on asking for a sample that fails.
+        gates: say when a call may start, for each account; None for at once.
         slots: runs that may work at the same time; None for any number. A run that waits for
             another one of its subject takes none.
     """
@@ -25,6 +26,7 @@ class Machine:
     ledgers: Ledgers
     secret: bytes = field(repr=False)
     patience: Patience = field(default_factory=Patience)
+    gates: Gates | None = None
     slots: asyncio.Semaphore | None = None
 
     @contextlib.asynccontextmanager

@@ -4,7 +4,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from certification.asking import Bill
+from certification.bill import Bill
 from certification.martingale import PER_UNIT
 from certification.radius import floored, l2_radius
 from certification.tally import Tally

@@ -137,6 +137,45 @@ class Classifier(Protocol):
         ...
 
 
+class Permit(Protocol):
+    """Leave to make one call."""
+
+    def done(self, outcomes: Sequence[Outcome] | None) -> None:
+        """Tell what came of the call.
+
+        Args:
+            outcomes: None if it ended in an exception, or was cancelled.
+        """
+        ...
+
+    def unused(self) -> None:
+        """Give it back: the call was not made."""
+        ...
+
+
+class Gate(Protocol):
+    """Lets calls to one account of a provider through: as many as it takes, while it is up.
+
+    All runs of a deployment that use the account share it.
+    """
+
+    async def enter(self, images: int) -> Permit:
+        """Wait until a call with so many pictures may start.
+
+        Raises:
+            StopRun: if the provider is down and not worth waiting for.
+        """
+        ...
+
+
+class Gates(Protocol):
+    """The gates of a deployment."""
+
+    def of(self, classifier: Classifier) -> Gate:
+        """Return the gate of a classifier's account."""
+        ...
+
+
 class Denoiser(Protocol):
     """Removes the noise before the classifier sees a sample."""
 
@@ -271,6 +310,14 @@ class Ledger(Protocol):
         """Return label key → the provider's spelling."""
         ...
 
+    async def vouch(self, length: int) -> None:
+        """Note that the first `length` votes lie between two equal answers to the canary."""
+        ...
+
+    async def vouched(self) -> int:
+        """Return the largest length that was vouched for."""
+        ...
+
 
 class Ledgers(Protocol):
     """All ledgers of a deployment."""
@@ -293,6 +340,14 @@ class Ledgers(Protocol):
 
     async def retire(self, draft: str) -> None:
         """Stop using the present ledger of a draft: the provider changed its model."""
+        ...
+
+    async def spoil(self, draft: str) -> None:
+        """Retire the present ledger of a draft for good: it may hold votes of two models."""
+        ...
+
+    async def spoiled(self, draft: str) -> int:
+        """Return how many ledgers of a draft were spoilt."""
         ...
 
     def hold(self, draft: str, unless: "Waiter") -> AbstractAsyncContextManager[None]:

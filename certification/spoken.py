@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from certification.canary import is_canary
 from certification.decision import DecisionRule, LabelMap
 from certification.protocols import Answer, Refusal, Vote
 
@@ -25,9 +26,14 @@ def spoken(answer: Answer | Refusal, rule: DecisionRule, labels: LabelMap) -> Sp
 
 
 def is_other_version(answer: Answer | Refusal, expected: str | None) -> bool:
-    """Tell whether another model answered; a refusal need not say which one refuses."""
-    silent = isinstance(answer, Refusal) and answer.model_version is None
-    return not silent and answer.model_version != expected
+    """Tell whether another model answered; a refusal need not say which one refuses.
+
+    Under a canary no answer names a version: the canary itself tells.
+    """
+    silent = answer.model_version is None
+    if silent and (isinstance(answer, Refusal) or is_canary(expected)):
+        return False
+    return answer.model_version != expected
 
 
 def names(votes: Sequence[Spoken]) -> dict[str, str]:

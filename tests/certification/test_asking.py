@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from certification.asking import Asker, AskingEndedError, Patience
+from certification.asking import Asker, AskingEndedError
 from certification.errors import ProviderFailed, ProviderUnreliable
+from certification.patience import Patience
 from certification.protocols import Answer, Refusal, Retry, Traits
 from tests.certification.worlds import World, label
 

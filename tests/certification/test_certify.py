@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from certification import noise
-from certification.asking import Patience
 from certification.certificate import certificate_id, votes_sha256
 from certification.certify import certify
 from certification.confidence import recheck
@@ -26,6 +25,7 @@ from certification.errors import (
 )
 from certification.interrupt import Interrupt
 from certification.options import Options
+from certification.patience import Patience
 from certification.protocols import Refusal, Retry, Traits
 from tests.certification.worlds import Clip, World, grey, half_space, label, machine, refuse_above
 

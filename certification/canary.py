@@ -1,0 +1,114 @@
+"""A canary: tells whether a provider that names no model version still runs the same model.
+
+The clean picture is asked about again before, during and after a run, and the answers are
+compared. What the provider said the first time stands in the subject in place of a version:
+
+    canary [["cat",0.981],["mammal",0.94]]
+
+Scores of one model may differ in their last digits between the provider's machines, so a
+difference of up to `TOLERANCE` is none.
+"""
+
+import json
+from collections.abc import Awaitable, Callable
+
+from certification.decision import LabelMap, Prediction, encodable, ranked
+from certification.errors import ModelVersionChanged
+from certification.protocols import Answer, Ledger, Refusal
+
+PREFIX = "canary "
+KEPT, TOLERANCE = 8, 0.02
+EVERY = 250  # votes
+PLAIN = LabelMap()
+
+
+def version_of(answer: Answer | Refusal, epoch: int = 0) -> str:
+    """Return what stands for the model version: the highest labels of the clean picture.
+
+    Args:
+        answer: to the clean picture.
+        epoch: how many ledgers of this draft hold votes of two models; a new one is not to be
+            mistaken for them.
+    """
+    told = [[label, score] for label, score in _told(answer)[:KEPT]]
+    again = f" #{epoch}" if epoch else ""
+    return f"{PREFIX}{json.dumps(told, ensure_ascii=False, separators=(',', ':'))}{again}"
+
+
+def is_canary(version: str | None) -> bool:
+    """Tell whether a version is such a stand-in."""
+    return version is not None and version.startswith(PREFIX)
+
+
+def same_model(version: str, answer: Answer | Refusal) -> bool:
+    """Tell whether an answer to the clean picture is the one that a version was made of.
+
+    Labels whose scores lie within the tolerance of the lowest kept one may come and go.
+    """
+    kept = json.loads(version.removeprefix(PREFIX).rpartition("]")[0] + "]")
+    before = {str(label): float(score) for label, score in kept}
+    now = dict(_told(answer))
+    least = min(before.values(), default=0.0) + TOLERANCE if len(before) == KEPT else TOLERANCE
+    for label in {*before, *now}:
+        old, new = before.get(label), now.get(label)
+        if old is not None and new is not None:
+            if abs(old - new) > TOLERANCE + 1e-9:
+                return False
+        elif max(old or 0.0, new or 0.0) > least:
+            return False
+    return True
+
+
+def _told(answer: Answer | Refusal) -> list[tuple[str, float]]:
+    if isinstance(answer, Refusal):
+        return [("refused", 1.0)]
+    return [(_key(p), round(p.score, 3)) for p in ranked(answer.predictions)]
+
+
+def _key(prediction: Prediction) -> str:
+    return encodable(PLAIN.key(prediction))
+
+
+class Canary:
+    """Watches one ledger's provider during a run.
+
+    Args:
+        provider: its name, for messages.
+        ledger: whose header holds the version.
+        ask: asks about the clean picture again.
+        vouched: votes of the ledger that lie between two equal answers.
+    """
+
+    def __init__(
+        self,
+        provider: str,
+        ledger: Ledger,
+        ask: Callable[[], Awaitable[Answer | Refusal]],
+        vouched: int,
+    ) -> None:
+        version = ledger.header.clean.model_version
+        assert version is not None  # noqa: S101  else there would be no canary
+        self._provider, self._ledger, self._ask = provider, ledger, ask
+        self._version = version
+        self.vouched = vouched
+
+    def due(self, length: int) -> bool:
+        """Tell whether it is time to ask again."""
+        return length - self.vouched >= EVERY
+
+    async def check(self, length: int) -> None:
+        """Ask about the clean picture; the ledger's first `length` votes are good if it agrees.
+
+        Raises:
+            ModelVersionChanged: if the answer is another one.
+        """
+        answer = await self._ask()
+        told = isinstance(answer, Answer) and answer.model_version is not None
+        if told or not same_model(self._version, answer):
+            raise ModelVersionChanged(
+                f"{self._provider} answers differently about the clean picture than at first "
+                f"({self._version!r}, now {version_of(answer)!r}): its model has changed, and the "
+                "run is void. Ask again to begin with the new one"
+            )
+        await self._ledger.vouch(length)
+        self.vouched = length
