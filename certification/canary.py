@@ -12,8 +12,9 @@ difference of up to `TOLERANCE` is none.
 import json
 from collections.abc import Awaitable, Callable
 
+from certification.asking import AskingEndedError
 from certification.decision import LabelMap, Prediction, encodable, ranked
-from certification.errors import ModelVersionChanged
+from certification.errors import ModelVersionChanged, RunInterrupted
 from certification.protocols import Answer, Ledger, Refusal
 
 PREFIX = "canary "
@@ -75,7 +76,7 @@ class Canary:
     Args:
         provider: its name, for messages.
         ledger: whose header holds the version.
-        ask: asks about the clean picture again.
+        ask: asks about the clean picture again; may raise RunInterrupted or AskingEndedError.
         vouched: votes of the ledger that lie between two equal answers.
     """
 
@@ -96,13 +97,19 @@ class Canary:
         """Tell whether it is time to ask again."""
         return length - self.vouched >= EVERY
 
-    async def check(self, length: int) -> None:
+    async def vouch(self, length: int) -> bool:
         """Ask about the clean picture; the ledger's first `length` votes are good if it agrees.
+
+        Returns:
+            False if there was no time or money to ask.
 
         Raises:
             ModelVersionChanged: if the answer is another one.
         """
-        answer = await self._ask()
+        try:
+            answer = await self._ask()
+        except (RunInterrupted, AskingEndedError):
+            return False
         told = isinstance(answer, Answer) and answer.model_version is not None
         if told or not same_model(self._version, answer):
             raise ModelVersionChanged(
@@ -112,3 +119,4 @@ class Canary:
             )
         await self._ledger.vouch(length)
         self.vouched = length
+        return True

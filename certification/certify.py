@@ -5,8 +5,9 @@ from typing import Any
 
 from certification import certificate, noise
 from certification.canonical import CanonicalImage
+from certification.collecting import OnProgress
 from certification.confidence import ConfidenceProcess
-from certification.engine import Engine, OnProgress
+from certification.engine import Engine
 from certification.errors import LedgerConflict
 from certification.interrupt import Interrupt
 from certification.machine import Machine

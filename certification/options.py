@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from certification.clopper_pearson import check_alpha
 from certification.decision import DecisionRule, LabelMap, Top1
 from certification.errors import InvalidParameter
 from certification.martingale import index_for
+from certification.postprocess import Encoding
 
 MAX_SIGMA = 2.0  # so that the noise fits int16
 MAX_Z = 6.0  # the last radius of the grid, in units of sigma
@@ -34,6 +35,8 @@ class Options:
         truth: the label the caller holds to be right. Compared, never given a level.
         rule: from an answer to a vote.
         labels: synonyms.
+        encoding: how samples are sent, "png" or "jpeg". None takes the provider's own, which is
+            PNG wherever it takes files of both kinds.
 
     Raises:
         InvalidParameter: if a number is out of range, infinite or NaN.
@@ -51,6 +54,7 @@ class Options:
     truth: str | None = None
     rule: DecisionRule = field(default_factory=Top1)
     labels: LabelMap = field(default_factory=LabelMap)
+    encoding: Encoding | None = None
 
     def __post_init__(self) -> None:
         _within("sigma", self.sigma, 0, MAX_SIGMA)
@@ -73,6 +77,8 @@ class Options:
             _count("predict_n", self.predict_n, 100_000)
         if self.truth is not None and not self.truth.strip():
             raise InvalidParameter("label is empty: leave it out, or give the true label", "label")
+        if self.encoding is not None and self.encoding not in get_args(Encoding):
+            raise InvalidParameter('encoding must be "png" or "jpeg"', "encoding")
         for name in ("sigma", "alpha", "target_radius", "max_cost", "max_seconds", "good_enough"):
             number = getattr(self, name)  # numpy's numbers print and serialise as something else
             object.__setattr__(self, name, None if number is None else float(number))

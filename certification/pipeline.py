@@ -12,8 +12,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from certification.protocols import Payload
-
+S = TypeVar("S")
 V = TypeVar("V")
 
 
@@ -24,14 +23,14 @@ class Failed:
     error: Exception
 
 
-Draw = Callable[[int, int], Sequence[Payload]]
-"""(first index, count) -> samples ready to send; called in a thread."""
+Draw = Callable[[int, int], Sequence[S]]
+"""(first index, count) -> samples; called in a thread."""
 
-Ask = Callable[[Sequence[Payload]], Coroutine[Any, Any, Sequence[V | Failed]]]
+Ask = Callable[[Sequence[S]], Coroutine[Any, Any, Sequence[V | Failed]]]
 """Samples -> votes, in the same order."""
 
 
-class Pipeline(Generic[V]):
+class Pipeline(Generic[S, V]):
     """Turns indices into votes. For one run, on one event loop.
 
     Args:
@@ -45,8 +44,8 @@ class Pipeline(Generic[V]):
 
     def __init__(
         self,
-        draw: Draw,
-        ask: Ask[V],
+        draw: Draw[S],
+        ask: Ask[S, V],
         *,
         start: int,
         chunk: int,
@@ -57,8 +56,8 @@ class Pipeline(Generic[V]):
         self._chunk, self._max_batch, self._concurrency = chunk, max_batch, concurrency
         self._next_draw = start  # first index not yet drawn
         self._next_vote = start  # first index not yet handed on
-        self._ready: deque[tuple[int, Payload]] = deque()
-        self._drawing: asyncio.Task[Sequence[Payload]] | None = None
+        self._ready: deque[tuple[int, S]] = deque()
+        self._drawing: asyncio.Task[Sequence[S]] | None = None
         self._asking: dict[asyncio.Task[Sequence[V | Failed]], int] = {}  # -> its first index
         self._arrived: dict[int, V | Failed] = {}
         self._failed_at: int | None = None  # the lowest index that failed
@@ -152,7 +151,7 @@ class Pipeline(Generic[V]):
             first = batch[0][0]
             self._asking[asyncio.create_task(self._ask([p for _, p in batch]))] = first
 
-    def _batch(self, limit: int) -> list[tuple[int, Payload]]:
+    def _batch(self, limit: int) -> list[tuple[int, S]]:
         """Take the next call's samples; a part of a batch only if nothing else is under way."""
         size = 0
         while size < min(self._max_batch, len(self._ready)) and self._ready[size][0] < limit:

@@ -12,7 +12,8 @@ from certification.canonical import CanonicalImage
 from certification.certificate import software
 from certification.clopper_pearson import binomial_p_value
 from certification.clopper_pearson import predict as majority
-from certification.engine import Engine, OnProgress
+from certification.collecting import OnProgress
+from certification.engine import Engine
 from certification.errors import LedgerConflict
 from certification.interrupt import Interrupt
 from certification.machine import Machine

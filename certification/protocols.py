@@ -68,7 +68,8 @@ class Traits:
     """What a provider takes and what it costs.
 
     Attributes:
-        payload: "pixels" for uint8 arrays (H, W, 3), "png" or "jpeg" for encoded bytes.
+        payload: "pixels" for uint8 arrays (H, W, 3); "png" for a file's bytes, PNG or, where the
+            caller asks for it, JPEG (which of them its first bytes say); "jpeg" for JPEG alone.
         max_batch: pictures in one call.
         concurrency: most calls that may be in flight together.
         input_size: (height, width) that the model takes, if it is fixed.

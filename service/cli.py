@@ -7,8 +7,9 @@ import typer
 
 from service.commands.certify import certify
 from service.commands.denoisers import app as denoisers
+from service.commands.emulate import emulate
 from service.commands.predict import predict
-from service.commands.providers import providers
+from service.commands.providers import app as providers
 from service.commands.serve import serve
 from service.commands.train import app as train
 from service.commands.version import installed_version, version
@@ -22,8 +23,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for command in (certify, predict, serve, providers, version):
+for command in (certify, predict, serve, emulate, version):
     app.command()(command)
+app.add_typer(providers, name="providers")
 app.add_typer(denoisers, name="denoisers")
 app.add_typer(train, name="train")
 

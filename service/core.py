@@ -5,6 +5,7 @@ request ─► prepare (validates everything, spends nothing) ─► certify | p
 
 import asyncio
 import contextlib
+import dataclasses
 import functools
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +18,12 @@ import denoisers.errors
 import denoisers.files
 import denoisers.registry
 from adapters.interface import Adapter
+from adapters.policy.gate import AccountGates
+from adapters.profiles import Profiles, read_profiles
 from certification.canonical import CanonicalImage, Limits, canonicalise, parse_size
 from certification.certify import certify
+from certification.collecting import OnProgress
 from certification.decision import LabelMap, normalise, parse_rule
-from certification.engine import OnProgress
 from certification.errors import InvalidParameter
 from certification.interrupt import Interrupt
 from certification.ledger import MemoryLedgers
@@ -51,10 +54,19 @@ class Surety:
 
     Args:
         settings: the deployment's settings.
+
+    Attributes:
+        settings: as given.
+        profiles: the operator's, by the names that requests give.
+
+    Raises:
+        NotConfigured: if the file of profiles cannot be read.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        file = settings.providers_file
+        self.profiles = Profiles() if file is None else read_profiles(file)
         self._adapters: dict[str, Adapter] = {}
         self._denoisers: dict[str, Denoiser] = {}
         self._loading = asyncio.Lock()
@@ -69,7 +81,8 @@ class Surety:
             ConfigurationError: if the data directory cannot be used.
         """
         slots = asyncio.Semaphore(self.settings.max_runs)
-        return Machine(MemoryLedgers(), deployment_secret(self.settings), slots=slots)
+        secret = deployment_secret(self.settings)
+        return Machine(MemoryLedgers(), secret, slots=slots, gates=AccountGates())
 
     async def adapter(self, name: str | None) -> Adapter:
         """Return a provider's adapter, built on first use.
@@ -84,7 +97,7 @@ class Surety:
         async with self._loading:
             if chosen not in self._adapters:
                 try:
-                    made = await asyncio.to_thread(adapters.registry.load, chosen)
+                    made = await asyncio.to_thread(adapters.registry.load, chosen, self.profiles)
                 except adapters.errors.UnknownAdapter as error:
                     if name is not None:
                         raise
@@ -124,6 +137,10 @@ class Surety:
     def denoiser_names(self) -> list[str]:
         """Return the names of all denoisers, installed or from files of the settings, sorted."""
         return sorted({*denoisers.registry.names(), *self.settings.denoiser_files})
+
+    def provider_names(self) -> list[str]:
+        """Return the names of all providers, installed or from the operator's file, sorted."""
+        return adapters.registry.names(self.profiles)
 
     def _load_denoiser(self, name: str) -> Denoiser:
         named, device = self.settings.denoiser_files, self.settings.device
@@ -166,15 +183,18 @@ class Surety:
         Raises:
             CertificationError, AdapterError, DenoiserError, ServiceError: see their trees.
         """
-        labels = LabelMap.of(synonyms or {})
         most = self.settings.max_votes
         if options.get("max_votes") is None:
             options["max_votes"] = min(Options.max_votes, most)
         for field in ("max_votes", "predict_n"):
             if (options.get(field) or 0) > most:
                 raise InvalidParameter(f"{field} must be at most {most} on this deployment", field)
+        labels = LabelMap.of(synonyms or {})
         chosen = Options(sigma=sigma, rule=parse_rule(rule), labels=labels, **options)
         adapter = await self.adapter(provider)
+        if adapter.synonyms:
+            both = LabelMap.of({**adapter.synonyms, **(synonyms or {})})
+            chosen = dataclasses.replace(chosen, labels=both)
         _check_labels(adapter, chosen)
         asked = parse_size(size) if size is not None else adapter.traits.input_size
         limits = Limits(self.settings.max_upload_bytes, self.settings.max_pixels)
@@ -182,7 +202,7 @@ class Surety:
             self._decoder,
             functools.partial(canonicalise, data, size=asked, limits=limits, name=name),
         )
-        PostProcess.plan(image.height, image.width, adapter.traits)
+        PostProcess.plan(image.height, image.width, adapter.traits, chosen.encoding)
         # Adapters that load a model do so here, before anything is promised.
         await asyncio.to_thread(lambda: adapter.options)
         cleaner = await self.denoiser(denoiser, (image.height, image.width))

@@ -13,6 +13,7 @@ from pydantic_core import from_json
 from starlette.datastructures import UploadFile
 
 from certification.options import MAX_SIGMA, MAX_VOTES, Options
+from certification.postprocess import Encoding
 
 IMAGE = "image"
 MAX_PREDICT_N = 100_000
@@ -90,6 +91,12 @@ class _Common(BaseModel):
         max_length=20,
         description="Size to bring the picture to, 224 or 320x240. Default: the provider's "
         "native one, else the longer side at most 256 px.",
+    )
+    encoding: Encoding | None = Field(
+        None,
+        description="How the samples are sent: png, or jpeg, which is smaller and changes them a "
+        "little. Default: png, unless the provider takes nothing but jpeg or the pixels "
+        "themselves.",
     )
     rule: Rule = Field(
         "top1",

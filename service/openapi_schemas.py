@@ -80,7 +80,7 @@ _TRAITS = record(
     {
         "payload": one_of("How a sample is sent.", "pixels", "png", "jpeg"),
         "max_batch": of("integer", "Pictures in one call.", minimum=1),
-        "concurrency": of("integer", "Calls that may be in flight together.", minimum=1),
+        "concurrency": of("integer", "Most calls that may be in flight together.", minimum=1),
         "input_size": maybe(
             "array",
             "Height and width that the model takes, if they are fixed.",
@@ -98,6 +98,22 @@ _TRAITS = record(
             "array", "Every label it knows, if the set is closed.", items={"type": "string"}
         ),
         "pins_version": of("boolean", "Whether a model version can be asked for."),
+        "rate": maybe("number", "Units a second that the account may send, null if unknown."),
+        "rate_unit": one_of("What the rate counts.", "image", "request"),
+        "timeout": amount("Seconds within which a call has to be answered."),
+    },
+)
+
+_TERMS = record(
+    "What the provider charges and allows by default, as it was published once.",
+    {
+        "as_of": of("string", "When it was looked up.", format="date"),
+        "price": amount("US dollars per unit."),
+        "unit": one_of("What is billed.", "image", "request"),
+        "rate": maybe("number", "Units a second, null if not published."),
+        "rate_unit": one_of("What the rate counts.", "image", "request"),
+        "rate_note": of("string", "The quota in the provider's words."),
+        "source": of("string", "Where it is published.", format="uri"),
     },
 )
 
@@ -105,7 +121,10 @@ _PROVIDER = record(
     "An installed provider.",
     {
         "name": of("string", "As a request gives it."),
+        "adapter": of("string", "What asks it; several providers may share one."),
         "summary": of("string", "One line for people."),
+        "extra": maybe("string", "The extra that brings its SDK, null if it needs none."),
+        "terms": maybe_ref("Terms", "Published price and quota, null where there are none."),
         "traits": maybe_ref("Traits", "What it takes and costs, null if it is not ready."),
         "ready": _READY,
         "reason": _REASON,
@@ -136,6 +155,7 @@ SCHEMAS: dict[str, Schema] = {
         {"id": of("string", "Its name."), "cancelling": of("boolean", "True.", const=True)},
     ),
     "Traits": _TRAITS,
+    "Terms": _TERMS,
     "Provider": _PROVIDER,
     "Providers": record(
         "What can be asked.",

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
-from certification.engine import OnProgress
+from certification.collecting import OnProgress
 from certification.errors import RunInterrupted
 from certification.interrupt import Interrupt
 from certification.progress import Progress

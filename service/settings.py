@@ -22,6 +22,12 @@ def _folder(value: object) -> object:
     return Path(value).expanduser() if isinstance(value, str | Path) else value
 
 
+def _file(value: object) -> object:
+    if isinstance(value, str) and not value.strip():
+        return None
+    return Path(value).expanduser() if isinstance(value, str | Path) else value
+
+
 def _denoiser_files(value: object) -> object:
     try:
         return files.parse(value) if isinstance(value, str | dict) else value
@@ -54,6 +60,11 @@ class Settings(BaseSettings):
         "Without it one is made and kept in the data directory.",
     )
     provider: str = Field("local", description="Provider where a request names none.")
+    providers_file: Annotated[Path | None, BeforeValidator(_file)] = Field(
+        None,
+        description="TOML file with a table for each provider that needs settings: models and "
+        "addresses of your own, other prices, rates and options of the clouds.",
+    )
     denoiser: str = Field(
         "auto",
         description="Denoiser where a request names none; auto takes cifar for pictures of 32×32 "

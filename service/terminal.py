@@ -31,7 +31,7 @@ _OPTIONS = {
     "good_enough": "--good-enough",
 }
 # Words of everyday English name an option only where a message begins with them.
-_FIRST_WORDS = re.compile(r"^(sigma|alpha|milestone|size|label)(?= (?:must|is|lies|'))")
+_FIRST_WORDS = re.compile(r"^(sigma|alpha|milestone|size|label|encoding)(?= (?:must|is|lies|'))")
 _FIELDS = re.compile(rf"(?<![\w'\"-])(?:{'|'.join(_OPTIONS)})\b")
 
 

@@ -67,6 +67,13 @@ MaxSeconds = Annotated[
     float | None, typer.Option(help="Stop after this time with what is certain by then.")
 ]
 Size = Annotated[str | None, typer.Option(help="Size to bring the picture to: 224 or 320x240.")]
+Encoding = Annotated[
+    str | None,
+    typer.Option(
+        help="How the samples are sent: png, or jpeg, which is smaller and changes them a little.",
+        show_default="png, unless the provider takes something else alone",
+    ),
+]
 Rule = Annotated[
     str,
     typer.Option(

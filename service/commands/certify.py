@@ -44,6 +44,7 @@ def certify(
         str | None, typer.Option(help="The label you hold to be true: compared, no more.")
     ] = None,
     size: a.Size = None,
+    encoding: a.Encoding = None,
     rule: a.Rule = "top1",
     synonyms: a.Synonyms = None,
     as_json: a.Json = False,
@@ -110,6 +111,7 @@ def certify(
         "milestone": milestone,
         "truth": label,
         "size": size,
+        "encoding": encoding,
         "rule": a.parse_rule(rule),
         "synonyms": a.parse_synonyms(synonyms),
     }

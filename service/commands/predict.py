@@ -19,6 +19,7 @@ def predict(
     max_cost: a.MaxCost = None,
     max_seconds: a.MaxSeconds = None,
     size: a.Size = None,
+    encoding: a.Encoding = None,
     rule: a.Rule = "top1",
     synonyms: a.Synonyms = None,
     as_json: a.Json = False,
@@ -52,6 +53,7 @@ def predict(
         "max_cost": max_cost,
         "max_seconds": max_seconds,
         "size": size,
+        "encoding": encoding,
         "rule": a.parse_rule(rule),
         "synonyms": a.parse_synonyms(synonyms),
     }

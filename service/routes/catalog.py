@@ -9,6 +9,7 @@ from fastapi import APIRouter
 
 import adapters.registry
 from adapters.errors import AdapterError
+from adapters.facts import table
 from denoisers.errors import DenoiserError
 from service.core import Surety
 from service.deps import SuretyDep
@@ -28,7 +29,7 @@ async def list_providers(surety: SuretyDep) -> dict[str, Any]:
 
     No provider is called. One whose package is broken is listed with the reason.
     """
-    names = await asyncio.to_thread(adapters.registry.names)
+    names = await asyncio.to_thread(surety.provider_names)
     found = [await _provider(surety, name) for name in names]
     return {"providers": found, "default": surety.settings.provider}
 
@@ -46,10 +47,20 @@ async def list_denoisers(surety: SuretyDep) -> dict[str, Any]:
 
 
 async def _provider(surety: Surety, name: str) -> dict[str, Any]:
-    entry: dict[str, Any] = {"name": name, "summary": "", "traits": None}
+    entry: dict[str, Any] = {
+        "name": name,
+        "adapter": name,
+        "summary": "",
+        "extra": None,
+        "terms": None,
+        "traits": None,
+    }
     try:
-        kind = await asyncio.to_thread(adapters.registry.adapter_class, name)
-        entry["summary"] = kind.summary
+        entry["adapter"] = adapters.registry.adapter_of(name, surety.profiles)
+        kind = await asyncio.to_thread(adapters.registry.adapter_class, entry["adapter"])
+        entry |= {"summary": kind.summary, "extra": kind.extra}
+        if terms := table().get(entry["adapter"]):
+            entry["terms"] = asdict(terms) | {"as_of": terms.as_of.isoformat()}
         adapter = await surety.adapter(name)
         entry["traits"] = asdict(adapter.traits)
     except AdapterError as error:

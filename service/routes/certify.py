@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from certification.engine import OnProgress
+from certification.collecting import OnProgress
 from certification.interrupt import Interrupt
 from service.answers import respond
 from service.deps import AnswerDep, CertificatesDep, CertifyUpload, RunsDep, SuretyDep

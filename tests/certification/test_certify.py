@@ -613,7 +613,7 @@ async def test_the_id_names_what_the_document_says():
 
 
 async def test_large_pictures_take_small_batches(monkeypatch):
-    monkeypatch.setattr("certification.engine.MEMORY", 3 * 48)
+    monkeypatch.setattr("certification.sampling.MEMORY", 3 * 48)
     world = World(half_space(0.1), max_batch=16, concurrency=4)
     document = await run(world, max_votes=50, good_enough=None)
     assert max(world.calls) == 3
@@ -622,9 +622,9 @@ async def test_large_pictures_take_small_batches(monkeypatch):
 
 
 async def test_samples_that_could_be_too_many_bytes_are_refused_before_any_call():
-    world = World(half_space(0.1), max_bytes=4000)
-    world.traits = Traits(payload="png", max_bytes=4000)
-    with pytest.raises(InvalidParameter, match="4,144 bytes, more than the 4,000"):
+    world = World(half_space(0.1))
+    world.traits = Traits(payload="png", max_bytes=300)
+    with pytest.raises(InvalidParameter, match="308 bytes, more than the 300"):
         await run(world)
     assert world.images == 0
 

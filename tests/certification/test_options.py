@@ -21,6 +21,7 @@ from certification.options import Options
         ("milestone", [0, 1001, 1.5, True]),
         ("predict_n", [0, 10**6, True]),
         ("truth", ["", "  "]),
+        ("encoding", ["", "PNG", "webp", "pixels", 1]),
     ],
 )
 def test_out_of_range(field, bad):
@@ -33,3 +34,4 @@ def test_the_edges_are_in_range():
     Options(sigma=2.0, alpha=0.5, target_radius=12.0, max_votes=1_000_000, max_cost=0.0)
     Options(sigma=0.25, target_radius=1.5, good_enough=1.0, milestone=1000, predict_n=1)
     Options(sigma=1e-3, good_enough=None, max_seconds=0.001)
+    Options(sigma=0.25, encoding="jpeg")

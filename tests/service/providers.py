@@ -1,11 +1,13 @@
 """Small real adapters: they are found by entry point, as a stranger's package would be."""
 
 import asyncio
+import io
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint
 from typing import ClassVar
 
 import numpy as np
+from PIL import Image
 
 from adapters.errors import MissingExtra, NotConfigured
 from adapters.interface import Adapter, Answer, Outcome, Payload, Prediction, Retry, Traits
@@ -29,6 +31,23 @@ class HalfSpace(Adapter):
 class Closed(HalfSpace):
     name = "closed"
     traits = Traits(payload="pixels", max_batch=16, labels=("dark", "bright"))
+
+
+class Reading(HalfSpace):
+    """Takes files; its model version says of which kind they were."""
+
+    name = "reading"
+    traits = Traits(payload="png", max_batch=16, price=0.001)
+
+    async def classify(self, images: Sequence[Payload]) -> Sequence[Outcome]:
+        assert all(isinstance(image, bytes) for image in images)
+        pictures = [Image.open(io.BytesIO(image)) for image in images]
+        means = [np.mean(np.asarray(picture)) for picture in pictures]
+        kinds = [str(picture.format) for picture in pictures]
+        return [
+            answer("dark" if mean < 160 else "bright", kind)
+            for mean, kind in zip(means, kinds, strict=True)
+        ]
 
 
 class Slow(HalfSpace):
@@ -116,7 +135,7 @@ class Crashing(HalfSpace):
         raise ZeroDivisionError("a stranger's bug")
 
 
-ALL = (HalfSpace, Closed, Slow, Stuck, Failing, Flaky, Fickle, Bare, Keyless, Crashing)
+ALL = (HalfSpace, Closed, Reading, Slow, Stuck, Failing, Flaky, Fickle, Bare, Keyless, Crashing)
 
 
 def entries() -> dict[str, EntryPoint]:

@@ -63,6 +63,16 @@ class Mostly(Steady):
         return [_answer("cat" if digest % 8 else "dog") for digest in digests]
 
 
+class Reader(Adapter):
+    """Takes files, of which it reads the first bytes."""
+
+    name = "reader"
+    traits = Traits(payload="png", max_batch=8, input_size=(8, 8))
+
+    async def classify(self, images):
+        return [_answer("cat" if image[:3] == b"\xff\xd8\xff" else "dog") for image in images]
+
+
 class Slow(Adapter):
     """Takes its time, and tells by a file when it has been asked ten times."""
 
@@ -134,7 +144,7 @@ class Hostile(Steady):
         return [_answer("[red]cat\x1b[2J") for _ in images]
 
 
-ADAPTERS = (Steady, Split, Mostly, Slow, Stuck, Failing, Unconfigured, Faulty, Hostile)
+ADAPTERS = (Steady, Split, Mostly, Reader, Slow, Stuck, Failing, Unconfigured, Faulty, Hostile)
 
 
 def install(folder):

@@ -73,6 +73,7 @@ INVALID = {
         "[" * 5000,
     ],
     "synonyms": ["[]", "{", "3", '{"a": 3}', '{"a": "b", "b": "c"}', '{"": "b"}'],
+    "encoding": ["", "webp", "PNG", "jpeg", "pixels"],  # the provider is given pixels
     "provider": ["nobody", "../half", "a" * 200],
     "denoiser": ["nothing", "a" * 200],
     "label": ["a" * 200],
@@ -274,6 +275,7 @@ async def test_fields_in_the_query_are_told_not_passed_over(
         ({"target_radius": "1.6"}, "target_radius"),
         ({"milestone": "2000", "max_votes": "20"}, "milestone"),
         ({"size": "9" * 21}, "size"),
+        ({"encoding": "jpeg"}, "encoding"),
     ],
     ids=str,
 )

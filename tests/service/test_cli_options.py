@@ -30,6 +30,9 @@ DEEP = '{"a":' + "[" * 100_000
         ("--max-seconds", "0", "--max-seconds must be"),
         ("--size", "x", "--size 'x' is not a size"),
         ("--size", "0", "--size '0': each side"),
+        ("--encoding", "webp", "--encoding must be"),
+        ("--encoding", "", "--encoding must be"),
+        ("--encoding", "jpeg", "--encoding is 'jpeg', but this provider is given the pixels"),
     ],
 )
 def test_bad_values_are_one_line(surety, command, option, value, words):
@@ -90,6 +93,14 @@ def test_synonyms_reach_the_run(surety):
     assert certificate["proof"]["label"] == "cat"
     assert certificate["truth"]["correct"]
     assert json.loads(surety("predict", "cat.png", *synonyms, "--json").out)["label"] == "cat"
+
+
+@pytest.mark.parametrize("command", ["certify", "predict"])
+def test_encoding_reaches_the_run(surety, command):
+    options = ("--provider", "reader", "--encoding", "jpeg", "--json")
+    document = json.loads(surety(command, "cat.png", *options).out)
+    subject = document["subject"] if command == "predict" else document["proof"]["subject"]
+    assert subject["postprocess"] == {"encoding": "jpeg", "quality": 95}
 
 
 @pytest.mark.parametrize("command", ["providers", "denoisers"])

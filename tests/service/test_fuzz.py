@@ -53,6 +53,7 @@ COMMON = {
     "max_cost": NUMBERS,
     "max_seconds": NUMBERS,
     "size": st.sampled_from(["8", "3x5", "1", "2048x1"]) | TEXTS,
+    "encoding": st.sampled_from(["png", "jpeg"]) | TEXTS,
     "rule": RULES.map(dumps) | JSON.map(dumps) | TEXTS,
     "synonyms": st.dictionaries(TEXTS, TEXTS, max_size=3).map(dumps) | JSON.map(dumps) | TEXTS,
 }

@@ -171,6 +171,7 @@ CERTIFY_FORMS = [
         "milestone": "20",
         "max_votes": "30",
     },
+    {"provider": "reading", "encoding": "jpeg", "max_votes": "20"},
     {"rule": '{"rule": "in_top_k", "labels": ["dark"], "k": 1}', "max_votes": "1", "label": "no"},
 ]
 

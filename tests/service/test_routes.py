@@ -63,6 +63,18 @@ async def test_certify_takes_every_field(client: httpx.AsyncClient) -> None:
     assert body["proof"]["subject"]["label_map"] == {"bright": "light"}
 
 
+@pytest.mark.parametrize("path", ["/certify", "/predict"])
+async def test_the_caller_chooses_how_samples_are_sent(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    for given, sent in (({}, "png"), ({"encoding": "png"}, "png"), ({"encoding": "jpeg"}, "jpeg")):
+        fields = {"provider": "reading", **given}
+        body = (await client.post(path, files=files(), data=fields)).json()
+        subject = body["subject"] if path == "/predict" else body["proof"]["subject"]
+        assert subject["postprocess"]["encoding"] == sent
+        assert subject["provider"]["model_version"] == sent.upper()
+
+
 @pytest.mark.parametrize("value", ["none", "NONE", "", " "])
 async def test_good_enough_can_be_turned_off(client: httpx.AsyncClient, value: str) -> None:
     fields = {"good_enough": value, "max_votes": "50"}
