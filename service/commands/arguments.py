@@ -85,6 +85,13 @@ Synonyms = Annotated[
     str | None,
     typer.Option(help='Labels that count as others, as JSON: {"human": "person"}.'),
 ]
+LabelMapFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--label-map",
+        help="The same from a file: JSON, TOML, or CSV with two columns (Human,Person).",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
 
@@ -100,12 +107,21 @@ def parse_rule(text: str) -> str | dict[str, Any]:
     return rule
 
 
-def parse_synonyms(text: str | None) -> dict[str, str] | None:
-    """Read --synonyms: a JSON object of names.
+def parse_synonyms(text: str | None, file: Path | None = None) -> dict[str, str] | None:
+    """Read --synonyms, a JSON object of names, and --label-map.
 
     Raises:
-        BadRequest: if it is something else.
+        BadRequest: if one of them is something else.
     """
+    from adapters.errors import NotConfigured
+    from adapters.label_map import read_label_map
+
+    if file is not None:
+        try:
+            mapped = read_label_map(file)
+        except NotConfigured as error:
+            raise BadRequest(f"--label-map: {error}", "synonyms") from None
+        return {**mapped, **(parse_synonyms(text) or {})}
     if text is None:
         return None
     found = _parse_json(text, "synonyms")

@@ -47,6 +47,7 @@ def certify(
     encoding: a.Encoding = None,
     rule: a.Rule = "top1",
     synonyms: a.Synonyms = None,
+    label_map: a.LabelMapFile = None,
     as_json: a.Json = False,
     output: Annotated[
         Path | None,
@@ -113,7 +114,7 @@ def certify(
         "size": size,
         "encoding": encoding,
         "rule": a.parse_rule(rule),
-        "synonyms": a.parse_synonyms(synonyms),
+        "synonyms": a.parse_synonyms(synonyms, label_map),
     }
     try:
         outcomes = asyncio.run(run_all(settings, images, "certify", options, deliver, keep))

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from adapters.emulators.server import Emulator
 
 LOOK_AGAIN_SECONDS = 0.5
+LABELS = {"control": "counts and faults", "rest": "REST", "grpc": "gRPC"}
 
 
 def emulate(
@@ -78,7 +79,8 @@ async def _serve(emulator: "Emulator", faults: Path | None) -> None:
     async with emulator:
         for name, value in emulator.environment().items():
             typer.echo(f"export {name}={shlex.quote(value)}")
-        typer.echo(f"# counts and faults: {emulator.addresses['control']}")
+        for protocol, address in emulator.addresses.items():
+            typer.echo(f"# {LABELS.get(protocol, protocol)}: {address}")
         say(f"{emulator.provider}: listening, answers from {emulator.brain.model.version}")
         watching = asyncio.create_task(_watch(emulator, faults))
         await ended.wait()

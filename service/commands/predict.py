@@ -22,6 +22,7 @@ def predict(
     encoding: a.Encoding = None,
     rule: a.Rule = "top1",
     synonyms: a.Synonyms = None,
+    label_map: a.LabelMapFile = None,
     as_json: a.Json = False,
 ) -> None:
     """Predict pictures' labels: the majority of noisy copies, or an abstention.
@@ -55,7 +56,7 @@ def predict(
         "size": size,
         "encoding": encoding,
         "rule": a.parse_rule(rule),
-        "synonyms": a.parse_synonyms(synonyms),
+        "synonyms": a.parse_synonyms(synonyms, label_map),
     }
     outcomes = asyncio.run(run_all(settings, images, "predict", options, deliver))
     raise typer.Exit(

@@ -1,0 +1,101 @@
+"""`surety emulate`: a server in a process of its own, found through what it prints."""
+
+import json
+import signal
+import subprocess
+import time
+
+import httpx
+import pytest
+
+from service.exit_codes import ExitCode
+from tests.service.command import SURETY, Surety
+from tests.service.pictures import png
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    surety = Surety.at(tmp_path)
+    surety.environment |= {"SURETY_PROVIDER": "local", "SURETY_DENOISER": "none"}
+    return surety
+
+
+@pytest.fixture
+def emulate(elsewhere):
+    """Start emulators; returns the process and what it printed until it was ready."""
+    started = []
+
+    def start(*arguments):
+        process = subprocess.Popen(
+            [*SURETY, "emulate", *map(str, arguments)],
+            cwd=elsewhere.folder,
+            env=elsewhere.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        variables = {}
+        for line in process.stdout:
+            if line.startswith("# counts and faults: "):
+                variables["control"] = line.split(": ", 1)[1].strip()
+                return process, variables
+            if line.startswith("#"):
+                continue
+            name, _, value = line.removeprefix("export ").strip().partition("=")
+            variables[name] = value.strip("'")
+        raise AssertionError(process.stderr.read())
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_a_picture_is_certified_through_an_emulator(elsewhere, emulate):
+    process, variables = emulate("aws", "--port", 0)
+    control = variables.pop("control")
+    elsewhere.environment |= variables
+    (elsewhere.folder / "cat.png").write_bytes(png(32, 32))
+    done = elsewhere.run("certify", "cat.png", "--provider", "aws", "--max-votes", 40, "--json")
+    assert done.returncode in (ExitCode.DONE, ExitCode.ABSTAINED), done.stderr
+    document = json.loads(done.stdout)
+    counts = httpx.get(f"{control}/counts").json()
+    assert counts["images_answered"] == document["accounting"]["images"]
+    checked = elsewhere.run("providers", "check", "aws")
+    assert checked.returncode == 0, checked.stderr
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 0
+
+
+def test_the_plan_of_faults_is_read_again_when_it_changes(elsewhere, emulate):
+    plan = elsewhere.folder / "faults.toml"
+    plan.write_text("seed = 1\n")
+    _, variables = emulate("http", "--faults", "faults.toml")
+    faults = variables["control"] + "/faults"
+    assert httpx.get(faults).json()["seed"] == 1
+    plan.write_text("seed = 22\n")
+    for _ in range(100):
+        time.sleep(0.1)
+        if httpx.get(faults).json()["seed"] == 22:
+            break
+    else:
+        raise AssertionError("not taken up")
+    plan.write_text("sead = 3\n")
+    time.sleep(1.0)
+    assert httpx.get(faults).json()["seed"] == 22
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("nobody",), ExitCode.BAD_INPUT),
+        (("aws", "--faults", "none.toml"), ExitCode.BAD_INPUT),
+        (("aws", "--model", "none.onnx"), ExitCode.BAD_INPUT),
+        (("aws", "--host", "203.0.113.1"), ExitCode.CONFIGURATION),
+    ],
+)
+def test_what_cannot_be_emulated(elsewhere, arguments, code):
+    done = elsewhere.run("emulate", *arguments)
+    assert done.returncode == code
+    assert done.stderr.startswith("error:")
