@@ -9,18 +9,13 @@ account's gate to say, which all runs share.
 import asyncio
 import contextlib
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from typing import Any
 
 from certification.bill import Bill
-from certification.errors import (
-    CertificationError,
-    ProviderFailed,
-    ProviderUnreliable,
-    StopRun,
-)
-from certification.patience import Patience
+from certification.errors import CertificationError, ProviderFailed, StopRun
+from certification.patience import Patience, Tries
 from certification.pipeline import Failed
 from certification.protocols import (
     Answer,
@@ -122,62 +117,24 @@ class Asker:
         self, payloads: Sequence[Payload], settled: dict[int, Answer | Refusal]
     ) -> None:
         pending = list(range(len(payloads)))
-        attempts = 0  # that failed, the merely throttled ones left out
-        throttled_since: float | None = None
-        wait = 0
+        tries = Tries(self._patience, self._classifier.name)
         while True:
             outcomes = await self._call([payloads[i] for i in pending])
-            failed = {
-                i: outcome
-                for i, outcome in zip(pending, outcomes, strict=True)
-                if isinstance(outcome, Retry)
-            }
-            settled |= {
-                i: outcome
-                for i, outcome in zip(pending, outcomes, strict=True)
-                if not isinstance(outcome, Retry)
-            }
+            failed: dict[int, Retry] = {}
+            for i, outcome in zip(pending, outcomes, strict=True):
+                if isinstance(outcome, Retry):
+                    failed[i] = outcome
+                else:
+                    settled[i] = outcome
             if not failed:
                 return
             pending = list(failed)
-            wait += 1
-            if all(outcome.throttled for outcome in failed.values()):
-                throttled_since = throttled_since or time.monotonic()
-            else:
-                attempts += 1
-                throttled_since = None
-            after = self._give_up_or_wait([*failed.values()], attempts, throttled_since)
+            wait = tries.failed(failed)
             self.bill.retries += len(failed)
             # Later samples are worth nothing without this one: the money for it is kept.
             with self.reserved(len(pending)), contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._patience.wait(wait, after)):
+                async with asyncio.timeout(wait):
                     await self._closed.wait()
-
-    def _give_up_or_wait(
-        self, failed: Sequence[Retry], attempts: int, throttled_since: float | None
-    ) -> float:
-        """Return the seconds that the provider wants to be left alone for.
-
-        Raises:
-            ProviderUnreliable: if it has been asked for long enough, or wants too much.
-        """
-        patience, name, last = self._patience, self._classifier.name, failed[-1].reason
-        after = max(outcome.after or 0.0 for outcome in failed)
-        skipping = "and a sample may not be skipped: ask again later"
-        if attempts >= patience.attempts:
-            raise ProviderUnreliable(
-                f"{name} failed {attempts} times on one sample ({last}), {skipping}"
-            )
-        if after > patience.longest_after:
-            raise ProviderUnreliable(
-                f"{name} wants to be left alone for {after:.0f} s ({last}), {skipping}"
-            )
-        if throttled_since and time.monotonic() - throttled_since > patience.throttled:
-            raise ProviderUnreliable(
-                f"{name} has throttled one sample for {patience.throttled:.0f} s ({last}), "
-                f"{skipping}, at a lower rate"
-            )
-        return after
 
     @contextlib.contextmanager
     def reserved(self, images: int) -> Iterator[None]:
@@ -224,26 +181,28 @@ class Asker:
             return None
         entering = asyncio.ensure_future(self._gate.enter(images))
         closing = asyncio.ensure_future(self._closed.wait())
+        permit: Permit | None = None
         try:
-            either: set[asyncio.Future[object]] = {entering, closing}  # type: ignore[arg-type]
+            either: set[asyncio.Future[Any]] = {entering, closing}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if self._closed.is_set():
                 raise AskingEndedError("the run has ended")
-            permit, entering = await entering, None  # type: ignore[assignment]
+            permit = entering.result()
             return permit
         finally:
             closing.cancel()
-            if entering is not None:
+            if permit is None:
                 entering.cancel()
-                (given,) = await asyncio.gather(entering, return_exceptions=True)
-                if not isinstance(given, BaseException):
-                    given.unused()
+                # Also if this task is cancelled once more while it waits below.
+                entering.add_done_callback(_give_back)
+                await asyncio.wait([entering])
 
     async def _classify(self, payloads: list[Payload]) -> Sequence[Outcome]:
         limit = self._classifier.traits.timeout + GRACE_SECONDS
         try:
             async with asyncio.timeout(limit) as timer:
                 outcomes = await self._classifier.classify(payloads)
+            known = all(isinstance(outcome, Outcome) for outcome in outcomes)
         except TimeoutError as error:
             if not timer.expired():
                 raise self._broken(error) from error
@@ -263,8 +222,18 @@ class Asker:
                 f"{self._classifier.name} gave {len(outcomes)} outcomes for "
                 f"{len(payloads)} pictures: its adapter is broken"
             )
+        if not known:
+            raise ProviderFailed(
+                f"{self._classifier.name} gave something else than outcomes: its adapter is broken"
+            )
         return outcomes
 
     def _broken(self, error: Exception) -> ProviderFailed:
         kind = type(error).__name__  # its text may hold anything, a credential too
         return ProviderFailed(f"the adapter of {self._classifier.name} is broken: it raised {kind}")
+
+
+def _give_back(entering: asyncio.Future[Permit]) -> None:
+    """Return a permit that came when nobody wanted it any more."""
+    if not entering.cancelled() and entering.exception() is None:
+        entering.result().unused()
