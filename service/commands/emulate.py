@@ -81,6 +81,8 @@ async def _serve(emulator: "Emulator", faults: Path | None) -> None:
             typer.echo(f"export {name}={shlex.quote(value)}")
         for protocol, address in emulator.addresses.items():
             typer.echo(f"# {LABELS.get(protocol, protocol)}: {address}")
+        if profile := getattr(emulator, "profile", None):
+            typer.echo(f"a profile for SURETY_PROVIDERS_FILE:\n\n{profile()}", err=True)
         say(f"{emulator.provider}: listening, answers from {emulator.brain.model.version}")
         watching = asyncio.create_task(_watch(emulator, faults))
         await ended.wait()
