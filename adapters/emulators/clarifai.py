@@ -7,6 +7,7 @@ come inside a reply that gRPC calls OK; `unavailable` is what stands before it.
 import asyncio
 import io
 import uuid
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -212,23 +213,28 @@ class ClarifaiEmulator(Emulator):
     async def _one(self, one: Any, name: str, call: Call) -> Said | list[tuple[str, float]]:  # noqa: ANN401
         """Return the labels of one picture, or what is wrong with it."""
         data = one.data.image.base64
-        if not data:
-            return NO_DOWNLOAD
-        if name in call.failing:
-            return BUSY
-        if name in call.refused:
-            return BAD_IMAGE
-        try:
-            with Image.open(io.BytesIO(data)) as picture:  # reads its size alone
-                pixels = picture.width * picture.height
-        except Exception:  # noqa: BLE001  Pillow's plugins raise anything
-            return BAD_IMAGE
-        if len(data) > LARGEST_IMAGE or pixels > MOST_PIXELS:
-            return LARGE_IMAGE
+        wrong = NO_DOWNLOAD if not data else BUSY if name in call.failing else None
+        wrong = wrong or (BAD_IMAGE if name in call.refused else _unfit(data))
+        if wrong is not None:
+            return wrong
         try:
             return await self.brain.classify(data)
         except NotAPicture:
             return BAD_IMAGE
+
+
+def _unfit(data: bytes) -> Said | None:
+    """Tell what is wrong with a picture, from its first bytes and its size."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data)) as picture:  # reads its size alone
+                pixels = picture.width * picture.height
+    except Image.DecompressionBombError:
+        return LARGE_IMAGE
+    except Exception:  # noqa: BLE001  Pillow's plugins raise anything
+        return BAD_IMAGE
+    return LARGE_IMAGE if len(data) > LARGEST_IMAGE or pixels > MOST_PIXELS else None
 
 
 def _overall(found: Sequence[Said | list[tuple[str, float]]]) -> Said:
