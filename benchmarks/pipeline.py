@@ -66,9 +66,13 @@ async def stages(
     await asyncio.gather(*(encode(todo) for _ in range(adapter.traits.concurrency)))
     rates["encode"] = votes / (time.perf_counter() - began)
 
+    gate = AccountGates().of(adapter)
+
     async def call() -> None:
         while payloads:
-            await adapter.classify(payloads.pop())
+            some = payloads.pop()
+            permit = await gate.enter(len(some))
+            permit.done(await adapter.classify(some))
 
     began = time.perf_counter()
     await asyncio.gather(*(call() for _ in range(adapter.traits.concurrency)))
@@ -89,7 +93,7 @@ async def whole(
 
 async def measure(chosen: argparse.Namespace) -> None:
     """Measure and print."""
-    table = Profiles({chosen.provider: profile(chosen.provider)})
+    table = Profiles({chosen.provider: profile(chosen.provider) | {"rate": chosen.rate}})
     adapter = adapters.registry.load(chosen.provider, table)
     denoiser = denoisers.registry.load(chosen.denoiser)
     image = picture(chosen.size)
@@ -111,6 +115,7 @@ def main() -> None:
     parser.add_argument("--provider", default="google")
     parser.add_argument("--denoiser", default="photo")
     parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--rate", type=float, default=1e6, help="quota, units a second")
     parser.add_argument("--votes", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=5)
     chosen = parser.parse_args()

@@ -103,6 +103,26 @@ def test_command_line(deployment, tmp_path):
     assert (tmp_path / "sheet.png").stat().st_size > 10_000
 
 
+def test_a_cloud_without_an_account(deployment, tmp_path):
+    (block,) = blocks(README, "bash")
+    install, *lines = block.splitlines()
+    assert "pip install" in install
+    (tmp_path / "service").symlink_to(ROOT / "service")
+    script = "\n".join(lines).replace(".venv/bin/surety", " ".join(SURETY))
+    done = subprocess.run(
+        ["bash", "-ec", script],
+        cwd=tmp_path,
+        env={**deployment.environment, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert "aws answered in" in done.stdout, done.stderr
+    assert "cat" in done.stdout
+    assert done.returncode in (0, 3), done.stderr  # which votes come depends on the port
+
+
 def test_the_check_of_a_certificate(deployment):
     code = blocks((ROOT / "docs/certificate.md").read_text(), "python")[0]
     assert "recheck(" in code
@@ -115,7 +135,7 @@ def test_the_check_of_a_certificate(deployment):
 
 
 def test_links_lead_somewhere():
-    pages = [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("*/weights/*.md")]
+    pages = [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/weights/*.md")]
     for page in pages:
         for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
             if not link.startswith("http"):
