@@ -134,9 +134,8 @@ class HttpEmulator(Emulator):
             if call.fault in ("timeout", "drop"):
                 drop(request)
                 return web.Response()
-            if call.fault == "partial" and several:
-                pass  # each picture by itself, below
-            elif call.fault in FAILURES:
+            by_picture = call.fault == "partial" and several
+            if call.fault in FAILURES and not by_picture:
                 return self._failure(call.fault)
             if call.fault == "empty":
                 return self._json({}, 200)
@@ -185,7 +184,7 @@ class HttpEmulator(Emulator):
         wait = self.desk.faults.retry_after
         if fault == "throttle" and wait is not None:
             headers["Retry-After"] = f"{wait:g}"
-        if fault == "unavailable" and wait is not None:  # the other form that HTTP knows
+        if status == 503 and wait is not None:  # the other form that HTTP knows
             headers["Retry-After"] = formatdate(time.time() + wait, usegmt=True)
         if fault == "bad_credentials":
             headers["WWW-Authenticate"] = "Bearer"
