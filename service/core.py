@@ -36,6 +36,7 @@ from service.errors import BadRequest, Overloaded, UnknownLabel
 from service.secret import deployment_secret
 from service.settings import Settings
 
+SHOWN_LABELS = 20  # in an error
 SMALL, SMALL_SIZE, OTHERS = "cifar", (32, 32), "photo"  # what "auto" stands for
 
 
@@ -274,11 +275,13 @@ def _check_labels(adapter: Adapter, options: Options) -> None:
     if known is None:
         return
     given = {normalise(label) for label in known}
+    more = f" and {len(known) - SHOWN_LABELS:,} more" if len(known) > SHOWN_LABELS else ""
+    shown = ", ".join(known[:SHOWN_LABELS]) + more
     for label in options.labels.synonyms:
         if label not in given:
             raise UnknownLabel(
                 f"{adapter.name} gives no label {label[:60]!r} that could stand for another: it "
-                f"knows {', '.join(known)}",
+                f"knows {shown}",
                 "synonyms",
             )
     allowed = given | set(options.labels.synonyms.values())
@@ -291,5 +294,5 @@ def _check_labels(adapter: Adapter, options: Options) -> None:
     for label, field in asked:
         if normalise(label) not in allowed:
             raise UnknownLabel(
-                f"{adapter.name} knows no label {label[:60]!r}: it knows {', '.join(known)}", field
+                f"{adapter.name} knows no label {label[:60]!r}: it knows {shown}", field
             )

@@ -27,6 +27,10 @@ def emulate(
         typer.Option(help="ONNX classifier that answers.", show_default="the built-in one"),
     ] = None,
     labels: Annotated[Path | None, typer.Option(help="The model's labels, one a line.")] = None,
+    profile: Annotated[
+        Path | None,
+        typer.Option(help="http: write a profile named emulated to this file."),
+    ] = None,
     faults: Annotated[
         Path | None,
         typer.Option(help="TOML or JSON plan of what goes wrong; read again when it changes."),
@@ -47,6 +51,8 @@ def emulate(
     from service.terminal import say
 
     kind = emulator_class(provider)
+    if profile is not None and not hasattr(kind, "profile"):
+        raise BadRequest(f"--profile is for http: {provider} needs none")
     try:
         plan = Faults() if faults is None else read(faults)
     except BadFaults as error:
@@ -58,13 +64,13 @@ def emulate(
         brain(model, labels), plan, host=host, port=port, control_port=control_port
     )
     try:
-        asyncio.run(_serve(emulator, faults))
+        asyncio.run(_serve(emulator, faults, profile))
     except OSError as error:
         raise ConfigurationError(f"cannot listen on {host}:{port}: {error.strerror}") from None
     say(f"{provider}: ended")
 
 
-async def _serve(emulator: "Emulator", faults: Path | None) -> None:
+async def _serve(emulator: "Emulator", faults: Path | None, profile: Path | None) -> None:
     import asyncio
     import contextlib
     import shlex
@@ -79,16 +85,23 @@ async def _serve(emulator: "Emulator", faults: Path | None) -> None:
     async with emulator:
         for name, value in emulator.environment().items():
             typer.echo(f"export {name}={shlex.quote(value)}")
+        if profile is not None:
+            _write_profile(emulator, profile)
         for protocol, address in emulator.addresses.items():
             typer.echo(f"# {LABELS.get(protocol, protocol)}: {address}")
-        if profile := getattr(emulator, "profile", None):
-            typer.echo(f"a profile for SURETY_PROVIDERS_FILE:\n\n{profile()}", err=True)
         say(f"{emulator.provider}: listening, answers from {emulator.brain.model.version}")
         watching = asyncio.create_task(_watch(emulator, faults))
         await ended.wait()
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await watching
+
+
+def _write_profile(emulator: Any, path: Path) -> None:  # noqa: ANN401  http's alone has one
+    import shlex
+
+    path.write_text(emulator.profile())
+    typer.echo(f"export SURETY_PROVIDERS_FILE={shlex.quote(str(path.resolve()))}")
 
 
 async def _watch(emulator: Any, path: Path | None) -> None:  # noqa: ANN401  an Emulator

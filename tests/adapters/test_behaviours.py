@@ -67,8 +67,7 @@ async def test_the_time_that_the_provider_names_is_handed_on(name, monkeypatch):
     async with standing(name, monkeypatch, script=["throttle"], retry_after=7) as stand:
         (outcome,) = await stand.adapter.classify([stand.payload()])
         assert isinstance(outcome, Retry)
-        # AWS names none in its throttles, Clarifai has no place for it.
-        assert outcome.after == (None if name in ("aws", "clarifai") else 7)
+        assert outcome.after == (None if name == "clarifai" else 7)  # which has no place for it
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from certification.asking import Asker, AskingEndedError
-from certification.errors import ProviderFailed, ProviderUnreliable
+from certification.errors import ProviderFailed, ProviderUnreliable, StopRun
 from certification.patience import Patience
 from certification.protocols import Answer, Refusal, Retry, Traits
+from tests.adapters.policy import clock
 from tests.certification.worlds import World, label
 
 QUICK = Patience(attempts=4, first_wait=0.0001, longest_wait=0.001)
@@ -160,3 +161,204 @@ async def test_an_sdk_that_cancels_its_own_call_cancels_nobody_else():
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+class Turnstile:
+    """A gate that counts what is out; opens when told."""
+
+    def __init__(self, open_at_once: bool = True):
+        self.out = self.entered = self.unused_ones = 0
+        self.told: list = []
+        self.opened = asyncio.Event()
+        if open_at_once:
+            self.opened.set()
+
+    async def enter(self, images):
+        await self.opened.wait()
+        self.out += 1
+        self.entered += 1
+        return self
+
+    def done(self, outcomes):
+        self.out -= 1
+        self.told.append(outcomes)
+
+    def unused(self):
+        self.out -= 1
+        self.unused_ones += 1
+
+
+async def test_the_gate_is_told_what_came_of_each_call():
+    gate = Turnstile()
+    await Asker(Scripted([1]), patience=QUICK, gate=gate).ask(payloads(1))
+    assert [type(told[0]) for told in gate.told] == [Retry, Answer]
+    crashing = World(lambda _: label("a"), fail=lambda _: RuntimeError("no"))
+    with pytest.raises(ProviderFailed):
+        await Asker(crashing, gate=gate).ask([np.zeros((1, 1, 3), np.uint8)])
+    hanging = Asker(World(lambda _: label("a"), delay=100.0, price=1.0), gate=gate)
+    task = asyncio.create_task(hanging.ask([np.zeros((1, 1, 3), np.uint8)]))
+    await asyncio.sleep(0.01)
+    assert gate.out == 1
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert hanging.bill.units == 1  # it was sent, so it may have been billed
+    assert gate.told[2:] == [None, None]
+    assert gate.out == 0
+
+
+@pytest.mark.parametrize("how", ["cancel", "close"])
+async def test_no_call_starts_or_is_billed_once_it_has_ended_at_the_gate(how):
+    provider, gate = Scripted([0], price=1.0), Turnstile(open_at_once=False)
+    asker = Asker(provider, max_cost=5, gate=gate)
+    task = asyncio.create_task(asker.ask(payloads(1)))
+    await asyncio.sleep(0.01)
+    assert asker.bill.reserved == 1
+    # In the moment that the gate opens.
+    gate.opened.set()
+    if how == "close":
+        asker.close()
+    else:
+        task.cancel()
+    (result,) = await asyncio.gather(task, return_exceptions=True)
+    assert isinstance(result, AskingEndedError if how == "close" else asyncio.CancelledError)
+    await asyncio.sleep(0)
+    assert provider.batches == []
+    assert (asker.bill.calls, asker.bill.units, asker.bill.reserved) == (0, 0, 0)
+    assert gate.out == 0
+
+
+@pytest.mark.parametrize("close", [False, True])
+@pytest.mark.parametrize("second", [0, 1, 2, 3])
+@pytest.mark.parametrize("first", [0, 1, 2, 3, 4, 5])
+async def test_a_permit_is_returned_at_whatever_moments_the_run_is_cancelled(first, second, close):
+    gate = Turnstile(open_at_once=False)
+    asker = Asker(Scripted([0]), gate=gate)
+    task = asyncio.create_task(asker.ask(payloads(1)))
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().call_soon(gate.opened.set)
+    for steps in (first, second):
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        if close and steps == first:
+            asker.close()
+        else:
+            task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert gate.out == 0
+    assert gate.entered == gate.unused_ones + len(gate.told)
+    assert asker.bill.reserved == 0
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_what_a_gate_raises_ends_the_run():
+    class Down(Turnstile):
+        async def enter(self, images):
+            raise StopRun("down")
+
+    asker = Asker(Scripted([0], price=1.0), gate=Down())
+    with pytest.raises(StopRun, match="down"):
+        await asker.ask(payloads(1))
+    assert asker.bill.cost == asker.bill.calls == 0
+
+
+class Throttling(Scripted):
+    """Fails as its script says, but asks for fewer calls in between."""
+
+    def __init__(self, outcomes, **traits):
+        super().__init__([0], **traits)
+        self.outcomes = list(outcomes)
+
+    async def classify(self, images):
+        self.batches.append(list(images))
+        return [self.outcomes.pop(0) if self.outcomes else label("a") for _ in images]
+
+
+SLOWER, BROKEN = Retry("slow down", throttled=True), Retry("broken")
+
+
+async def test_throttles_use_up_no_attempts():
+    provider = Throttling([SLOWER] * 30 + [BROKEN] * 3 + [SLOWER] * 5)
+    await Asker(provider, patience=QUICK).ask(payloads(1))
+    assert len(provider.batches) == 39
+    with pytest.raises(ProviderUnreliable, match=r"failed 4 times on one sample \(broken\)"):
+        await Asker(Throttling([BROKEN, SLOWER] * 8), patience=QUICK).ask(payloads(1))
+
+
+async def test_each_picture_of_a_batch_has_attempts_of_its_own():
+    """One that is only throttled does not pay for its neighbours' failures."""
+    provider = Throttling([SLOWER, BROKEN, SLOWER, BROKEN, SLOWER, BROKEN, SLOWER, label("b")])
+    provider.outcomes += [BROKEN] * 3
+    await Asker(provider, patience=QUICK).ask(payloads(2))
+    assert len(provider.batches) == 8
+
+
+def test_a_provider_that_throttles_for_too_long_is_given_up():
+    async def main():
+        started = clock.now()
+        asker = Asker(Throttling([SLOWER] * 10**4), patience=Patience(throttled=600.0))
+        with pytest.raises(ProviderUnreliable, match=r"throttled one sample.*at a lower rate"):
+            await asker.ask(payloads(1))
+        assert 600 < clock.now() - started < 630
+
+    clock.run(main)
+
+
+@pytest.mark.parametrize("throttled", [True, False])
+def test_the_time_that_a_provider_names_is_waited_for_but_not_any_time(throttled):
+    async def main():
+        started = clock.now()
+        asker = Asker(Throttling([Retry("later", after=250.0, throttled=throttled)]))
+        await asker.ask(payloads(1))
+        assert clock.now() - started == pytest.approx(250.0)
+        asker = Asker(Throttling([Retry("later", after=301.0, throttled=throttled)]))
+        with pytest.raises(ProviderUnreliable, match="left alone for 301 s"):
+            await asker.ask(payloads(1))
+        assert clock.now() - started == pytest.approx(250.0)
+
+    clock.run(main)
+
+
+def test_a_call_that_hangs_becomes_a_billed_retry():
+    class Hanging(Scripted):
+        async def classify(self, images):
+            self.batches.append(list(images))
+            await asyncio.sleep(1e6 if len(self.batches) == 1 else 0.0)
+            return [label("a")]
+
+    async def main():
+        provider, gate = Hanging([0], timeout=7.0, price=1.0), Turnstile()
+        asker, started = Asker(provider, patience=QUICK, gate=gate), clock.now()
+        await asker.ask(payloads(1))
+        assert clock.now() - started == pytest.approx(12.0, abs=0.1)  # and five of grace
+        assert (asker.bill.calls, asker.bill.units, gate.out) == (2, 2, 0)
+        assert gate.told[0] == [Retry("no answer within 12 s", billed=True)]
+
+    clock.run(main)
+
+
+@pytest.mark.parametrize("reply", [None, 7, ["cat"], [None]])
+async def test_an_adapter_that_answers_with_something_else_is_told_so(reply):
+    class Odd(Scripted):
+        async def classify(self, images):
+            return reply
+
+    with pytest.raises(ProviderFailed, match="adapter"):
+        await Asker(Odd([0]), patience=QUICK).ask(payloads(1))
+
+
+def test_waits_grow_no_further_than_they_may_and_odd_figures_do_no_harm():
+    patience = Patience(longest_wait=1.0)
+    assert patience.wait(10**6, None) <= 1.0
+    assert 0 < patience.wait(1, math.nan) <= 1.0
+    assert 0 < patience.wait(1, -5.0) <= 1.0
+
+
+async def test_a_timeout_of_the_adapters_own_is_a_fault_of_it():
+    class Impatient(Scripted):
+        async def classify(self, images):
+            raise TimeoutError
+
+    with pytest.raises(ProviderFailed, match="TimeoutError"):
+        await Asker(Impatient([0]), patience=QUICK).ask(payloads(1))

@@ -71,7 +71,10 @@ def test_a_picture_is_certified_through_an_emulator(elsewhere, emulate):
 def test_the_plan_of_faults_is_read_again_when_it_changes(elsewhere, emulate):
     plan = elsewhere.folder / "faults.toml"
     plan.write_text("seed = 1\n")
-    _, variables = emulate("http", "--faults", "faults.toml")
+    _, variables = emulate("http", "--faults", "faults.toml", "--profile", "made.toml")
+    assert variables["SURETY_PROVIDERS_FILE"] == str(elsewhere.folder / "made.toml")
+    elsewhere.environment |= variables
+    assert elsewhere.run("providers", "check", "emulated").returncode == 0
     faults = variables["control"] + "/faults"
     assert httpx.get(faults).json()["seed"] == 1
     plan.write_text("seed = 22\n")
@@ -92,6 +95,7 @@ def test_the_plan_of_faults_is_read_again_when_it_changes(elsewhere, emulate):
         (("nobody",), ExitCode.BAD_INPUT),
         (("aws", "--faults", "none.toml"), ExitCode.BAD_INPUT),
         (("aws", "--model", "none.onnx"), ExitCode.BAD_INPUT),
+        (("aws", "--profile", "made.toml"), ExitCode.BAD_INPUT),
         (("aws", "--host", "203.0.113.1"), ExitCode.CONFIGURATION),
     ],
 )
