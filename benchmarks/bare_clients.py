@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+MIN_CONFIDENCE, MAX_LABELS = 0.0, 1000  # of the adapter aws
+
 Ask = Callable[[Sequence[bytes]], Awaitable[object]]
 Close = Callable[[], Awaitable[None]]
 
@@ -34,7 +36,10 @@ def aws(concurrency: int) -> tuple[Ask, Close]:
     retries: Any = {"total_max_attempts": 1, "mode": "standard"}
     config = Config(max_pool_connections=concurrency, retries=retries)
     client = boto3.client("rekognition", config=config)
-    return _threaded(lambda image: client.detect_labels(Image={"Bytes": image}), concurrency)
+    asked: Any = {"MinConfidence": MIN_CONFIDENCE, "MaxLabels": MAX_LABELS}
+    return _threaded(
+        lambda image: client.detect_labels(Image={"Bytes": image}, **asked), concurrency
+    )
 
 
 def azure(concurrency: int) -> tuple[Ask, Close]:
