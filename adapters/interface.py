@@ -43,7 +43,8 @@ __all__ = [
 class Adapter(ABC):
     """One provider. Built without arguments: credentials come from the environment.
 
-    The constructor must be cheap and must not touch the network; it raises
+    The constructor must be cheap (a local model's file may be read) and must not touch the network,
+    since listing the providers builds all of them; it raises
     `adapters.errors.MissingExtra` or `NotConfigured` with what to do about it. One instance
     serves many runs at once on one event loop.
 
@@ -73,7 +74,7 @@ class Adapter(ABC):
 
     @property
     def account(self) -> str:
-        """What a rate limit holds for: the same for two instances with the same credential.
+        """What a rate limit holds for: the same for two adapters with the same credential.
 
         Never the credential itself; :func:`fingerprint` makes one that can be shown.
         """
@@ -85,7 +86,7 @@ class Adapter(ABC):
 
         Args:
             images: 1 to `traits.max_batch` payloads of the kind `traits.payload`: uint8 arrays
-                (H, W, 3), or encoded bytes.
+                (H, W, 3), or encoded bytes; for "png" those of a JPEG too, if the caller wants it.
 
         Returns:
             One outcome per picture, in order: `Answer`, `Refusal` (refused for good) or `Retry`.

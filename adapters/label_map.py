@@ -35,7 +35,7 @@ def read_label_map(path: Path) -> dict[str, str]:
         if len(data) > LARGEST:
             raise ValueError(f"more than {LARGEST:,} bytes")
         found = _parse(path.suffix.lower(), data.decode("utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise NotConfigured(f"the label map {path.name!r} cannot be read: {reason}") from None
     return found
@@ -49,11 +49,14 @@ def _parse(suffix: str, text: str) -> dict[str, str]:
         if not isinstance(found, dict) or not all(isinstance(v, str) for v in found.values()):
             raise ValueError('an object of names is needed, such as {"Human": "Person"}')
         return found
-    rows = [row for row in csv.reader(io.StringIO(text)) if any(cell.strip() for cell in row)]
-    for number, row in enumerate(rows, 1):
-        if len(row) != 2:
-            raise ValueError(f"row {number} has {len(row)} columns in place of two")
-    return _once(rows)
+    rows = csv.reader(io.StringIO(text, newline=""))
+    pairs: list[list[str]] = []
+    for row in rows:
+        if len(row) == 2:
+            pairs.append(row)
+        elif any(cell.strip() for cell in row):
+            raise ValueError(f"line {rows.line_num} has {len(row)} columns in place of two")
+    return _once(pairs)
 
 
 def _once(pairs: list[tuple[str, str]] | list[list[str]]) -> dict[str, str]:

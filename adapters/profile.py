@@ -16,7 +16,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 
 def _from_its_file(path: Path, info: ValidationInfo) -> Path:
     folder = (info.context or {}).get("folder")
-    return path.expanduser() if folder is None else Path(folder) / path.expanduser()
+    try:
+        path = path.expanduser()
+    except RuntimeError:  # "~nobody"
+        raise ValueError("its user has no home folder here") from None
+    return path if folder is None else Path(folder) / path
 
 
 ProfilePath = Annotated[Path, AfterValidator(_from_its_file)]

@@ -44,7 +44,7 @@ def read_profiles(path: Path) -> Profiles:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise NotConfigured(f"the file of profiles cannot be read: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise NotConfigured(f"the file of profiles is no TOML: {error}") from None
     stray = [name for name, table in tables.items() if not isinstance(table, dict)]
     if stray:

@@ -87,14 +87,14 @@ def load(name: str, profiles: Profiles = NO_PROFILES) -> Adapter:
         takes_one = profile is not None and kind.profile_type is not None
         made: Callable[..., Adapter] = kind
         adapter = made(profile) if takes_one else made()
+        adapter.name = name
+        _apply(adapter, profile)
     except AdapterError:
         raise
     except Exception as error:
         raise AdapterError(
             f"the adapter {name!r} cannot be built ({type(error).__name__})"
         ) from error
-    adapter.name = name
-    _apply(adapter, profile)
     return adapter
 
 

@@ -217,6 +217,20 @@ QUOTA = Kind(
     "The provider's quota is spent",
     "The account's quota or budget is used up. Votes that were paid for are kept.",
 )
+CALL_REJECTED = Kind(
+    "provider-rejects-call",
+    502,
+    "The provider refuses the call as such",
+    "Whatever the picture: the model, region or an option of the deployment's profile is wrong. "
+    "`detail` says which, as far as the provider does.",
+)
+PROVIDER_DOWN = Kind(
+    "provider-down",
+    503,
+    "The provider is down",
+    "Too many calls in a row have failed, so nobody calls it for a while. Votes that were paid "
+    "for are kept: the same request later goes on from there.",
+)
 OVERLOADED = Kind(
     "overloaded",
     503,

@@ -1,7 +1,8 @@
 """What an emulator answers from: a real classifier, asked about whole batches at once.
 
 Requests come one picture at a time; while one batch is being classified, the pictures that come
-in wait and make up the next one. Each picture's scores depend on that picture alone.
+in wait and make up the next one. Each picture's scores depend on that picture alone. For one
+event loop at a time.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import hashlib
 import io
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 REMEMBERED = 4096  # answers, by SHA-256 of the picture's bytes
+REMEMBERED_SCORES = 2**22  # numbers in them: 16 MiB
 
 
 class NotAPicture(ValueError):
@@ -58,9 +61,10 @@ class Brain:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self._waiting: list[tuple[NDArray[np.uint8], asyncio.Future[NDArray[np.float32]]]] = []
+        self._waiting: list[_Question] = []
         self._worker: asyncio.Task[None] | None = None
         self._known: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+        self._most = max(1, min(REMEMBERED, REMEMBERED_SCORES // max(1, len(model.labels))))
 
     async def classify(self, data: bytes) -> list[tuple[str, float]]:
         """Return every label with its probability, the most probable first.
@@ -74,10 +78,11 @@ class Brain:
         name = hashlib.sha256(data).hexdigest()
         scores = self._known.get(name)
         if scores is None:
-            scores = await self._ask(self.pixels(data))
-            self._known[name] = scores
-            if len(self._known) > REMEMBERED:
+            scores = self._known[name] = await self._ask(data)
+            if len(self._known) > self._most:
                 self._known.popitem(last=False)
+        else:
+            self._known.move_to_end(name)
         pairs = zip(self.model.labels, scores.tolist(), strict=True)
         return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))
 
@@ -97,28 +102,57 @@ class Brain:
             picture = picture.resize((width, height), Image.Resampling.BILINEAR)
         return np.asarray(picture, dtype=np.uint8)
 
-    async def _ask(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        future: asyncio.Future[NDArray[np.float32]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((pixels, future))
+    async def _ask(self, data: bytes) -> NDArray[np.float32]:
+        loop = asyncio.get_running_loop()
+        question = _Question(data, loop.create_future())
+        if self._worker is not None and self._worker.get_loop() is not loop:
+            self._waiting.clear()  # those of a loop that has ended
+            self._worker = None
+        self._waiting.append(question)
         if self._worker is None or self._worker.done():
-            self._worker = asyncio.create_task(self._work())
-        return await future
+            self._worker = loop.create_task(self._work())
+        return await question.answer
 
     async def _work(self) -> None:
         while self._waiting:
             batch = self._waiting[: self.model.max_batch]
             del self._waiting[: len(batch)]
-            pictures = np.stack([pixels for pixels, _ in batch])
+            batch = [question for question in batch if not question.answer.done()]
+            found = await asyncio.to_thread(self._answers, [question.data for question in batch])
+            for question, answer in zip(batch, found, strict=True):
+                if question.answer.done():  # nobody waits for it any more
+                    continue
+                if isinstance(answer, Exception):
+                    question.answer.set_exception(answer)
+                else:
+                    question.answer.set_result(answer)
+
+    def _answers(self, batch: Sequence[bytes]) -> list[NDArray[np.float32] | Exception]:
+        """Decode and classify, in a thread: large pictures must not hold up the protocol."""
+        found: list[NDArray[np.float32] | Exception] = []
+        pictures: dict[int, NDArray[np.uint8]] = {}
+        for place, data in enumerate(batch):
+            found.append(NotAPicture())
             try:
-                scores = await asyncio.to_thread(self.model.scores, pictures)
+                pictures[place] = self.pixels(data)
             except Exception as error:  # noqa: BLE001  handed to whoever waits
-                for _, future in batch:
-                    if not future.done():
-                        future.set_exception(error)
-                continue
-            for (_, future), row in zip(batch, scores, strict=True):
-                if not future.done():
-                    future.set_result(row)
+                found[place] = error
+        if not pictures:
+            return found
+        try:
+            scores = self.model.scores(np.stack([*pictures.values()]))
+            for place, row in zip(pictures, scores, strict=True):
+                found[place] = row.copy()  # a view would keep its whole batch
+        except Exception as error:  # noqa: BLE001
+            for place in pictures:
+                found[place] = error
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Question:
+    data: bytes
+    answer: asyncio.Future[NDArray[np.float32]]
 
 
 class LocalModel:

@@ -13,6 +13,8 @@ A plan is a JSON or TOML file, or what is sent to the control server while the e
     change_version_after = 100
 """
 
+import json
+import math
 import random
 import tomllib
 from pathlib import Path
@@ -91,7 +93,10 @@ class Faults(BaseModel):
 
     def model_post_init(self, _context: Any) -> None:  # noqa: ANN401  pydantic's own
         """Refuse shares that are no probabilities."""
-        if any(share < 0 for share in self.shares.values()) or sum(self.shares.values()) > 1:
+        if (
+            any(share < 0 for share in self.shares.values())
+            or math.fsum(self.shares.values()) > 1 + 1e-9
+        ):
             raise ValueError("shares must be 0 or more, and together at most 1")
 
     def drawn(self, call: int) -> Fault:
@@ -122,7 +127,9 @@ def parse(document: object) -> Faults:
     try:
         return Faults.model_validate(document)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        wrong = "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or 'plan'}: {e['msg']}" for e in error.errors()
+        )
         raise BadFaults(wrong) from None
 
 
@@ -132,12 +139,10 @@ def read(path: Path) -> Faults:
     Raises:
         BadFaults: if it cannot be read.
     """
-    import json  # noqa: PLC0415
-
     try:
         text = path.read_text(encoding="utf-8")
         document = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadFaults(f"{path}: {error}") from None
     try:
         return parse(document)

@@ -27,7 +27,7 @@ class Relay:
 
     async def start(self, host: str, port: int) -> int:
         """Listen; returns the port."""
-        self._server = await asyncio.start_server(self._serve, host, port)
+        self._server = await asyncio.start_server(self._accept, host, port)
         found: int = self._server.sockets[0].getsockname()[1]
         return found
 
@@ -37,9 +37,10 @@ class Relay:
             self._server.close()
         for port in [*self._connections]:
             self._cut(port)
-        for task in self._tasks:
+        tasks = [*self._tasks]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def cut(self, peer: str) -> None:
         """Cut one connection.
@@ -53,6 +54,18 @@ class Relay:
         for writer in self._connections.pop(port, ()):
             writer.transport.abort()
 
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # A task of our own: one of asyncio's would log its cancellation as an error.
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._tasks.add(task)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            if task.cancelled():
+                writer.transport.abort()
+
+        task.add_done_callback(ended)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             back, forth = await asyncio.open_connection(LOOPBACK, self._target)
@@ -65,19 +78,21 @@ class Relay:
             asyncio.create_task(_pass(reader, forth)),
             asyncio.create_task(_pass(back, writer)),
         ]
-        self._tasks.update(both)
         try:
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            for end in (writer, forth):
+                end.close()
+            # Last words have to arrive: only a cut loses what was written.
+            await asyncio.gather(writer.wait_closed(), forth.wait_closed(), return_exceptions=True)
         finally:
             self._cut(port)
-            for task in both:
-                task.cancel()
-                self._tasks.discard(task)
+            for half in both:
+                half.cancel()
             await asyncio.gather(*both, return_exceptions=True)
 
 
 async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(ConnectionError):
+    with contextlib.suppress(OSError):
         while data := await reader.read(CHUNK):
             writer.write(data)
             await writer.drain()

@@ -96,10 +96,12 @@ class Emulator(ABC):
 
     async def stop(self) -> None:
         """Stop listening; calls in progress are cut off."""
-        await self.close()
-        for runner in self._runners:
-            await runner.cleanup()
-        self._runners.clear()
+        try:
+            await self.close()
+        finally:
+            while self._runners:
+                await self._runners.pop().cleanup()
+            self.addresses.clear()
 
     async def serve_http(self, application: web.Application, port: int) -> int:
         """Serve an HTTP application until the emulator stops.
@@ -141,7 +143,7 @@ class Emulator(ABC):
         try:
             document: Any = json.loads(await request.text())
             self.desk.faults = parse(document)
-        except (BadFaults, ValueError) as error:
+        except (BadFaults, ValueError, RecursionError) as error:
             return web.json_response({"error": str(error)}, status=422)
         return web.json_response(self.desk.faults.model_dump())
 
@@ -161,5 +163,6 @@ async def truncated(request: web.Request, body: bytes, content_type: str) -> web
     response.content_length = len(body)
     await response.prepare(request)
     await response.write(body[: len(body) // 2])
-    drop(request)
+    if request.transport is not None:
+        request.transport.close()  # unlike `drop`, after what was written has been sent
     return response

@@ -8,7 +8,7 @@ from enum import Enum
 
 FAILURES = 10
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
-WORTH_WAITING = 120.0  # seconds since the first failure
+WORTH_WAITING = 120.0  # seconds since it opened
 
 
 class State(Enum):
@@ -26,6 +26,7 @@ class Breaker:
         failures: calls in a row that fail before it opens.
 
     Attributes:
+        failures: calls in a row that have failed.
         state: what it says now.
         until: when the pause is over, while it is open.
     """
@@ -33,42 +34,47 @@ class Breaker:
     def __init__(self, failures: int = FAILURES) -> None:
         self._most = failures
         self.failures = 0
-        self._since = self._pause = self.until = 0.0
+        self._since = self._opened = self._pause = self.until = 0.0
         self.state = State.CLOSED
 
     def worth_waiting(self, now: float) -> bool:
-        """Tell whether the provider has been down for so short a time that it is waited for."""
-        return self.state is State.CLOSED or now - self._since < WORTH_WAITING
+        """Tell whether calls may wait: it opened not long ago, or its trial is under way."""
+        return self.state is not State.OPEN or now - self._opened < WORTH_WAITING
 
     def down_for(self, now: float) -> float:
         """Seconds since the first of the present failures."""
         return now - self._since if self.failures else 0.0
 
     def lets_through(self, now: float) -> bool:
-        """Tell whether a call may start; one that may while it is open is the trial."""
-        if self.state is State.OPEN and now >= self.until:
-            self.state = State.TRYING
-            return True
-        return self.state is State.CLOSED
+        """Tell whether a call may start."""
+        return self.state is State.CLOSED or (self.state is State.OPEN and now >= self.until)
+
+    def begin(self) -> bool:
+        """Note that a call that was let through starts; tell whether it is the trial."""
+        if self.state is not State.OPEN:
+            return False
+        self.state = State.TRYING
+        return True
 
     def succeeded(self) -> None:
         """A call was answered, or at least the provider is there."""
         self.failures, self._pause = 0, 0.0
         self.state = State.CLOSED
 
-    def failed(self, now: float) -> None:
-        """A call came to nothing."""
+    def failed(self, now: float, *, trial: bool = False) -> None:
+        """A call came to nothing; one that began before it opened says nothing of the trial."""
         if self.failures == 0:
             self._since = now
         self.failures += 1
-        if self.state is State.TRYING or (
-            self.state is State.CLOSED and self.failures >= self._most
-        ):
-            self._pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, 2 * self._pause))
-            self.until = now + self._pause
-            self.state = State.OPEN
+        if self.state is State.CLOSED and self.failures >= self._most:
+            self._opened = now
+        elif not (trial and self.state is State.TRYING):
+            return
+        self._pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, 2 * self._pause))
+        self.until = now + self._pause
+        self.state = State.OPEN
 
     def unused(self) -> None:
-        """The trial was not made: the next call is it."""
+        """Nothing came of the trial: the next call is it."""
         if self.state is State.TRYING:
             self.state = State.OPEN

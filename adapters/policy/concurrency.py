@@ -2,11 +2,11 @@
 
 Additive increase, multiplicative decrease (Chiu and Jain, 1989), as TCP finds its window: doubled
 each round trip until the provider throttles for the first time, then one more each round trip,
-and seven tenths after each round trip with a throttle in it.
+and seven tenths whenever it throttles more than by chance. How often calls may start, which
+matters where even one at a time is too many, is for :mod:`adapters.policy.pace` to say.
 """
 
 FIRST, SHRINK = 4.0, 0.7
-LONGEST_PAUSE, FIRST_PAUSE = 30.0, 0.05
 
 
 class Concurrency:
@@ -16,18 +16,18 @@ class Concurrency:
         most: calls that may ever be in flight.
 
     Attributes:
+        most: the same.
         in_flight: calls that have begun and not ended.
-        pause: seconds to wait between calls once even one at a time is too many.
+        begun: calls that have begun.
     """
 
     def __init__(self, most: int) -> None:
-        self._most = float(most)
-        self._limit = min(FIRST, self._most)
+        self.most = most
+        self._limit = min(FIRST, most)
         self._throttled_before = False
         self._round = 0  # of the last decrease
         self.in_flight = 0
         self.begun = 0
-        self.pause = 0.0
 
     @property
     def limit(self) -> int:
@@ -45,28 +45,24 @@ class Concurrency:
         self.begun += 1
         return self.begun
 
-    def end(self, number: int, *, answered: bool, throttled: bool) -> None:
+    def end(self, number: int, *, answered: bool, too_much: bool) -> None:
         """Count the end of a call.
 
         Args:
             number: what `begin` returned.
             answered: whether any of its pictures was.
-            throttled: whether the provider asks for fewer calls.
+            too_much: whether the provider asks for fewer calls.
         """
         full = self.in_flight >= self.limit
         self.in_flight -= 1
-        if throttled:
+        if too_much:
             self._throttled_before = True
             if number > self._round:  # it began after the last decrease, so that was not enough
                 self._round = self.begun
-                if self._limit < 1 / SHRINK:
-                    self.pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, 2 * self.pause))
                 self._limit = max(1.0, SHRINK * self._limit)
-        elif answered:
-            self.pause = 0.9 * self.pause if self.pause > FIRST_PAUSE / 4 else 0.0
-            if full:  # else nothing says that more would help
-                step = 1.0 / self._limit if self._throttled_before else 1.0
-                self._limit = min(self._most, self._limit + step)
+        elif answered and full:  # else nothing says that more would help
+            step = 1.0 / self._limit if self._throttled_before else 1.0
+            self._limit = min(float(self.most), self._limit + step)
 
     def forget(self) -> None:
         """Take back a `begin` whose call was not made."""

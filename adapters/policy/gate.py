@@ -1,77 +1,23 @@
-"""The gate of one account: rate limit, concurrency and breaker in one place.
-
-Kept in this process; the limit that several processes share is another `Limit` (see the design,
-section 12).
-"""
+"""The gate of one account: rate limit, concurrency and breaker in one place."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Sequence
-from typing import Protocol
 
 from adapters.errors import ProviderDown
 from adapters.policy.breaker import Breaker, State
 from adapters.policy.concurrency import Concurrency
-from adapters.policy.window import SlidingWindow, Slot
+from adapters.policy.limit import Limit, LocalLimit, Reservation
+from adapters.policy.line import Line
+from adapters.policy.pace import Pace
 from certification.protocols import Classifier, Outcome, Retry, Traits
 
-
-class Reservation(Protocol):
-    """A place that a limit has given."""
-
-    async def wait(self) -> None:
-        """Wait until it comes."""
-        ...
-
-    def give_back(self) -> None:
-        """Free it: its call was not made."""
-        ...
-
-
-class Limit(Protocol):
-    """A rate limit."""
-
-    async def reserve(self, units: int) -> Reservation:
-        """Take the earliest place for so many units."""
-        ...
-
-
-class LocalLimit:
-    """A sliding window for the calls of this process.
-
-    Args:
-        rate: units a second.
-        largest: units of the largest call.
-    """
-
-    def __init__(self, rate: float, largest: int) -> None:
-        self._window = SlidingWindow(rate, largest)
-
-    async def reserve(self, units: int) -> "LocalReservation":
-        """See :class:`Limit`."""
-        return LocalReservation(self._window, self._window.reserve(units, time.monotonic()))
-
-
-class LocalReservation:
-    """See :class:`Reservation`."""
-
-    def __init__(self, window: SlidingWindow, slot: Slot) -> None:
-        self._window, self._slot = window, slot
-
-    async def wait(self) -> None:
-        """See :class:`Reservation`."""
-        delay = self._slot.at - time.monotonic()
-        if delay > 0:
-            await asyncio.sleep(delay)
-
-    def give_back(self) -> None:
-        """See :class:`Reservation`."""
-        self._window.give_back(self._slot)
+WORTH_WAITING = 300.0  # seconds that the provider wants to be left alone for
+LONGEST_PAUSE = 3600.0  # seconds that it is, whatever it says
 
 
 class AccountGate:
-    """Lets the calls of one account through.
+    """Lets the calls of one account through. For one event loop at a time.
 
     Args:
         name: of the provider, for messages.
@@ -82,40 +28,47 @@ class AccountGate:
     def __init__(self, name: str, traits: Traits, limit: Limit | None = None) -> None:
         self._name, self._unit = name, traits.rate_unit
         self._limit = limit
-        if limit is None and traits.rate is not None:
-            largest = traits.max_batch if traits.rate_unit == "image" else 1
-            self._limit = LocalLimit(traits.rate, largest)
-        self.breaker = Breaker()
+        self.breaker, self.pace = Breaker(), Pace()
         self.concurrency = Concurrency(traits.concurrency)
         self._closed_until = 0.0  # the provider asked to be left alone
-        self._line = asyncio.Lock()  # first come, first served
-        self._news = asyncio.Event()  # a call has ended
+        self._trial = 0  # number of the breaker's last one
+        self._line = Line()
+        self._news: asyncio.Future[None] | None = None  # done when a call has ended
+        self.heed(traits)
 
-    async def enter(self, images: int) -> "AccountPermit":
-        """Wait until a call may start; first come, first served.
+    def heed(self, traits: Traits) -> None:
+        """Keep to the limits of another profile of the same account too."""
+        self.concurrency.most = max(self.concurrency.most, traits.concurrency)
+        if traits.rate is None:
+            return
+        if self._limit is None:
+            self._unit = traits.rate_unit
+        largest = traits.max_batch if self._unit == "image" else 1
+        if self._limit is None:
+            self._limit = LocalLimit(traits.rate, largest)
+        elif isinstance(self._limit, LocalLimit) and traits.rate_unit == self._unit:
+            self._limit.heed(traits.rate, largest)
+
+    async def enter(self, images: int, run: object = None) -> "AccountPermit":
+        """Wait until a call may start.
+
+        Args:
+            images: pictures of the call.
+            run: whose it is; runs take turns.
 
         Raises:
-            ProviderDown: if the provider has been down for long.
+            ProviderDown: if the provider has been down for long, or wants to be left alone.
         """
-        async with self._line:
-            while (delay := self._delay(time.monotonic())) != 0:
-                self._news.clear()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(delay):
-                        await self._news.wait()
-            number = self.concurrency.begin()
-        reservation: Reservation | None = None
+        await self._line.acquire(run)
         try:
-            if self._limit is not None:
-                units = images if self._unit == "image" else 1
-                reservation = await self._limit.reserve(units)
-                await reservation.wait()
-        except BaseException:
-            if reservation is not None:
-                reservation.give_back()
-            self._unused()
-            raise
-        return AccountPermit(self, number, reservation)
+            while True:
+                await self._open()
+                reservation = await self._place(images)
+                if reservation is not None:
+                    break
+            return AccountPermit(self, self._begin(), reservation[0])
+        finally:
+            self._line.release()
 
     def done(self, number: int, outcomes: Sequence[Outcome] | None) -> None:
         """Learn from a call that has ended."""
@@ -123,42 +76,87 @@ class AccountGate:
         failed = [o for o in outcomes or () if isinstance(o, Retry)]
         throttled = any(o.throttled for o in failed)
         answered = outcomes is not None and len(failed) < len(outcomes)
-        self.concurrency.end(number, answered=answered, throttled=throttled)
+        too_much = throttled and self.pace.throttled(now)
+        if answered and not throttled:
+            self.pace.answered(now)
+        self.concurrency.end(number, answered=answered and not throttled, too_much=too_much)
+        trial = number == self._trial
         if answered or throttled:
             self.breaker.succeeded()
         elif outcomes is not None:
-            self.breaker.failed(now)
-        else:
+            self.breaker.failed(now, trial=trial)
+        elif trial:
             self.breaker.unused()  # cancelled, or a fault that stops the run: says nothing
-        asked = [o.after for o in failed if o.throttled and o.after]
-        pause = max([*asked, self.concurrency.pause])
-        if pause:
-            self._closed_until = max(self._closed_until, now + pause)
-        self._news.set()
+        for outcome in failed:
+            if outcome.throttled and outcome.after:
+                pause = min(LONGEST_PAUSE, outcome.after)
+                self._closed_until = max(self._closed_until, now + pause)
+        self._tell()
 
-    def unused(self, reservation: Reservation | None) -> None:
+    def unused(self, number: int, reservation: Reservation | None) -> None:
         """Take a permit back."""
         if reservation is not None:
             reservation.give_back()
-        self._unused()
-
-    def _unused(self) -> None:
         self.concurrency.forget()
-        self.breaker.unused()
-        self._news.set()
+        if number == self._trial:
+            self.breaker.unused()
+        self._tell()
+
+    def _begin(self) -> int:
+        number = self.concurrency.begin()
+        self.pace.start(time.monotonic())
+        if self.breaker.begin():
+            self._trial = number
+        return number
+
+    def _tell(self) -> None:
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
+
+    async def _open(self) -> None:
+        """Wait until the provider may be called, its rate limit apart."""
+        while (delay := self._delay(time.monotonic())) != 0:
+            self._news = asyncio.get_running_loop().create_future()
+            try:
+                await asyncio.wait([self._news], timeout=delay)
+            finally:
+                self._news = None
+
+    async def _place(self, images: int) -> tuple[Reservation | None] | None:
+        """Wait for a place in the rate limit; None if the gate has closed meanwhile."""
+        if self._limit is None:
+            return (None,)
+        reservation = await self._limit.reserve(images if self._unit == "image" else 1)
+        kept = False
+        try:
+            await reservation.wait()
+            kept = self._delay(time.monotonic()) == 0
+        finally:
+            if not kept:
+                reservation.give_back()
+        return (reservation,) if kept else None
 
     def _delay(self, now: float) -> float | None:
         """Return 0 if a call may start, else seconds to look again after; None for some news."""
         breaker = self.breaker
-        if self.concurrency.free and now >= self._closed_until and breaker.lets_through(now):
-            return 0
-        if not breaker.worth_waiting(now):
+        if self._closed_until - now > WORTH_WAITING:
             raise ProviderDown(
-                f"{self._name} has failed {breaker.failures} calls in a row for "
-                f"{breaker.down_for(now):.0f} s: it is left alone for now, try again later"
+                f"{self._name} wants to be left alone for {self._closed_until - now:.0f} s: "
+                "try again later"
             )
-        opens = max(self._closed_until, breaker.until if breaker.state is State.OPEN else now)
-        return opens - now if self.concurrency.free and opens > now else None
+        opens = max(self._closed_until, self.pace.due(now))
+        if not breaker.lets_through(now):
+            if not breaker.worth_waiting(now):
+                raise ProviderDown(
+                    f"{self._name} has failed {breaker.failures} calls in a row for "
+                    f"{breaker.down_for(now):.0f} s: it is left alone for now, try again later"
+                )
+            if breaker.state is not State.OPEN:
+                return None
+            opens = max(opens, breaker.until)
+        if not self.concurrency.free:
+            return None
+        return max(0.0, opens - now)
 
 
 class AccountPermit:
@@ -173,20 +171,38 @@ class AccountPermit:
 
     def unused(self) -> None:
         """See :class:`certification.protocols.Permit`."""
-        self._gate.unused(self._reservation)
+        self._gate.unused(self._number, self._reservation)
+
+
+class RunGate:
+    """One run's way through the gate of an account.
+
+    Args:
+        gate: which all runs of the account share.
+
+    Attributes:
+        account: the same.
+    """
+
+    def __init__(self, gate: AccountGate) -> None:
+        self.account = gate
+
+    async def enter(self, images: int) -> AccountPermit:
+        """See :class:`certification.protocols.Gate`."""
+        return await self.account.enter(images, self)
 
 
 class AccountGates:
     """All gates of this process, one for each account."""
 
     def __init__(self) -> None:
-        self._gates: dict[tuple[str, str], AccountGate] = {}
+        self._gates: dict[str, AccountGate] = {}
 
-    def of(self, classifier: Classifier) -> AccountGate:
-        """Return the gate of a classifier's account."""
-        kind = type(classifier)
-        account = getattr(classifier, "account", classifier.name)
-        key = f"{kind.__module__}.{kind.__qualname__}", account
-        if key not in self._gates:
-            self._gates[key] = AccountGate(classifier.name, classifier.traits)
-        return self._gates[key]
+    def of(self, classifier: Classifier) -> RunGate:
+        """Return a run's way through the gate of its classifier's account."""
+        account: str = getattr(classifier, "account", classifier.name)
+        if account in self._gates:
+            self._gates[account].heed(classifier.traits)
+        else:
+            self._gates[account] = AccountGate(classifier.name, classifier.traits)
+        return RunGate(self._gates[account])

@@ -1,5 +1,6 @@
 """A rate limit as a sliding window: never more than so many units in any stretch of time."""
 
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -28,13 +29,20 @@ class SlidingWindow:
     Args:
         rate: units a second that the account allows.
         largest: units of the largest call.
+
+    Attributes:
+        units: the most in any window.
+        seconds: its length, a second or more.
     """
 
     def __init__(self, rate: float, largest: int) -> None:
-        allowed = SAFETY * rate
-        self.seconds = max(1.0, largest / allowed)
-        self.units = max(largest, int(allowed * self.seconds + 1e-9))
         self._slots: deque[Slot] = deque()
+        self.resize(rate, largest)
+
+    def resize(self, rate: float, largest: int) -> None:
+        """Take other figures; places that were given stay as they are."""
+        self.units = max(largest, _whole(rate))
+        self.seconds = max(1.0, self.units / (SAFETY * rate))
 
     def reserve(self, units: int, now: float) -> Slot:
         """Take the earliest place for a call.
@@ -58,6 +66,10 @@ class SlidingWindow:
         self._slots.append(slot)
         return slot
 
+    def started(self, slot: Slot, now: float) -> None:
+        """Note that a call starts, which may be later than it might have."""
+        slot.at = max(slot.at, now)
+
     def give_back(self, slot: Slot) -> None:
         """Free a place whose call has not started."""
         if slot in self._slots:
@@ -67,8 +79,20 @@ class SlidingWindow:
 def fitting_batch(rate: float, largest: int) -> int:
     """Return the batch, at most `largest`, of which several fill a second best.
 
-    At 30 pictures a second 28 may be sent, which two batches of 14 do and one of 16 does not.
+    At 30 pictures a second 29 may be sent, which two batches of 14 nearly do and one of 16 does
+    not.
     """
-    units = max(1, int(SAFETY * rate + 1e-9))
+    units = _whole(rate)
     calls = -(-units // largest)
     return max(1, min(largest, units // calls))
+
+
+def _whole(rate: float) -> int:
+    """Return the units of a window: of a second, but for the rest of a small rate.
+
+    Two a second are sent as two in 1.05 s, since one in a second would be half of what is
+    allowed. No second holds more than the rate then either.
+    """
+    allowed = SAFETY * rate
+    up = math.ceil(allowed - 1e-9)
+    return max(1, up if up <= rate else int(allowed + 1e-9))

@@ -118,6 +118,8 @@ async def test_a_milestone_chosen_afterwards_is_refused_with_a_status(
         (adapters.errors.AuthenticationFailed("the key is wrong"), "provider-authentication"),
         (adapters.errors.PermissionDenied("no"), "provider-permission"),
         (adapters.errors.QuotaExceeded("spent"), "provider-quota"),
+        (adapters.errors.CallRejected("no such model"), "provider-rejects-call"),
+        (adapters.errors.ProviderDown("ten failures"), "provider-down"),
         (adapters.errors.BrokenReply("gibberish"), "provider-failed"),
         (RuntimeError("a secret of the inside"), "provider-failed"),
     ],

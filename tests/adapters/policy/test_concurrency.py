@@ -68,7 +68,9 @@ def test_a_caller_that_does_not_use_it_up_does_not_raise_it():
 
 @given(
     most=st.integers(1, 40),
-    steps=st.lists(st.sampled_from(["begin", "answer", "throttle", "fail", "forget"]), max_size=200),
+    steps=st.lists(
+        st.sampled_from(["begin", "answer", "throttle", "fail", "forget"]), max_size=200
+    ),
 )
 def test_in_flight_stays_between_nothing_and_the_most(most, steps):
     concurrency, numbers = Concurrency(most), []
