@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapters.errors import AuthenticationFailed, PermissionDenied, QuotaExceeded, StopError
+from adapters.errors import AuthenticationFailed, PermissionDenied, QuotaExceeded
 from adapters.interface import Answer, Refusal, Retry
 from adapters.policy.gate import AccountGates
 from certification.asking import Asker
@@ -80,8 +80,6 @@ async def test_the_time_that_the_provider_names_is_handed_on(name, monkeypatch):
 )
 async def test_what_no_further_call_would_mend_ends_the_run(name, monkeypatch, fault, error):
     async with standing(name, monkeypatch, script=[fault]) as stand:
-        if (name, fault) == ("aws", "quota"):
-            error = StopError  # AWS bills afterwards: it has no quota of money to exceed
         with pytest.raises(error) as caught:
             await stand.adapter.classify([stand.payload()])
         assert stand.calls == 1
