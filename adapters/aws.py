@@ -125,13 +125,13 @@ class AwsAdapter(Adapter):
     def options(self) -> Mapping[str, Any]:
         """The operation and its parameters; the region, since models are rolled out by region.
 
-        An endpoint that is not the region's own is told apart, since it may not be AWS at all.
+        An endpoint that is not the region's own is named, since it may not be AWS at all.
         """
         shape = {"min_confidence", "max_labels"} if self._is_labels else {"min_confidence"}
         return {
             "operation": self._operation,
             "region": self._found.region,
-            "endpoint": "custom" if self._found.endpoint else "aws",
+            "endpoint": self._found.endpoint or "aws",
             **self._profile.model_dump(include=shape),
         }
 

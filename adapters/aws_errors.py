@@ -134,6 +134,7 @@ EXCEPTIONS: Mapping[str, Kind] = {  # a class stands for those derived from it
     "CapacityNotAvailableError": "retry",
     "MetadataRetrievalError": "retry",
     # sent, but no answer that could be read
+    "SSLError": "lost",  # also one in the middle of a reply; it does not tell
     "HTTPClientError": "lost",
     "IncompleteReadError": "lost",
     "ChecksumError": "lost",

@@ -286,6 +286,7 @@ def of_msrest(error: Exception, secrets: Iterable[str]) -> Refusal | Retry:
     if isinstance(cause, wrong.InvalidHeader):
         raise stopped(BAD_KEY, "the key cannot be written into a header")
     reason = getattr(cause.args[0] if cause.args else None, "reason", None)
-    unsent = isinstance(cause, wrong.ConnectTimeout | wrong.ProxyError | wrong.SSLError)
+    # Not SSLError: that may also come in the middle of a reply.
+    unsent = isinstance(cause, wrong.ConnectTimeout | wrong.ProxyError)
     never = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
     return lost(text or type(cause).__name__, unsent or isinstance(reason, never))

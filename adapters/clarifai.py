@@ -6,6 +6,7 @@ process.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -42,6 +43,10 @@ CHANNEL = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
 )
+
+
+class _OneIsRefusedError(Exception):
+    """A picture of the call is refused for good, and it is not said which."""
 
 
 class ClarifaiAdapter(Adapter):
@@ -113,7 +118,9 @@ class ClarifaiAdapter(Adapter):
         clock = asyncio.get_running_loop().time
         end = clock() + self.traits.timeout
         outcomes: list[Outcome] = []
-        for part in _parts([bytes(image) for image in images]):
+        waiting = deque(_parts([bytes(image) for image in images]))
+        while waiting:
+            part = waiting.popleft()
             failed = outcomes[-1] if outcomes else None
             if isinstance(failed, Retry) and all(isinstance(o, Retry) for o in outcomes):
                 # Not the moment to send more; these have not been, so nobody charges for them.
@@ -121,7 +128,17 @@ class ClarifaiAdapter(Adapter):
             elif (left := end - clock()) <= 0:
                 outcomes += [Retry("the time was up before these were sent")] * len(part)
             else:
-                outcomes += await self._ask(part, left)
+                try:
+                    outcomes += await self._ask(part, left)
+                except _OneIsRefusedError:
+                    half = len(part) // 2
+                    waiting.extendleft((part[half:], part[:half]))
+                except StopError as error:
+                    if all(isinstance(o, Retry) for o in outcomes):
+                        raise
+                    # What was answered is kept: the next call will tell.
+                    rest = len(images) - len(outcomes)
+                    return outcomes + [Retry(str(error))] * rest
         return outcomes
 
     async def close(self) -> None:
@@ -185,7 +202,7 @@ class ClarifaiAdapter(Adapter):
         if kind in STOPS or not complete:
             found = of_status(status, (self._token,))
             if isinstance(found, Refusal) and many > 1 and status.code not in ALL_PICTURES:
-                found = Retry(found.reason)  # which of them is refused is not said
+                raise _OneIsRefusedError
             return [found] * many
         outcomes: list[Outcome] = []
         stopped: StopError | None = None

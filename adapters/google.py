@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from adapters import facts
-from adapters.errors import MissingExtra
+from adapters.errors import MissingExtra, StopError
 from adapters.google_access import AUDIENCE, HOST, credential_of, endpoint_of
 from adapters.google_errors import of_picture, outcome_of
 from adapters.interface import (
@@ -126,7 +126,14 @@ class GoogleAdapter(Adapter):
             elif (left := end - clock()) <= 0:
                 outcomes += [Retry("the time was up before these were sent")] * len(part)
             else:
-                outcomes += await self._ask(part, left)
+                try:
+                    outcomes += await self._ask(part, left)
+                except StopError as error:
+                    if all(isinstance(o, Retry) for o in outcomes):
+                        raise
+                    # What was answered is kept: the next call will tell.
+                    rest = len(images) - len(outcomes)
+                    return outcomes + [Retry(str(error))] * rest
         return outcomes
 
     async def close(self) -> None:
@@ -166,7 +173,17 @@ class GoogleAdapter(Adapter):
         if len(answers) != len(images):
             text = f"the reply holds {len(answers)} answers for {len(images)} pictures"
             return [Retry(text, billed=True)] * len(images)
-        return [self._outcome(answer) for answer in answers]
+        outcomes: list[Outcome] = []
+        stopped: StopError | None = None
+        for answer in answers:
+            try:
+                outcomes.append(self._outcome(answer))
+            except StopError as error:
+                stopped = error
+                outcomes.append(Retry(str(error)))
+        if stopped is not None and all(isinstance(outcome, Retry) for outcome in outcomes):
+            raise stopped  # else what was answered is kept: the next call will tell
+        return outcomes
 
     def _outcome(self, answer: Any) -> Outcome:  # noqa: ANN401  protobuf's messages are untyped
         if answer.error.code:

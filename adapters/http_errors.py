@@ -6,7 +6,7 @@ throttled_statuses (429)                 Retry, throttled
 401, 407                                 AuthenticationFailed
 402                                      QuotaExceeded
 403                                      PermissionDenied
-408, 409, 421, 423, 424, 425, 5xx        Retry
+408, 409, 421, 423, 424, 425, 5xx        Retry; of 408, 504, 520 and 524 perhaps billed
 3xx, other 4xx (400 too), 501, 505       CallRejected
 anything else                            Retry
 """
@@ -35,6 +35,8 @@ from adapters.redaction import redacted
 
 AGAIN = {408, 409, 421, 423, 424, 425}
 NEVER = {501, 505}
+# A proxy gave up waiting: the endpoint may have done, and charged for, the work.
+UNCERTAIN = {408, 504, 520, 524}
 LONG_RUN = re.compile(r"[A-Za-z0-9+/=_%-]{65,}")  # of base64: an endpoint may echo the picture
 TEXT_KEYS = ("message", "detail", "title", "error_description", "code", "type", "error")
 
@@ -91,7 +93,7 @@ class Statuses:
                 "profile; if this is how it refuses a single picture, add the status to "
                 "refused_statuses"
             )
-        return Retry(said, after=retry_after(reply))
+        return Retry(said, after=retry_after(reply), billed=status in UNCERTAIN)
 
     def shown(self, text: str) -> str:
         """Return a text of the endpoint, fit to be shown."""

@@ -184,7 +184,7 @@ class ReplyReader:
             said = self._error.find(entry)
         except Mismatch:
             return None
-        if said in (None, "", False):
+        if not said:  # null, "", false, 0, or an empty list of errors
             return None
         if isinstance(said, str) and said in self._map.refused_errors:
             return Refusal(said, model_version=version)

@@ -13,6 +13,7 @@ import tomllib
 from pathlib import Path
 
 from adapters.errors import NotConfigured
+from certification.decision import LabelMap
 
 LARGEST = 2**20  # bytes
 
@@ -35,6 +36,7 @@ def read_label_map(path: Path) -> dict[str, str]:
         if len(data) > LARGEST:
             raise ValueError(f"more than {LARGEST:,} bytes")
         found = _parse(path.suffix.lower(), data.decode("utf-8-sig"))
+        LabelMap.of(found)  # else each request would be told that it is wrong
     except (OSError, ValueError, RecursionError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise NotConfigured(f"the label map {path.name!r} cannot be read: {reason}") from None
@@ -52,9 +54,11 @@ def _parse(suffix: str, text: str) -> dict[str, str]:
     rows = csv.reader(io.StringIO(text, newline=""))
     pairs: list[list[str]] = []
     for row in rows:
+        if not any(cell.strip() for cell in row):
+            continue
         if len(row) == 2:
             pairs.append(row)
-        elif any(cell.strip() for cell in row):
+        else:
             raise ValueError(f"line {rows.line_num} has {len(row)} columns in place of two")
     return _once(pairs)
 

@@ -42,9 +42,14 @@ class Block(nn.Module):
         self.bn2: nn.Module = nn.BatchNorm2d(after)
         self.stride, self.added = stride, (after - before) // 2
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (N, before, H, W) to (N, after, H/stride, W/stride)."""
-        out = self.bn2(self.conv2(functional.relu(self.bn1(self.conv1(x)))))
+    def forward(self, x: torch.Tensor, share: float = 1.0) -> torch.Tensor:
+        """Map (N, before, H, W) to (N, after, H/stride, W/stride).
+
+        Args:
+            x: what comes in.
+            share: of what the convolutions add.
+        """
+        out = share * self.bn2(self.conv2(functional.relu(self.bn1(self.conv1(x)))))
         if self.stride > 1 or self.added:
             around = (0, 0, 0, 0, self.added, self.added)  # zeros for the new channels
             x = functional.pad(x[:, :, :: self.stride, :: self.stride], around)
@@ -85,6 +90,40 @@ class CifarResNet(nn.Module):
         features = functional.relu(self.bn1(self.conv1(seen)))
         features = self.layer3(self.layer2(self.layer1(features)))
         scores: torch.Tensor = self.linear(features.mean((2, 3)))
+        return scores
+
+
+class ShakenResNet(nn.Module):
+    """A ResNet that is another one at each call: a surrogate that is harder to please.
+
+    What each block adds is scaled at random by 1 ± `most` wherever a gradient is asked for (Li,
+    Bai, Zhou, Xie, Zhang, Yuille, "Learning transferable adversarial examples via ghost
+    networks", AAAI 2020, section 3.3), so that a denoiser does not learn one network's quirks.
+    The scales are a function of the pictures alone: a resumed training sees the same ones.
+
+    Args:
+        network: to be shaken.
+        most: largest change of a scale.
+    """
+
+    def __init__(self, network: CifarResNet, most: float = 0.3) -> None:
+        super().__init__()
+        self.network, self.most = network, most
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Score pictures, see :class:`CifarResNet`."""
+        net = self.network
+        if not torch.is_grad_enabled():
+            scores: torch.Tensor = net(x)
+            return scores
+        seed = int(x.detach()[0].double().sum().item() * 1e6)
+        generator = torch.Generator().manual_seed(seed % 2**62)
+        features = functional.relu(net.bn1(net.conv1((x - net.mean) / net.deviation)))
+        for stage in (net.layer1, net.layer2, net.layer3):
+            for block in stage:
+                move = 2 * torch.rand((), generator=generator).item() - 1
+                features = block(features, 1 + self.most * move)
+        scores = net.linear(features.mean((2, 3)))
         return scores
 
 
@@ -180,6 +219,11 @@ def cifar_resnet(path: str | Path) -> CifarResNet:
     )
     network.load_state_dict(tensors)
     return folded(network)
+
+
+def shaken_resnet(path: str | Path) -> ShakenResNet:
+    """Read a ResNet as :func:`cifar_resnet` does, to be shaken."""
+    return ShakenResNet(cifar_resnet(path)).eval()
 
 
 def folded(network: CifarResNet) -> CifarResNet:

@@ -202,6 +202,7 @@ class Asker:
         try:
             async with asyncio.timeout(limit) as timer:
                 outcomes = await self._classifier.classify(payloads)
+            many = len(outcomes)
             known = all(isinstance(outcome, Outcome) for outcome in outcomes)
         except TimeoutError as error:
             if not timer.expired():
@@ -217,9 +218,9 @@ class Asker:
             raise
         except Exception as error:
             raise self._broken(error) from error
-        if len(outcomes) != len(payloads):
+        if many != len(payloads):
             raise ProviderFailed(
-                f"{self._classifier.name} gave {len(outcomes)} outcomes for "
+                f"{self._classifier.name} gave {many} outcomes for "
                 f"{len(payloads)} pictures: its adapter is broken"
             )
         if not known:

@@ -38,7 +38,8 @@ def version_of(answer: Answer | Refusal, epoch: int = 0) -> str:
 
 def is_canary(version: str | None) -> bool:
     """Tell whether a version is such a stand-in."""
-    return version is not None and version.startswith(PREFIX)
+    # A provider may call its own version "canary 2": what stands here goes on with a list.
+    return version is not None and version.startswith(f"{PREFIX}[")
 
 
 def same_model(version: str, answer: Answer | Refusal) -> bool:
@@ -63,7 +64,10 @@ def same_model(version: str, answer: Answer | Refusal) -> bool:
 def _told(answer: Answer | Refusal) -> list[tuple[str, float]]:
     if isinstance(answer, Refusal):
         return [("refused", 1.0)]
-    return [(_key(p), round(p.score, 3)) for p in ranked(answer.predictions)]
+    best: dict[str, float] = {}  # of a label that is told several times, such as by a detector
+    for p in ranked(answer.predictions):
+        best.setdefault(_key(p), round(p.score, 3))
+    return list(best.items())
 
 
 def _key(prediction: Prediction) -> str:

@@ -97,15 +97,18 @@ class Collector:
         watch = await self._watch()
         counted = await ledger.read()
         length = len(counted)
-        if watch is not None and watch.vouched < length and not await watch.vouch(length):
-            del counted[watch.vouched :]
+        fresh = self._just_asked
+        if watch is not None and watch.vouched < length:
+            fresh = await watch.vouch(length)
+            if not fresh:
+                del counted[watch.vouched :]
         reused, reason = tally.feed(counted)
         unvouched = len(counted) < length
         del counted[reused:]
         self._on_progress(meter.event(tally, 0 if reason else tally.needed()))
         if reason is None and unvouched:
             reason = self._interrupt.reason if self._interrupt.done else "max_cost"
-        if reason is None and watch is not None and not self._just_asked:
+        if reason is None and watch is not None and not fresh:
             await watch.vouch(length)  # else new votes might be of another model
         if reason is not None:
             return Collected(ledger.header, await ledger.names(), counted, reused, reason)
@@ -115,8 +118,10 @@ class Collector:
             # Interrupted: only the votes up to the last canary are known to be of one model.
             del counted[watch.vouched :]
             tally = self._tally_of(ledger.header)
-            tally.feed(counted)
-            reused = min(reused, len(counted))
+            used, by_votes = tally.feed(counted)
+            del counted[used:]
+            reason = by_votes or (self._interrupt.reason if self._interrupt.done else "max_cost")
+            reused = min(reused, used)
         self._on_progress(meter.event(tally, 0))
         return Collected(ledger.header, await ledger.names(), counted, reused, reason)
 

@@ -4,6 +4,7 @@ A rule is deterministic and part of the subject. `Top1` votes for a label; the o
 "yes" or "no". None stands for an abstention, which counts in n and for no label.
 """
 
+import functools
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -77,10 +78,16 @@ class LabelMap:
         return cls(table)
 
     def key(self, prediction: Prediction) -> str:
-        """Return what a prediction is counted as: its mapped name, else its id, else its name."""
-        name = normalise(prediction.name)
+        """Return what a prediction is counted as: its mapped name, else its id, else its name.
+
+        One that others are mapped to, by its name or by its id, is counted with them.
+        """
+        name, id_ = normalise(prediction.name), normalise(prediction.id or "")
         if name in self.synonyms:
             return self.synonyms[name]
+        for own in (name, id_):
+            if own in self._targets:
+                return own
         return encodable(prediction.id) if prediction.id else name
 
     def shown(self, prediction: Prediction) -> str:
@@ -103,6 +110,10 @@ class LabelMap:
                 prediction.id and normalise(prediction.id) in asked
             ):
                 yield prediction
+
+    @functools.cached_property
+    def _targets(self) -> frozenset[str]:
+        return frozenset(self.synonyms.values())
 
     def describe(self) -> dict[str, str]:
         """Return the entry of the subject."""

@@ -194,9 +194,9 @@ class Surety:
         chosen = Options(sigma=sigma, rule=parse_rule(rule), labels=labels, **options)
         adapter = await self.adapter(provider)
         if adapter.synonyms:
-            both = LabelMap.of({**adapter.synonyms, **(synonyms or {})})
+            both = LabelMap.of({**LabelMap.of(adapter.synonyms).synonyms, **labels.synonyms})
             chosen = dataclasses.replace(chosen, labels=both)
-        _check_labels(adapter, chosen)
+        _check_labels(adapter, chosen, labels)
         asked = parse_size(size) if size is not None else adapter.traits.input_size
         limits = Limits(self.settings.max_upload_bytes, self.settings.max_pixels)
         image = await asyncio.get_running_loop().run_in_executor(
@@ -263,21 +263,21 @@ class Surety:
 
     async def close(self) -> None:
         """Release what adapters hold open."""
-        for adapter in self._adapters.values():
-            await adapter.close()
+        closing = (adapter.close() for adapter in self._adapters.values())
+        await asyncio.gather(*closing, return_exceptions=True)  # one that fails stops no other
         self._adapters.clear()
         self._decoder.shutdown(wait=False, cancel_futures=True)
 
 
-def _check_labels(adapter: Adapter, options: Options) -> None:
-    """Refuse a label that the provider cannot give, where its labels are a closed set."""
+def _check_labels(adapter: Adapter, options: Options, asked_map: LabelMap) -> None:
+    """Refuse a request's label that the provider cannot give, if its labels are a closed set."""
     known = adapter.traits.labels
     if known is None:
         return
     given = {normalise(label) for label in known}
     more = f" and {len(known) - SHOWN_LABELS:,} more" if len(known) > SHOWN_LABELS else ""
     shown = ", ".join(known[:SHOWN_LABELS]) + more
-    for label in options.labels.synonyms:
+    for label in asked_map.synonyms:
         if label not in given:
             raise UnknownLabel(
                 f"{adapter.name} gives no label {label[:60]!r} that could stand for another: it "

@@ -10,7 +10,7 @@ from adapters.policy.concurrency import Concurrency
 from adapters.policy.limit import Limit, LocalLimit, Reservation
 from adapters.policy.line import Line
 from adapters.policy.pace import Pace
-from certification.protocols import Classifier, Outcome, Retry, Traits
+from certification.protocols import Classifier, Outcome, Permit, Retry, Traits
 
 WORTH_WAITING = 300.0  # seconds that the provider wants to be left alone for
 LONGEST_PAUSE = 3600.0  # seconds that it is, whatever it says
@@ -174,29 +174,57 @@ class AccountPermit:
         self._gate.unused(self._number, self._reservation)
 
 
+class ProfilePermit:
+    """A permit of an account's, and a place among the calls of one profile."""
+
+    def __init__(self, permit: AccountPermit, line: Line) -> None:
+        self._permit, self._line = permit, line
+
+    def done(self, outcomes: Sequence[Outcome] | None) -> None:
+        """See :class:`certification.protocols.Permit`."""
+        self._line.release()
+        self._permit.done(outcomes)
+
+    def unused(self) -> None:
+        """See :class:`certification.protocols.Permit`."""
+        self._line.release()
+        self._permit.unused()
+
+
 class RunGate:
     """One run's way through the gate of an account.
 
     Args:
         gate: which all runs of the account share.
+        line: which all runs of the profile share.
+        most: calls of the profile that may be in flight.
 
     Attributes:
-        account: the same.
+        account: the same as `gate`.
     """
 
-    def __init__(self, gate: AccountGate) -> None:
-        self.account = gate
+    def __init__(self, gate: AccountGate, line: Line, most: int) -> None:
+        self.account, self._line, self._most = gate, line, most
 
-    async def enter(self, images: int) -> AccountPermit:
+    async def enter(self, images: int) -> Permit:
         """See :class:`certification.protocols.Gate`."""
-        return await self.account.enter(images, self)
+        if self._most >= self.account.concurrency.most:
+            return await self.account.enter(images, self)
+        # Another profile of the account takes more calls at once than this one may.
+        await self._line.acquire(self)
+        try:
+            return ProfilePermit(await self.account.enter(images, self), self._line)
+        except BaseException:
+            self._line.release()
+            raise
 
 
 class AccountGates:
-    """All gates of this process, one for each account."""
+    """All gates of this process, one for each account, with a line for each of its profiles."""
 
     def __init__(self) -> None:
         self._gates: dict[str, AccountGate] = {}
+        self._lines: dict[tuple[str, str], Line] = {}
 
     def of(self, classifier: Classifier) -> RunGate:
         """Return a run's way through the gate of its classifier's account."""
@@ -205,4 +233,6 @@ class AccountGates:
             self._gates[account].heed(classifier.traits)
         else:
             self._gates[account] = AccountGate(classifier.name, classifier.traits)
-        return RunGate(self._gates[account])
+        most = classifier.traits.concurrency
+        line = self._lines.setdefault((account, classifier.name), Line(most))
+        return RunGate(self._gates[account], line, most)

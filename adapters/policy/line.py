@@ -1,4 +1,4 @@
-"""A line in front of a gate: one at a time, the runs in turn, and each run's calls in order.
+"""A line in front of a gate: so many at a time, the runs in turn, and each run's calls in order.
 
 A run with many calls waiting does not hold up the one call of another run for longer than one of
 its own. Unlike `asyncio.Lock` it is bound to no event loop: an account outlives them.
@@ -9,16 +9,20 @@ from collections import deque
 
 
 class Line:
-    """A lock that is fair between runs. For one event loop at a time."""
+    """A lock that is fair between runs. For one event loop at a time.
 
-    def __init__(self) -> None:
+    Args:
+        places: how many may hold it at once.
+    """
+
+    def __init__(self, places: int = 1) -> None:
         self._waiting: dict[object, deque[asyncio.Future[None]]] = {}  # the next run first
-        self._taken = False
+        self._free = places
 
     async def acquire(self, run: object) -> None:
         """Wait for the turn of a run's call."""
-        if not self._taken:
-            self._taken = True
+        if self._free:
+            self._free -= 1
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(run, deque()).append(turn)
@@ -42,7 +46,7 @@ class Line:
             if not turn.done():
                 turn.set_result(None)
                 return
-        self._taken = False
+        self._free += 1
 
     def _leave(self, run: object, turn: asyncio.Future[None]) -> None:
         line = self._waiting.get(run)

@@ -479,7 +479,6 @@ WRONG = (
 UNSENT = (
     requests.exceptions.ConnectTimeout,
     requests.exceptions.ProxyError,
-    requests.exceptions.SSLError,
 )
 
 

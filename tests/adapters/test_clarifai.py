@@ -503,7 +503,7 @@ def test_one_adapter_in_several_loops(clean, monkeypatch):
         (reply_of(CAT, 11006, code=10010), "A R"),  # what was answered is kept
         (reply_of(code=10020), "R R"),
         (reply_of(code=30300), "X X"),
-        (reply_of(code=30101), "R R"),  # which one?
+        (reply_of(code=30101), "X X"),  # each was asked about alone, to know which one
         (reply_of(code=11003), "Rt Rt"),
         (reply_of(code=77777), "R R"),
         (reply_of(code=77777, http_status_code=429), "Rt Rt"),
@@ -524,6 +524,42 @@ async def test_replies(clean, monkeypatch, reply, expected):
         + ("t" if isinstance(o, Retry) and o.throttled else "")
         for o in outcomes
     )
+
+
+async def test_which_picture_is_refused_where_the_call_does_not_say(clean, monkeypatch):
+    monkeypatch.setenv("CLARIFAI_PAT", TOKEN)
+    sizes = []
+
+    async def answer(body, context):
+        request = service_pb2.PostModelOutputsRequest.FromString(body)
+        sizes.append(len(request.inputs))
+        bad = any(one.data.image.base64 == DARK for one in request.inputs)
+        reply = reply_of(code=30101) if bad else reply_of(*[CAT] * len(request.inputs))
+        return reply.SerializeToString()
+
+    async with server(answer) as base, ClarifaiAdapter(ClarifaiProfile(api_base=base)) as adapter:
+        outcomes = await adapter.classify([BRIGHT] * 5 + [DARK] + [BRIGHT] * 2)
+    assert [type(outcome) for outcome in outcomes] == [Answer] * 5 + [Refusal] + [Answer] * 2
+    assert sizes == [8, 4, 4, 2, 1, 1, 2]
+
+
+async def test_what_was_answered_is_kept_if_the_next_request_ends_the_run(clean, monkeypatch):
+    monkeypatch.setenv("CLARIFAI_PAT", TOKEN)
+    monkeypatch.setattr(adapters.clarifai, "MOST_BYTES", 2 * len(BRIGHT) + 1)
+    asked = 0
+
+    async def answer(body, context):
+        nonlocal asked
+        asked += 1
+        reply = reply_of(CAT, CAT) if asked == 1 else reply_of(code=11006)
+        return reply.SerializeToString()
+
+    async with server(answer) as base, ClarifaiAdapter(ClarifaiProfile(api_base=base)) as adapter:
+        outcomes = await adapter.classify([BRIGHT] * 5)
+        assert [type(outcome) for outcome in outcomes] == [Answer] * 2 + [Retry] * 3
+        assert asked == 2
+        with pytest.raises(QuotaExceeded):
+            await adapter.classify([BRIGHT] * 3)
 
 
 async def test_one_picture_refused_by_the_status_of_the_call(clean, monkeypatch):

@@ -20,6 +20,7 @@ from google.protobuf import duration_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from PIL import Image
 
+import adapters.google
 from adapters import google_errors
 from adapters.emulators.brain import Brain, LocalModel
 from adapters.emulators.faults import FAULTS, Faults
@@ -396,6 +397,42 @@ async def test_all_requests_share_the_time(adapter, emulator):
     first, second = await adapter.classify([large, large])
     assert isinstance(first, Answer | Retry)
     assert isinstance(second, Retry)
+
+
+async def test_what_was_answered_is_kept_if_something_ends_the_run(clean, monkeypatch):
+    from google.cloud import vision
+
+    monkeypatch.setenv("GOOGLE_API_KEY", "the-key")
+    fine, denied = vision.AnnotateImageResponse(), vision.AnnotateImageResponse()
+    denied.error.code = code_pb2.PERMISSION_DENIED
+    replies = [[fine, denied], [denied, denied], [fine, fine], "QUOTA", "QUOTA"]
+
+    async def answer(_, context):
+        reply = replies.pop(0)
+        if reply == "QUOTA":
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "no")
+        made = vision.BatchAnnotateImagesResponse(responses=reply)
+        return vision.BatchAnnotateImagesResponse.serialize(made)
+
+    handler = grpc.unary_unary_rpc_method_handler(answer)
+    service = "google.cloud.vision.v1.ImageAnnotator"
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler(service, {"BatchAnnotateImages": handler}),)
+    )
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with GoogleAdapter(GoogleProfile(endpoint=f"127.0.0.1:{port}")) as adapter:
+        outcomes = await adapter.classify([BRIGHT, DARK])
+        assert [type(outcome) for outcome in outcomes] == [Answer, Retry]
+        with pytest.raises(PermissionDenied):
+            await adapter.classify([BRIGHT, DARK])
+        monkeypatch.setattr(adapters.google, "MOST_BYTES", 2 * len(BRIGHT) + 1)
+        outcomes = await adapter.classify([BRIGHT] * 5)  # in two requests or more
+        assert [type(outcome) for outcome in outcomes] == [Answer] * 2 + [Retry] * 3
+        with pytest.raises(PermissionDenied):
+            await adapter.classify([BRIGHT])
+    await server.stop(None)
 
 
 def test_a_full_request_stays_below_the_limit():

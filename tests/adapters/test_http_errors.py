@@ -126,6 +126,16 @@ def test_every_status_means_something():
         assert outcome_of(status) is special.get(status, usual), status
 
 
+def test_what_a_proxy_gave_up_may_be_billed_nevertheless():
+    billed = {
+        status
+        for status in (408, 409, 425, 429, *range(500, 600))
+        if status not in (501, 505)
+        and statuses().outcome(Reply(status, httpx.Headers(), b""), 1).billed
+    }
+    assert billed == {408, 504, 520, 524}
+
+
 def test_a_profile_says_which_statuses_refuse():
     assert outcome_of(400) is CallRejected
     assert outcome_of(400, refused_statuses=[400]) is Refusal

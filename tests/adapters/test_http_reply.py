@@ -123,6 +123,9 @@ def test_errors_inside_a_successful_reply():
     )
     assert read(given, {"error": {"code": "busy"}})[0] == Retry("busy", billed=True)
     assert isinstance(read(given, {"v": "1", "error": None, "predictions": []})[0], Answer)
+    for none in ([], {}, "", False):
+        document = {"v": "1", "errors": none, "predictions": []}
+        assert isinstance(read({**given, "error": "errors"}, document)[0], Answer)
     batch = {**given, "results": "results"}
     assert read(batch, {"error": {"code": "busy"}}, count=2) == [Retry("busy", billed=True)] * 2
 

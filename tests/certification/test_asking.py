@@ -77,6 +77,15 @@ async def test_an_adapter_that_loses_pictures_is_found_out():
         await Asker(Lossy([0, 0, 0]), patience=QUICK).ask(payloads(3))
 
 
+async def test_an_adapter_that_gives_no_list_is_found_out():
+    class Lazy(Scripted):
+        async def classify(self, images):
+            return (outcome for outcome in await super().classify(images))
+
+    with pytest.raises(ProviderFailed, match=r"the adapter of .* is broken"):
+        await Asker(Lazy([0]), patience=QUICK).ask(payloads(1))
+
+
 async def test_a_fault_of_the_adapter_is_told_as_one_and_counts_as_billed():
     provider = World(lambda _: label("a"), fail=lambda _: RuntimeError("stop"), price=1.0)
     asker = Asker(provider, max_cost=5, patience=QUICK)

@@ -13,7 +13,7 @@ from certification.errors import ModelVersionChanged
 from certification.interrupt import Interrupt
 from certification.options import Options
 from certification.protocols import Answer, Refusal
-from tests.certification.worlds import Clip, World, grey, half_space, machine
+from tests.certification.worlds import Clip, World, grey, half_space, label, machine
 
 scores = st.dictionaries(st.text(min_size=1, max_size=8), st.floats(0, 1), max_size=12)
 
@@ -58,6 +58,19 @@ def test_a_score_that_moved_by_more_than_the_tolerance_does_not_agree(told, data
 )
 def test_what_counts_as_the_same_model(before, now, same):
     assert canary.same_model(canary.version_of(answer(before)), answer(now)) is same
+
+
+def test_a_label_that_is_told_twice_agrees_with_itself():
+    """A detector may tell "person" for each one it sees, also beyond the labels that are kept."""
+    others = [(f"n{i}", 0.8 - i / 100) for i in range(canary.KEPT)]
+    told = [("person", 0.9), *others, ("person", 0.1)]
+    said = Answer(tuple(Prediction(name, score) for name, score in told))
+    assert canary.same_model(canary.version_of(said), said)
+
+
+def test_a_providers_own_version_is_no_canary_whatever_it_is_called():
+    assert not canary.is_canary("canary 2")
+    assert not canary.is_canary(None)
 
 
 def test_a_refusal_agrees_with_a_refusal_alone():
@@ -169,6 +182,38 @@ async def test_a_cancelled_run_counts_only_votes_between_two_equal_answers():
     assert document["proof"]["stop_reason"] == "cancelled"
     # The votes behind are kept, and count once the canary has answered again.
     assert (await run(world, place))["accounting"]["votes_reused"] >= len(await ledger.read()) - 600
+
+
+async def test_votes_that_the_last_canary_could_not_vouch_for_are_not_why_the_run_ended():
+    place, interrupt = machine(), Interrupt()
+    world = silent(0.1)
+    chosen = Options(sigma=0.1, max_votes=600, good_enough=None)
+
+    def watch(progress):
+        if progress.n == 600:
+            interrupt.cancel()
+
+    document = await certify(
+        place,
+        grey(),
+        chosen,
+        denoiser=Clip(),
+        classifier=world,
+        interrupt=interrupt,
+        on_progress=watch,
+    )
+    assert document["proof"]["votes"]["n"] < 600
+    assert document["proof"]["stop_reason"] == "cancelled"
+    # The next run asks the canary once before it goes on, not twice.
+    asked, clean = len(world.seen), grey().pixels.tobytes()
+    await run(world, place, max_votes=700)
+    assert world.seen[asked] == clean
+    assert world.seen[asked + 1] != clean
+
+
+async def test_a_version_called_canary_is_a_version():
+    document = await run(World(lambda pixels: label("in", "canary 2")))
+    assert document["proof"]["subject"]["provider"]["model_version"] == "canary 2"
 
 
 async def test_the_last_canary_is_paid_for_within_the_cap():

@@ -79,6 +79,14 @@ def test_a_label_map_joins_synonyms():
         LabelMap.of({"a": "b", "b": "c"})
 
 
+@pytest.mark.parametrize("target", ["Person", "ai_8S2V"])
+def test_a_label_with_an_id_is_counted_with_those_that_are_mapped_to_it(target):
+    synonyms = LabelMap.of({"Human": target})
+    human, person = Prediction("Human", 0.9, id="ai_x"), Prediction("Person", 0.9, id="ai_8S2V")
+    assert Top1()([human], synonyms) == Top1()([person], synonyms) == target.casefold()
+    assert Top1()([Prediction("Cat", 0.9, id="ai_Y")], synonyms) == "ai_Y"
+
+
 @pytest.mark.parametrize(
     "spec",
     [

@@ -88,6 +88,38 @@ def test_a_label_map_of_the_profile_counts_for_every_request(surety, profiles, t
     assert json.loads(done.out)["proof"]["subject"]["label_map"] == {"cat": "pet"}
 
 
+def test_a_requests_synonyms_go_before_the_profiles_however_they_are_written(
+    surety,  # noqa: F811
+    profiles,
+    tmp_path,
+):
+    (tmp_path / "map.csv").write_text("Cat,Pet\nHound,Dog\n")
+    profiles('[ours]\nadapter = "steady"\nlabel_map = "map.csv"\n')
+    asked = ("certify", "cat.png", "--provider", "ours", "--max-votes", 20, "--json")
+    done = surety(*asked, "--synonyms", '{"cat": "beast"}')
+    subject = json.loads(done.out)["proof"]["subject"]
+    assert subject["label_map"] == {"cat": "beast", "hound": "dog"}
+
+
+def test_labels_of_the_profiles_map_that_the_model_lacks_are_no_fault_of_a_request(
+    surety,  # noqa: F811
+    profiles,
+    tmp_path,
+):
+    (tmp_path / "map.csv").write_text("Dark,Night\nHound,Dog\n")
+    profiles('[ours]\nadapter = "local"\nlabel_map = "map.csv"\n')
+    done = surety("certify", "cat.png", "--provider", "ours", "--max-votes", 2, "--json")
+    assert json.loads(done.out)["proof"]["subject"]["label_map"]["hound"] == "dog"
+
+
+def test_a_profiles_map_that_cannot_be_used_is_the_operators_fault(surety, profiles, tmp_path):  # noqa: F811
+    (tmp_path / "map.csv").write_text("Cat,Pet\nPet,Animal\n")
+    profiles('[ours]\nadapter = "steady"\nlabel_map = "map.csv"\n')
+    assert "mapped on" in listed(surety)["ours"]["reason"]
+    done = surety("certify", "cat.png", "--provider", "ours", "--max-votes", 20)
+    assert done.code == ExitCode.CONFIGURATION
+
+
 def test_a_label_map_from_the_command_line(surety, tmp_path):  # noqa: F811
     (tmp_path / "map.json").write_text('{"Cat": "Pet"}')
     done = surety("certify", "cat.png", "--label-map", "map.json", "--max-votes", 20, "--json")

@@ -256,7 +256,7 @@ def test_whatever_happens_nothing_is_lost(calls, most, rate):
         allowed = (type(None), ProviderDown, asyncio.CancelledError)
         assert all(isinstance(r, allowed) for r in results), results
         assert shared.concurrency.in_flight == 0
-        assert not shared._line._taken
+        assert shared._line._free == 1
         assert shared._news is None
         await asyncio.sleep(4000)
         await call(shared, OK)  # it is still open
@@ -297,6 +297,41 @@ def test_one_account_has_one_gate_whatever_its_profiles():
     # Azure's two adapters share a resource, and so its limit.
     assert gates.of(first).account is gates.of(Provider(1, 1.0)).account
     assert gates.of(first) is not gates.of(first)  # a way of its own for each run
+
+
+class Counting:
+    """Counts its calls in flight."""
+
+    options, account = {}, "one"
+
+    def __init__(self, name: str, most: int):
+        self.name, self.traits = name, Traits(concurrency=most)
+        self.in_flight = self.most = 0
+
+    async def classify(self, images):
+        self.in_flight += 1
+        self.most = max(self.most, self.in_flight)
+        try:
+            await asyncio.sleep(0.1)
+        finally:
+            self.in_flight -= 1
+        return [label("a")] * len(images)
+
+
+def test_a_profile_keeps_to_its_own_concurrency_beside_another_of_its_account():
+    async def main():
+        gates, narrow, wide = AccountGates(), Counting("narrow", 1), Counting("wide", 8)
+        askers = [Asker(p, gate=gates.of(p)) for p in (narrow, wide) for _ in range(6)]
+        tasks = [asyncio.create_task(asker.ask([b"x"])) for asker in askers for _ in range(4)]
+        await asyncio.sleep(0.15)
+        for task in tasks[::3]:
+            task.cancel()  # one that has its permit, and some that wait for it
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert sum(isinstance(r, list) for r in results) >= 32
+        assert narrow.most == 1 < wide.most <= 8
+        await asyncio.gather(*(asker.ask([b"x"]) for asker in askers))  # nothing was lost
+
+    run(main)
 
 
 @pytest.mark.parametrize("order", [(20, 2), (2, 20), (None, 2), (2, None)])
