@@ -53,6 +53,7 @@ class Adapter(ABC):
 
     Attributes:
         name: what a request calls it: the entry point's name, or that of an operator's profile.
+        adapter: the entry point's name; set by the registry.
         summary: one line for people.
         traits: what the provider takes, its limits and its price.
         extra: the extra of this package that brings its SDK, None if it needs none.
@@ -61,6 +62,7 @@ class Adapter(ABC):
     """
 
     name: str
+    adapter: str
     summary: ClassVar[str] = ""
     traits: Traits
     extra: ClassVar[str | None] = None

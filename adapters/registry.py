@@ -87,7 +87,7 @@ def load(name: str, profiles: Profiles = NO_PROFILES) -> Adapter:
         takes_one = profile is not None and kind.profile_type is not None
         made: Callable[..., Adapter] = kind
         adapter = made(profile) if takes_one else made()
-        adapter.name = name
+        adapter.name, adapter.adapter = name, adapter_of(name, profiles)
         _apply(adapter, profile)
     except AdapterError:
         raise

@@ -41,6 +41,11 @@ class Subject:
         labels: LabelMap,
     ) -> "Subject":
         """Put the subject together, the model version still open."""
+        provider: dict[str, Any] = {"name": classifier.name, "options": dict(classifier.options)}
+        # A name may be an operator's, who may give it to something else one day.
+        kind = getattr(classifier, "adapter", classifier.name)
+        if kind != classifier.name:
+            provider["adapter"] = kind
         return cls(
             {
                 "image": {
@@ -52,7 +57,7 @@ class Subject:
                 "denoiser": {"name": denoiser.name, "weights_sha256": denoiser.weights_sha256},
                 "compute": denoiser.compute,
                 "postprocess": postprocess.describe(),
-                "provider": {"name": classifier.name, "options": dict(classifier.options)},
+                "provider": provider,
                 "rule": rule.describe(),
                 "label_map": labels.describe(),
             }

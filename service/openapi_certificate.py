@@ -117,8 +117,13 @@ _SUBJECT = record(
             {
                 "name": of("string", "As in GET /providers."),
                 "options": map_of("Settings that shape its answers, by the adapter's names.", True),
-                "model_version": maybe("string", "The version that answered, where it tells."),
+                "model_version": maybe(
+                    "string",
+                    "The version that answered; where it tells none, what a canary was answered.",
+                ),
+                "adapter": of("string", "What asks it, where the name is an operator's own."),
             },
+            optional=("adapter",),
         ),
         "rule": _RULE,
         "label_map": map_of(

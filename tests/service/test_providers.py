@@ -46,7 +46,8 @@ def test_a_profile_is_a_provider_of_its_own(surety, profiles):  # noqa: F811
     assert (found["ours"]["traits"]["price"], found["ours"]["traits"]["rate"]) == (0.5, 4)
     done = surety("certify", "cat.png", "--provider", "ours", "--max-votes", 20, "--json")
     document = json.loads(done.out)
-    assert document["proof"]["subject"]["provider"]["name"] == "ours"
+    asked = document["proof"]["subject"]["provider"]
+    assert (asked["name"], asked["adapter"]) == ("ours", "steady")
     assert document["accounting"]["cost"] >= 10
 
 
