@@ -6,12 +6,12 @@ process.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from adapters import facts
+from adapters.batches import Halve, in_parts
 from adapters.clarifai_access import HOST, ClarifaiProfile, address_of, identity_of
 from adapters.clarifai_codes import Kind, kind_of
 from adapters.clarifai_errors import ALL_PICTURES, STOPS, of_call, of_status
@@ -43,10 +43,6 @@ CHANNEL = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
 )
-
-
-class _OneIsRefusedError(Exception):
-    """A picture of the call is refused for good, and it is not said which."""
 
 
 class ClarifaiAdapter(Adapter):
@@ -115,31 +111,8 @@ class ClarifaiAdapter(Adapter):
 
     async def classify(self, images: Sequence[Payload]) -> Sequence[Outcome]:
         """See :meth:`Adapter.classify`; one request, or several in turn if they are too large."""
-        clock = asyncio.get_running_loop().time
-        end = clock() + self.traits.timeout
-        outcomes: list[Outcome] = []
-        waiting = deque(_parts([bytes(image) for image in images]))
-        while waiting:
-            part = waiting.popleft()
-            failed = outcomes[-1] if outcomes else None
-            if isinstance(failed, Retry) and all(isinstance(o, Retry) for o in outcomes):
-                # Not the moment to send more; these have not been, so nobody charges for them.
-                outcomes += [replace(failed, billed=False)] * len(part)
-            elif (left := end - clock()) <= 0:
-                outcomes += [Retry("the time was up before these were sent")] * len(part)
-            else:
-                try:
-                    outcomes += await self._ask(part, left)
-                except _OneIsRefusedError:
-                    half = len(part) // 2
-                    waiting.extendleft((part[half:], part[:half]))
-                except StopError as error:
-                    if all(isinstance(o, Retry) for o in outcomes):
-                        raise
-                    # What was answered is kept: the next call will tell.
-                    rest = len(images) - len(outcomes)
-                    return outcomes + [Retry(str(error))] * rest
-        return outcomes
+        pictures = [bytes(image) for image in images]
+        return await in_parts(pictures, MOST_BYTES, self.traits.timeout, self._ask)
 
     async def close(self) -> None:
         """Close this loop's connection; calls in progress are cut off."""
@@ -202,7 +175,7 @@ class ClarifaiAdapter(Adapter):
         if kind in STOPS or not complete:
             found = of_status(status, (self._token,))
             if isinstance(found, Refusal) and many > 1 and status.code not in ALL_PICTURES:
-                raise _OneIsRefusedError
+                raise Halve
             return [found] * many
         outcomes: list[Outcome] = []
         stopped: StopError | None = None
@@ -267,15 +240,3 @@ class ClarifaiAdapter(Adapter):
 
 def _is_score(value: float) -> bool:
     return -ROUNDING <= value <= 1 + ROUNDING  # not NaN
-
-
-def _parts(images: Sequence[bytes]) -> Iterator[list[bytes]]:
-    """Split pictures, in order, into requests that are small enough."""
-    part: list[bytes] = []
-    for image in images:
-        if part and sum(map(len, part)) + len(image) > MOST_BYTES:
-            yield part
-            part = []
-        part.append(image)
-    if part:
-        yield part

@@ -6,13 +6,12 @@ CLARIFAI_APP_ID     your app, for models of your own
 CLARIFAI_API_BASE   another address, as Clarifai's own SDK takes it
 """
 
-import ipaddress
 import os
-from urllib.parse import urlsplit
 
 from pydantic import Field
 
 from adapters.errors import NotConfigured
+from adapters.grpc_address import target_of
 from adapters.profile import Profile
 
 HOST = "api.clarifai.com"
@@ -76,24 +75,4 @@ def address_of(chosen: str | None) -> tuple[str, bool]:
         NotConfigured: if it makes no sense.
     """
     address = chosen or os.environ.get(BASE, "").strip() or HOST
-    split = urlsplit(address if "://" in address else f"//{address}")
-    try:
-        host, port = split.hostname or "", split.port
-    except ValueError:
-        host, port = "", None
-    rest = split.path.strip("/") or split.query or split.fragment or split.username
-    if not host or rest or split.scheme not in ("", "http", "https"):
-        raise NotConfigured(
-            f"the address of Clarifai's API (api_base in the profile, or {BASE}) must be HOST or "
-            "HOST:PORT, with https:// or http:// before it if need be"
-        )
-    secure = split.scheme == "https" or not (split.scheme or _is_here(host))
-    host = f"[{host}]" if ":" in host else host
-    return f"{host}:{port or (443 if secure else 80)}", secure
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return target_of(address, f"the address of Clarifai's API (api_base in the profile, or {BASE})")

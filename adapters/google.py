@@ -6,13 +6,13 @@ application-default login`, or an API key.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
 
 from adapters import facts
+from adapters.batches import in_parts
 from adapters.errors import MissingExtra, StopError
 from adapters.google_access import AUDIENCE, HOST, credential_of, endpoint_of
 from adapters.google_errors import of_picture, outcome_of
@@ -115,26 +115,8 @@ class GoogleAdapter(Adapter):
 
     async def classify(self, images: Sequence[Payload]) -> Sequence[Outcome]:
         """See :meth:`Adapter.classify`; one request, or several in turn if they are too large."""
-        clock = asyncio.get_running_loop().time
-        end = clock() + self.traits.timeout
-        outcomes: list[Outcome] = []
-        for part in _parts([bytes(image) for image in images]):
-            failed = outcomes[-1] if outcomes else None
-            if isinstance(failed, Retry) and all(isinstance(o, Retry) for o in outcomes):
-                # Not the moment to send more; these have not been, so nobody charges for them.
-                outcomes += [replace(failed, billed=False)] * len(part)
-            elif (left := end - clock()) <= 0:
-                outcomes += [Retry("the time was up before these were sent")] * len(part)
-            else:
-                try:
-                    outcomes += await self._ask(part, left)
-                except StopError as error:
-                    if all(isinstance(o, Retry) for o in outcomes):
-                        raise
-                    # What was answered is kept: the next call will tell.
-                    rest = len(images) - len(outcomes)
-                    return outcomes + [Retry(str(error))] * rest
-        return outcomes
+        pictures = [bytes(image) for image in images]
+        return await in_parts(pictures, MOST_BYTES, self.traits.timeout, self._ask)
 
     async def close(self) -> None:
         """Close this loop's connection; calls in progress are cut off."""
@@ -249,15 +231,3 @@ class GoogleAdapter(Adapter):
     def _secrets(self) -> tuple[str, ...]:
         token = getattr(self._credential.value, "token", None) or ""
         return (*self._credential.secrets, token if isinstance(token, str) else token.decode())
-
-
-def _parts(images: Sequence[bytes]) -> Iterator[list[bytes]]:
-    """Split pictures, in order, into requests that are small enough."""
-    part: list[bytes] = []
-    for image in images:
-        if part and sum(map(len, part)) + len(image) > MOST_BYTES:
-            yield part
-            part = []
-        part.append(image)
-    if part:
-        yield part

@@ -1,14 +1,13 @@
 """Where Cloud Vision is, and what calls are made with: from the profile and the environment."""
 
-import ipaddress
 import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from adapters.errors import NotConfigured
+from adapters.grpc_address import target_of
 
 HOST = "vision.googleapis.com"
 AUDIENCE = f"https://{HOST}/"  # of tokens, for every regional endpoint too
@@ -42,27 +41,9 @@ def endpoint_of(chosen: str | None) -> tuple[str, bool]:
         NotConfigured: if the address makes no sense.
     """
     address = chosen or os.environ.get(ENDPOINT, "").strip() or HOST
-    split = urlsplit(address if "://" in address else f"//{address}")
-    try:
-        host, port = split.hostname or "", split.port
-    except ValueError:
-        host, port = "", None
-    rest = split.path.strip("/") or split.query or split.fragment or split.username
-    if not host or rest or split.scheme not in ("", "http", "https"):
-        raise NotConfigured(
-            f"the endpoint of Cloud Vision (endpoint in the profile, or {ENDPOINT}) must be "
-            "HOST or HOST:PORT, with https:// or http:// before it if need be"
-        )
-    secure = split.scheme == "https" or not (split.scheme or _is_here(host))
-    host = f"[{host}]" if ":" in host else host
-    return f"{host}:{port or (443 if secure else 80)}", secure
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return target_of(
+        address, f"the endpoint of Cloud Vision (endpoint in the profile, or {ENDPOINT})"
+    )
 
 
 def credential_of(secure: bool) -> Credential:
