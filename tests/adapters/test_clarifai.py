@@ -272,6 +272,7 @@ async def test_large_batches_are_sent_as_several_requests(adapter, emulator, mon
     outcomes = await adapter.classify([BRIGHT, DARK, BRIGHT])
     assert [outcome.billed for outcome in outcomes] == [True, True, False]
     assert calls(emulator) == 4  # the third picture has not been sent
+    await asyncio.sleep(0.05)  # the channel has to see that its connection is gone
     adapter.traits = adapter.traits.__class__(timeout=0.2)
     script(emulator, latency={"median": 0.15})
     outcomes = await adapter.classify([BRIGHT, DARK, BRIGHT, DARK, BRIGHT])
