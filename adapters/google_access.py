@@ -63,6 +63,8 @@ def credential_of(secure: bool) -> Credential:
             f"Cloud Vision needs a credential: set {KEY_FILE} to the path of a service account's "
             f"key file, or {API_KEY} to an API key"
         )
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise NotConfigured(f"{API_KEY} holds characters that no key has: copy it anew")
     from google.auth import api_key  # noqa: PLC0415  slow, and an extra
 
     made = api_key.Credentials(key)  # type: ignore[no-untyped-call]

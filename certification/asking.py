@@ -28,6 +28,7 @@ from certification.protocols import (
     Retry,
 )
 
+LOOK_AGAIN_SECONDS = 0.05
 GRACE_SECONDS = 5.0  # beyond the adapter's own time limit, which knows better what came of a call
 
 
@@ -58,6 +59,8 @@ class Asker:
         cap = None if max_cost is None else Decimal(str(max_cost))
         self.bill = Bill(price=Decimal(str(classifier.traits.price)), cap=cap)
         self._closed = asyncio.Event()
+        self._in_flight = 0  # calls
+        self._waiting = 0  # units of calls that wait at the gate
 
     def sibling(self) -> "Asker":
         """Return an asker on the same bill that goes on after this one is closed."""
@@ -75,7 +78,7 @@ class Asker:
         bill, traits = self.bill, self._classifier.traits
         if bill.cap is None or not bill.price:
             return sys.maxsize
-        units = int((bill.cap - bill.cost) / bill.price) - bill.reserved
+        units = int((bill.cap - bill.cost) / bill.price) - bill.reserved - self._waiting
         return max(0, units) * (1 if traits.unit == "image" else traits.max_batch)
 
     async def ask(self, payloads: Sequence[Payload]) -> list[Answer | Refusal]:
@@ -118,8 +121,9 @@ class Asker:
     ) -> None:
         pending = list(range(len(payloads)))
         tries = Tries(self._patience, self._classifier.name)
+        held = 0  # units that are kept for asking again: later samples are worth nothing without
         while True:
-            outcomes = await self._call([payloads[i] for i in pending])
+            outcomes = await self._call([payloads[i] for i in pending], held)
             failed: dict[int, Retry] = {}
             for i, outcome in zip(pending, outcomes, strict=True):
                 if isinstance(outcome, Retry):
@@ -131,10 +135,16 @@ class Asker:
             pending = list(failed)
             wait = tries.failed(failed)
             self.bill.retries += len(failed)
-            # Later samples are worth nothing without this one: the money for it is kept.
-            with self.reserved(len(pending)), contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait):
-                    await self._closed.wait()
+            held = self._units(len(pending))
+            self.bill.reserved += held
+            try:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait):
+                        await self._closed.wait()
+                await self._until_affordable()
+            except BaseException:
+                self.bill.reserved -= held
+                raise
 
     @contextlib.contextmanager
     def reserved(self, images: int) -> Iterator[None]:
@@ -149,31 +159,65 @@ class Asker:
     def _units(self, images: int) -> int:
         return images if self._classifier.traits.unit == "image" else 1
 
-    async def _call(self, payloads: list[Payload]) -> Sequence[Outcome]:
+    async def _call(self, payloads: list[Payload], held: int) -> Sequence[Outcome]:
+        """Make one call.
+
+        Args:
+            payloads: what is asked about.
+            held: units that are reserved for it already; it sees to them from here on.
+        """
         units = self._units(len(payloads))
-        if self._closed.is_set():
-            raise AskingEndedError("the run has ended")
-        if not self.bill.affordable(units):
-            raise AskingEndedError("the next call could pass max_cost")
-        self.bill.reserved += units
-        billed = 0
+        reserved, billed = held, 0
         try:
-            permit = await self._enter(len(payloads))
-            billed = units  # a call that ends in an exception may have been billed
+            # A call that waits at the gate holds no money: one that is asked again goes first.
+            permit = await self._admitted(len(payloads), 0 if held else units)
+            self.bill.reserved += units - held
+            reserved = billed = units  # one that ends in an exception may have been billed
             outcomes: Sequence[Outcome] | None = None
+            self._in_flight += 1
             try:
                 self.bill.calls += 1
                 self.bill.images += len(payloads)
                 outcomes = await self._classify(payloads)
             finally:
+                self._in_flight -= 1
                 if permit is not None:
                     permit.done(outcomes)
             charged = sum(not isinstance(o, Retry) or o.billed for o in outcomes)
             billed = min(units, charged)
             return outcomes
         finally:
-            self.bill.reserved -= units
+            self.bill.reserved -= reserved
             self.bill.units += billed
+
+    async def _admitted(self, images: int, units: int) -> Permit | None:
+        """Wait for the gate; `units` more have to be affordable before and after."""
+        self._check(units)
+        self._waiting += units
+        try:
+            permit = await self._enter(images)
+        finally:
+            self._waiting -= units
+        try:
+            self._check(units)
+        except AskingEndedError:
+            if permit is not None:
+                permit.unused()
+            raise
+        return permit
+
+    def _check(self, units: int) -> None:
+        if self._closed.is_set():
+            raise AskingEndedError("the run has ended")
+        if not self.bill.affordable(units):
+            raise AskingEndedError("the next call could pass max_cost")
+
+    async def _until_affordable(self) -> None:
+        """Wait while calls in flight may turn out to cost less than is kept for them."""
+        while (  # noqa: ASYNC110  rare, and the calls of siblings count too
+            self._in_flight and not self._closed.is_set() and not self.bill.affordable(0)
+        ):
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
     async def _enter(self, images: int) -> Permit | None:
         """Wait for the gate, unless the run ends first: no call may start after that."""

@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import RedirectResponse
 
 from adapters.errors import AdapterError
+from adapters.profiles import read_profiles
 from certification.certificate import VERSION
 from certification.errors import CertificationError
 from denoisers.errors import DenoiserError
@@ -44,8 +45,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     Returns:
         The application. Its lifespan opens and closes everything that it holds.
+
+    Raises:
+        NotConfigured: if the file of profiles cannot be read.
     """
     chosen = settings or load_settings()
+    if chosen.providers_file is not None:
+        read_profiles(chosen.providers_file)  # here, since a server tells its errors at length
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

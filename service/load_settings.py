@@ -11,6 +11,8 @@ from service.errors import ConfigurationError
 from service.settings import Settings
 from service.terminal import say
 
+OTHERS = {"SURETY_DEBUG", "SURETY_GOOGLE_ENDPOINT"}  # read elsewhere
+
 
 def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401  fields of Settings
     """Return the settings from the environment, options of the command line first.
@@ -21,7 +23,7 @@ def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401  fields of Sett
     Raises:
         ConfigurationError: naming each variable that does not hold what it should.
     """
-    known = {f"SURETY_{name.upper()}" for name in Settings.model_fields} | {"SURETY_DEBUG"}
+    known = {f"SURETY_{name.upper()}" for name in Settings.model_fields} | OTHERS
     given = [*os.environ, *_names_in(Path(".env"))]
     for name in sorted(n for n in {*given} if n.startswith("SURETY_") and n not in known):
         say(f"warning: there is no setting {name}", "yellow")

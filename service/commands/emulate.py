@@ -53,6 +53,10 @@ def emulate(
     kind = emulator_class(provider)
     if profile is not None and not hasattr(kind, "profile"):
         raise BadRequest(f"--profile is for http: {provider} needs none")
+    if profile is not None and profile.exists():
+        raise BadRequest(f"--profile: {str(profile)[:200]!r} exists, and is not replaced")
+    if profile is not None and not profile.resolve().parent.is_dir():
+        raise BadRequest(f"--profile: there is no folder for {str(profile)[:200]!r}")
     try:
         plan = Faults() if faults is None else read(faults)
     except BadFaults as error:
@@ -66,7 +70,9 @@ def emulate(
     try:
         asyncio.run(_serve(emulator, faults, profile))
     except OSError as error:
-        raise ConfigurationError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+        raise ConfigurationError(
+            f"cannot listen on {host}, port {port} or {control_port}: {error.strerror}"
+        ) from None
     say(f"{provider}: ended")
 
 

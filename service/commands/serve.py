@@ -54,11 +54,12 @@ def serve(
     outlive_readers()
     settings = load_settings(host=host, port=port)
     deployment_secret(settings)  # what is wrong with it is better told before anything starts
-    listener = listen(settings.host, settings.port, allow_public=allow_public)
-    address = address_of(listener)
     picture = sample or (sample_picture() if demo else None)
     # Lines about requests would tear the live bar, so they begin after the demonstration.
     quiet = settings.model_copy(update={"log_level": "warning"})
+    app = create_app(settings if picture is None else quiet)
+    listener = listen(settings.host, settings.port, allow_public=allow_public)
+    address = address_of(listener)
 
     async def when_started() -> None:
         line = Text.assemble("Surety ", installed_version(), " listens on ", (address, "cyan"))
@@ -71,6 +72,5 @@ def serve(
         finally:
             logs.configure(settings.log_level)
 
-    app = create_app(settings if picture is None else quiet)
     asyncio.run(serve_until_signal(app, listener, when_started))
     output().print(Text("Surety has ended.", style="dim"))

@@ -1025,3 +1025,12 @@ async def test_a_proxy_is_not_for_this_machine(emulator, monkeypatch):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     async with GoogleAdapter() as adapter:
         assert isinstance((await adapter.classify([BRIGHT]))[0], Answer)
+
+
+@pytest.mark.parametrize("key", ["AIzaSECRETä", "AIza SECRET", "AIza\x01SECRET"])
+def test_a_key_that_no_header_could_carry_is_told_before_a_call(monkeypatch, key):
+    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
+    monkeypatch.setenv("GOOGLE_API_KEY", key)
+    with pytest.raises(NotConfigured, match="copy it anew") as caught:
+        GoogleAdapter()
+    assert "SECRET" not in str(caught.value)

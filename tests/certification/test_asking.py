@@ -221,7 +221,8 @@ async def test_no_call_starts_or_is_billed_once_it_has_ended_at_the_gate(how):
     asker = Asker(provider, max_cost=5, gate=gate)
     task = asyncio.create_task(asker.ask(payloads(1)))
     await asyncio.sleep(0.01)
-    assert asker.bill.reserved == 1
+    assert asker.bill.reserved == 0  # money is kept for calls that are made
+    assert asker.affordable == 4
     # In the moment that the gate opens.
     gate.opened.set()
     if how == "close":
@@ -371,3 +372,31 @@ async def test_a_timeout_of_the_adapters_own_is_a_fault_of_it():
 
     with pytest.raises(ProviderFailed, match="TimeoutError"):
         await Asker(Impatient([0]), patience=QUICK).ask(payloads(1))
+
+
+class OneByOne:
+    """A gate that lets one call through at a time."""
+
+    def __init__(self):
+        self._lock = asyncio.Lock()
+
+    async def enter(self, images):
+        await self._lock.acquire()
+        return self
+
+    def done(self, outcomes):
+        self._lock.release()
+
+    def unused(self):
+        self._lock.release()
+
+
+async def test_what_failed_is_paid_for_before_what_has_not_begun():
+    provider = Scripted([1], billed=True, price=1.0)
+    asker = Asker(provider, max_cost=3, patience=QUICK, gate=OneByOne())
+    first, *others = await asyncio.gather(
+        *(asker.ask(payloads(1)) for _ in range(5)), return_exceptions=True
+    )
+    assert not isinstance(first, BaseException)  # its failure cost one, its answer another
+    assert [isinstance(o, AskingEndedError) for o in others].count(False) == 1
+    assert (asker.bill.units, asker.bill.reserved) == (3, 0)

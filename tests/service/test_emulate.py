@@ -96,6 +96,8 @@ def test_the_plan_of_faults_is_read_again_when_it_changes(elsewhere, emulate):
         (("aws", "--faults", "none.toml"), ExitCode.BAD_INPUT),
         (("aws", "--model", "none.onnx"), ExitCode.BAD_INPUT),
         (("aws", "--profile", "made.toml"), ExitCode.BAD_INPUT),
+        (("http", "--profile", "."), ExitCode.BAD_INPUT),  # nothing that exists is replaced
+        (("http", "--profile", "nowhere/made.toml"), ExitCode.BAD_INPUT),
         (("aws", "--host", "203.0.113.1"), ExitCode.CONFIGURATION),
     ],
 )

@@ -149,3 +149,16 @@ def test_check_says_what_is_wrong(surety, monkeypatch):  # noqa: F811
     assert done.code == ExitCode.BAD_INPUT
     done = surety("providers", "check", "local", "--image", "none.png")
     assert done.code == ExitCode.BAD_INPUT
+
+
+def test_serve_tells_a_broken_file_in_one_line(surety, profiles):  # noqa: F811
+    profiles("[")
+    done = surety("serve", "--port", 0)
+    assert done.code == ExitCode.CONFIGURATION
+    assert done.err.startswith("error: the file of profiles is no TOML")
+    assert "Traceback" not in done.err
+
+
+def test_documented_variables_bring_no_warning(surety, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("SURETY_GOOGLE_ENDPOINT", "127.0.0.1:1")
+    assert "warning" not in surety("providers").err

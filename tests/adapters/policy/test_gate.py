@@ -80,9 +80,7 @@ def test_retry_after_holds_up_everybody_those_with_a_place_too():
         others = [asyncio.create_task(call(shared, OK)) for _ in range(5)]
         await first
         started = sorted(await asyncio.gather(*others))
-        # One more had begun beside the first; the others waited for their place by then.
-        assert started[0] == START
-        assert all(start >= START + 30.1 for start in started[1:])
+        assert all(start >= START + 30.1 for start in started)  # they had places by then
 
     run(main)
 

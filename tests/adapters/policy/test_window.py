@@ -73,8 +73,8 @@ def test_nine_tenths_of_what_is_allowed_are_used(rate, largest):
     ("rate", "largest", "units", "seconds"),
     [
         (20, 1, 19, 1.0),
-        (30, 14, 29, 29 / 28.5),
-        (15, 1, 15, 15 / 14.25),
+        (30, 14, 28, 1.0),
+        (15, 1, 14, 1.0),
         (2, 1, 2, 2 / 1.9),
         (1.5, 1, 1, 1.0),  # two within a second would be more than it allows
         (20 / 60, 1, 1, 3.0 / SAFETY),
@@ -101,7 +101,15 @@ def test_places_stay_when_the_figures_change():
     for _ in range(19):
         window.reserve(1, 0.0)
     window.resize(2, 1)
-    assert window.reserve(1, 0.0).at == pytest.approx(window.seconds)
+    assert window.reserve(1, 0.0).at == pytest.approx(17 / 19 + window.seconds)
+
+
+def test_calls_that_are_late_on_their_way_do_not_meet_the_next_ones():
+    window = SlidingWindow(10, 1)
+    starts = [window.reserve(1, 0.0).at for _ in range(40)]
+    arrivals = [at + (0.09 if number < 10 else 0.0) for number, at in enumerate(starts)]
+    for first in arrivals:
+        assert sum(first <= at < first + 1 for at in arrivals) <= 10
 
 
 @pytest.mark.parametrize(("rate", "largest", "batch"), [(30, 16, 14), (0.5, 16, 1), (1000, 16, 15)])
