@@ -2,12 +2,14 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from adapters.errors import StopError
 from adapters.interface import Outcome, Retry
 
+Item = TypeVar("Item")
 Send = Callable[[Sequence[bytes], float], Awaitable[Sequence[Outcome]]]
 """(pictures, seconds left) -> their outcomes; may raise `Halve` or a `StopError`."""
 
@@ -57,6 +59,30 @@ async def in_parts(
                     raise
                 # The next call will tell.
                 return outcomes + [Retry(str(error))] * (len(images) - len(outcomes))
+    return outcomes
+
+
+def of_each(answers: Iterable[Item], judge: Callable[[Item], Outcome]) -> list[Outcome]:
+    """Judge the answers of one reply, one for each picture.
+
+    Args:
+        answers: what the reply holds.
+        judge: says what one means; may raise a `StopError`.
+
+    Raises:
+        StopError: the last one, if no picture was answered. Else what was answered is kept, and
+            the next call will tell.
+    """
+    outcomes: list[Outcome] = []
+    stopped: StopError | None = None
+    for answer in answers:
+        try:
+            outcomes.append(judge(answer))
+        except StopError as error:
+            stopped = error
+            outcomes.append(Retry(str(error)))
+    if stopped is not None and all(isinstance(outcome, Retry) for outcome in outcomes):
+        raise stopped
     return outcomes
 
 

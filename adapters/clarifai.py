@@ -11,11 +11,11 @@ from dataclasses import replace
 from typing import Any
 
 from adapters import facts
-from adapters.batches import Halve, in_parts
+from adapters.batches import Halve, in_parts, of_each
 from adapters.clarifai_access import HOST, ClarifaiProfile, address_of, identity_of
 from adapters.clarifai_codes import Kind, kind_of
 from adapters.clarifai_errors import ALL_PICTURES, STOPS, of_call, of_status
-from adapters.errors import CallRejected, MissingExtra, StopError
+from adapters.errors import CallRejected, MissingExtra
 from adapters.interface import (
     Adapter,
     Answer,
@@ -177,17 +177,7 @@ class ClarifaiAdapter(Adapter):
             if isinstance(found, Refusal) and many > 1 and status.code not in ALL_PICTURES:
                 raise Halve
             return [found] * many
-        outcomes: list[Outcome] = []
-        stopped: StopError | None = None
-        for output in outputs:
-            try:
-                outcomes.append(self._outcome(output))
-            except StopError as error:
-                stopped = error
-                outcomes.append(Retry(str(error)))
-        if stopped is not None and all(isinstance(outcome, Retry) for outcome in outcomes):
-            raise stopped  # else what was answered is kept: the next call will tell
-        return outcomes
+        return of_each(outputs, self._outcome)
 
     def _outcome(self, output: Any) -> Outcome:  # noqa: ANN401
         version = output.model.model_version.id or None

@@ -12,8 +12,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from adapters import facts
-from adapters.batches import in_parts
-from adapters.errors import MissingExtra, StopError
+from adapters.batches import in_parts, of_each
+from adapters.errors import MissingExtra
 from adapters.google_access import AUDIENCE, HOST, credential_of, endpoint_of
 from adapters.google_errors import of_picture, outcome_of
 from adapters.interface import (
@@ -155,17 +155,7 @@ class GoogleAdapter(Adapter):
         if len(answers) != len(images):
             text = f"the reply holds {len(answers)} answers for {len(images)} pictures"
             return [Retry(text, billed=True)] * len(images)
-        outcomes: list[Outcome] = []
-        stopped: StopError | None = None
-        for answer in answers:
-            try:
-                outcomes.append(self._outcome(answer))
-            except StopError as error:
-                stopped = error
-                outcomes.append(Retry(str(error)))
-        if stopped is not None and all(isinstance(outcome, Retry) for outcome in outcomes):
-            raise stopped  # else what was answered is kept: the next call will tell
-        return outcomes
+        return of_each(answers, self._outcome)
 
     def _outcome(self, answer: Any) -> Outcome:  # noqa: ANN401  protobuf's messages are untyped
         if answer.error.code:

@@ -132,7 +132,6 @@ class Collector:
         length, reason = len(counted), None
         pipeline = self._sampler.pipeline(self._ask, length, self._classifier.traits)
         unsaved: list[Spoken] = []
-        late: list[Spoken] = []
         patience = GRACE_SECONDS
         try:
             while reason is None and not self._interrupt.done:

@@ -16,7 +16,7 @@ from PIL import Image
 from adapters.emulators.brain import Brain, NotAPicture
 from adapters.emulators.desk import Call
 from adapters.emulators.faults import Fault, Faults
-from adapters.emulators.relay import Relay
+from adapters.emulators.grpc_server import GrpcServer
 from adapters.emulators.server import LOOPBACK, Emulator
 from adapters.emulators.words import concept_id
 
@@ -87,8 +87,11 @@ class ClarifaiEmulator(Emulator):
         super().__init__(brain, faults, host=host, port=port, control_port=control_port)
         self._token, self._user, self._app = token, user, app
         self._first = self.desk.version
-        self._server: Any = None  # grpc.aio.Server, which is untyped
-        self._relay: Relay | None = None
+        options = [
+            ("grpc.max_receive_message_length", MOST_BYTES),
+            ("grpc.max_send_message_length", -1),
+        ]
+        self._server = GrpcServer(SERVICE, METHOD, self._answer, options)
         self.says: dict[Fault, Said] = {
             "bad_credentials": BAD_KEY,
             "forbidden": NO_SCOPE,
@@ -105,31 +108,11 @@ class ClarifaiEmulator(Emulator):
 
     async def listen(self) -> None:
         """Start gRPC behind its relay."""
-        import grpc  # type: ignore[import-untyped]  # noqa: PLC0415  the emulators' extra
-
-        handler = grpc.unary_unary_rpc_method_handler(self._answer)  # bytes in, bytes out
-        self._server = grpc.aio.server(
-            options=[
-                ("grpc.max_receive_message_length", MOST_BYTES),
-                ("grpc.max_send_message_length", -1),
-                ("grpc.so_reuseport", 0),
-            ]
-        )
-        self._server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler}),)
-        )
-        hidden = self._server.add_insecure_port(f"{LOOPBACK}:0")
-        await self._server.start()
-        self._relay = Relay(hidden)
-        port = await self._relay.start(self.host, self.port)
-        self.addresses["grpc"] = f"{self.host}:{port}"
+        self.addresses["grpc"] = await self._server.start(self.host, self.port)
 
     async def close(self) -> None:
         """Cut the connections."""
-        if self._relay is not None:
-            await self._relay.stop()
-        if self._server is not None:
-            await self._server.stop(None)
+        await self._server.stop()
 
     def environment(self) -> Mapping[str, str]:
         """Return the variables of the adapter."""
@@ -141,7 +124,7 @@ class ClarifaiEmulator(Emulator):
         }
 
     async def _answer(self, body: bytes, context: Any) -> bytes:  # noqa: ANN401  grpc is untyped
-        import grpc  # noqa: PLC0415
+        import grpc  # type: ignore[import-untyped]  # noqa: PLC0415  the emulators' extra
         from clarifai_grpc.grpc.api import (  # type: ignore[import-untyped]  # noqa: PLC0415
             service_pb2,
         )
@@ -151,8 +134,7 @@ class ClarifaiEmulator(Emulator):
         pictures = [one.data.image.base64 for one in request.inputs]
         async with self.desk.call(pictures) as call:
             if call.fault in ("timeout", "drop"):
-                assert self._relay is not None  # noqa: S101  the call came through it
-                self._relay.cut(context.peer())
+                self._server.cut(context)
                 return b""
             if call.fault == "unavailable":
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "upstream connect error")

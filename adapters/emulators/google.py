@@ -18,7 +18,7 @@ from PIL import Image
 from adapters.emulators.brain import Brain, NotAPicture
 from adapters.emulators.desk import Call
 from adapters.emulators.faults import Fault, Faults
-from adapters.emulators.relay import Relay
+from adapters.emulators.grpc_server import GrpcServer
 from adapters.emulators.server import LOOPBACK, Emulator, drop, truncated
 from adapters.emulators.words import mid
 
@@ -130,8 +130,8 @@ class GoogleEmulator(Emulator):
         super().__init__(brain, faults, host=host, port=port, control_port=control_port)
         self._rest_port, self._api_key, self._public_key = rest_port, api_key, public_key
         self._first = self.desk.version
-        self._server: Any = None  # grpc.aio.Server, which is untyped
-        self._relay: Relay | None = None
+        options = [("grpc.max_receive_message_length", -1)]
+        self._server = GrpcServer(SERVICE, METHOD, self._grpc, options)
         self.says: dict[Fault, Said] = {
             "throttle": THROTTLED,
             "server_error": INTERNAL,
@@ -141,20 +141,7 @@ class GoogleEmulator(Emulator):
 
     async def listen(self) -> None:
         """Start gRPC behind its relay, and REST."""
-        import grpc  # type: ignore[import-untyped]  # noqa: PLC0415  the emulators' extra
-
-        handler = grpc.unary_unary_rpc_method_handler(self._grpc)  # bytes in, bytes out
-        self._server = grpc.aio.server(
-            options=[("grpc.max_receive_message_length", -1), ("grpc.so_reuseport", 0)]
-        )
-        self._server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler}),)
-        )
-        hidden = self._server.add_insecure_port(f"{LOOPBACK}:0")
-        await self._server.start()
-        self._relay = Relay(hidden)
-        port = await self._relay.start(self.host, self.port)
-        self.addresses["grpc"] = f"{self.host}:{port}"
+        self.addresses["grpc"] = await self._server.start(self.host, self.port)
         application = web.Application(client_max_size=8 * MOST_BYTES)
         application.add_routes([web.post("/v1/images:annotate", self._rest)])
         port = await self.serve_http(application, self._rest_port)
@@ -162,10 +149,7 @@ class GoogleEmulator(Emulator):
 
     async def close(self) -> None:
         """Cut the connections."""
-        if self._relay is not None:
-            await self._relay.stop()
-        if self._server is not None:
-            await self._server.stop(None)
+        await self._server.stop()
 
     def environment(self) -> Mapping[str, str]:
         """Return the variables of the adapter; that of service accounts is emptied."""
@@ -176,15 +160,14 @@ class GoogleEmulator(Emulator):
         }
 
     async def _grpc(self, body: bytes, context: Any) -> bytes:  # noqa: ANN401  grpc is untyped
-        import grpc  # noqa: PLC0415
+        import grpc  # type: ignore[import-untyped]  # noqa: PLC0415  the emulators' extra
         from google.cloud import vision  # noqa: PLC0415
 
         request = vision.BatchAnnotateImagesRequest.pb().FromString(body)
         headers = dict(context.invocation_metadata() or ())
         async with self.desk.call([one.image.content for one in request.requests]) as call:
             if call.fault in ("timeout", "drop"):
-                assert self._relay is not None  # noqa: S101  the call came through it
-                self._relay.cut(context.peer())
+                self._server.cut(context)
                 return b""
             said = self._refused(call.fault, headers, len(body), len(request.requests))
             if said is not None:

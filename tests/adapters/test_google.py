@@ -300,7 +300,7 @@ async def test_one_connection_serves_many_calls(adapter, emulator):
     script(emulator, latency={"median": 0.05})
     found = await asyncio.gather(*(adapter.classify([png(i)]) for i in range(40)))
     assert all(isinstance(outcomes[0], Answer) for outcomes in found)
-    assert len(emulator._relay._connections) == 1
+    assert len(emulator._server._relay._connections) == 1
 
 
 def clients_tasks():
