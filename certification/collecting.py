@@ -92,7 +92,9 @@ class Collector:
                 version, and the next run begins a new subject.
             ProviderFailed: if the provider cannot be asked to the end; the votes are kept.
         """
-        ledger, tally = self._ledger, self._tally_of(self._ledger.header)
+        ledger = self._ledger
+        await ledger.spend(self._options.alpha)
+        tally = self._tally_of(ledger.header)
         meter = Meter(self._options.sigma, self._asker.bill)
         watch = await self._watch()
         counted = await ledger.read()
@@ -203,8 +205,7 @@ class Collector:
 
     async def _keep(self, start: int, votes: Sequence[Spoken]) -> None:
         if votes:
-            await self._ledger.append(start, [said.vote for said in votes])
-            await self._ledger.remember(names(votes))
+            await self._ledger.append(start, [said.vote for said in votes], names(votes))
 
     async def _ask(self, samples: Sequence[Pixels]) -> list[Spoken | Failed]:
         expected = self._ledger.header.clean.model_version

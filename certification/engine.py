@@ -14,19 +14,24 @@ import numpy as np
 
 from certification import canary, noise
 from certification.asking import Asker, AskingEndedError
+from certification.bounded_ledger import BoundedLedger, bounded
 from certification.canonical import CanonicalImage
 from certification.collecting import Collected, Collector, OnProgress, TallyOf
+from certification.deployment_secret import secret_id
 from certification.errors import (
+    ClaimLost,
     InvalidParameter,
     LedgerConflict,
     ModelVersionChanged,
     ProviderFailed,
     RunInterrupted,
 )
+from certification.following import Enough, Follower
 from certification.interrupt import Interrupt
 from certification.machine import Machine
 from certification.options import PREDICT_N, Options
 from certification.postprocess import PostProcess
+from certification.progress import Meter
 from certification.protocols import (
     Answer,
     Classifier,
@@ -112,12 +117,13 @@ class Engine:
         ledgers, interrupt = self._machine.ledgers, self._interrupt
         with interrupt.deadline(self._options.max_seconds):
             try:
-                async with (
-                    ledgers.hold(self.subject.draft, interrupt.unless),
-                    self._machine.turn(interrupt),
-                ):
-                    ledger = await self.ledger()
-                    return await self._collector(ledger, tally_of).collect()
+                while True:
+                    try:
+                        return await self._in_turn(tally_of)
+                    except ClaimLost:  # then it waits for its turn again, on the same bill
+                        self._asker = self._asker.sibling()
+            except Enough as enough:
+                return enough.collected
             except ModelVersionChanged:
                 if canary.is_canary(self.subject.model_version):
                     await ledgers.spoil(self.subject.draft)
@@ -126,10 +132,28 @@ class Engine:
                 raise
             except RunInterrupted:
                 # It never had its turn, but others may have collected votes of its subject.
-                found = await ledgers.find(self.subject.draft)
+                found = await bounded(interrupt, ledgers.find(self.subject.draft))
                 if found is None:
                     raise
                 return await self._collector(found, tally_of).collect()
+
+    async def _in_turn(self, tally_of: TallyOf) -> Collected:
+        ledgers, interrupt = self._machine.ledgers, self._interrupt
+        follower = Follower(
+            ledgers,
+            self.subject.draft,
+            tally_of,
+            alpha=self._options.alpha,
+            meter=Meter(self._options.sigma, self._asker.bill),
+            on_progress=self._on_progress,
+            interrupt=interrupt,
+        )
+        async with (
+            ledgers.hold(self.subject.draft, follower.unless),
+            self._machine.turn(interrupt),
+        ):
+            ledger = await self.ledger()
+            return await self._collector(ledger, tally_of).collect()
 
     async def ledger(self) -> Ledger:
         """Return the subject's ledger; if it has none, ask about the clean picture and begin it.
@@ -140,15 +164,11 @@ class Engine:
             ProviderFailed: if the provider refuses everything, so that its version stays unknown.
             RunInterrupted: if the run is interrupted before there is an answer.
         """
-        ledger = await self._machine.ledgers.find(self.subject.draft)
+        finding = self._machine.ledgers.find(self.subject.draft)
+        ledger = await bounded(self._interrupt, finding)
         if ledger is None:
             ledger = await self._begin()
-        self.subject = self.subject.at_version(ledger.header.clean.model_version)
-        if noise.key_sha256(self._key()) != ledger.header.key_sha256:
-            raise LedgerConflict(
-                "this subject's votes were begun under another deployment secret, and further "
-                "ones would come from other noise: give the service its old secret again"
-            )
+        self._key_of(ledger.header)
         return ledger
 
     async def _begin(self) -> Ledger:
@@ -165,21 +185,25 @@ class Engine:
                 )
             version = told.model_version
         if version is None:
-            epoch = await self._machine.ledgers.spoiled(self.subject.draft)
+            spoiled = self._machine.ledgers.spoiled(self.subject.draft)
+            epoch = await bounded(self._interrupt, spoiled)
             version = canary.version_of(answer, epoch)
             self._just_asked = True
         clean = spoken(answer, self._options.rule, self._options.labels)
-        self.subject = self.subject.at_version(version)
+        rerolls = self._machine.ledgers.rerolls(self.subject.draft)
+        self.subject = self.subject.at_version(version, await bounded(self._interrupt, rerolls))
+        secret = self._machine.secret
+        key = noise.derive_key(secret, self.subject.canonical())
         header = Header(
             subject=self.subject.describe(),
             clean=CleanAnswer(clean.vote, version),
             milestone=self._options.milestone,
             predict_n=self._options.predict_n or PREDICT_N,
-            key_sha256=noise.key_sha256(self._key()),
+            key_sha256=noise.key_sha256(key),
+            secret_id=secret_id(secret),
         )
-        ledger = await self._machine.ledgers.open(self.subject.draft, header)
-        await ledger.remember(names([clean]))
-        return ledger
+        opening = self._machine.ledgers.open(self.subject.draft, header, names([clean]))
+        return await bounded(self._interrupt, opening)
 
     async def _ask_first(self, pixels: Pixels, what: str) -> Answer | Refusal:
         try:
@@ -192,11 +216,10 @@ class Engine:
         return answer
 
     def _collector(self, ledger: Ledger, tally_of: TallyOf) -> Collector:
-        sampler = Sampler(
-            self._image, self._options.sigma, self._key(), self._denoiser, self._postprocess
-        )
+        key = self._key_of(ledger.header)
+        sampler = Sampler(self._image, self._options.sigma, key, self._denoiser, self._postprocess)
         return Collector(
-            ledger,
+            BoundedLedger(ledger, self._interrupt),
             tally_of,
             self._options,
             classifier=self._classifier,
@@ -207,5 +230,13 @@ class Engine:
             just_asked=self._just_asked,
         )
 
-    def _key(self) -> bytes:
-        return noise.derive_key(self._machine.secret, self.subject.canonical())
+    def _key_of(self, header: Header) -> bytes:
+        """Return the noise key of a ledger, whose subject becomes this run's."""
+        self.subject = self.subject.of_header(header)
+        key = noise.derive_key(self._machine.secret_of(header), self.subject.canonical())
+        if noise.key_sha256(key) != header.key_sha256:
+            raise LedgerConflict(
+                "this subject's votes were begun with another noise key, and further ones would "
+                "come from other noise"
+            )
+        return key

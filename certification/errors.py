@@ -7,6 +7,10 @@
     │   ├── ImageTooLarge         too many bytes or pixels
     │   └── UnsupportedImage      an image, but not one picture of usable shape
     ├── LedgerConflict            the ledger of this subject was begun with other fixed choices
+    │   └── LedgerSealed          its noise key was revealed: it takes no more votes
+    ├── LedgerDamaged             a ledger is not what was written: it is used no further
+    ├── LedgerUnavailable         the store of the ledgers cannot be reached, or takes nothing
+    ├── ClaimLost                 another worker has taken this subject over in the meantime
     ├── RunInterrupted            cancelled, or past its deadline, before there was any answer
     ├── ModelVersionChanged       the provider changed its model during the run, which voids it
     └── ProviderFailed            the provider could not be asked to the end
@@ -52,6 +56,22 @@ class UnsupportedImage(ImageError):
 
 class LedgerConflict(CertificationError):
     """A ledger's fixed choices (milestone, predict n) cannot be changed after vote 0."""
+
+
+class LedgerSealed(LedgerConflict):
+    """The noise key of this ledger was revealed, so that nobody may add votes any more."""
+
+
+class LedgerDamaged(CertificationError):
+    """A ledger is not what was written: it was changed from outside, or damaged."""
+
+
+class LedgerUnavailable(CertificationError):
+    """The store of the ledgers cannot be reached, or takes nothing."""
+
+
+class ClaimLost(CertificationError):
+    """Another worker has taken this subject over, since this one had seemed dead."""
 
 
 class RunInterrupted(CertificationError):

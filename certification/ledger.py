@@ -1,4 +1,4 @@
-"""The ledger kept in this process: for the command line and for tests.
+"""The ledger kept in this process: for experiments and for tests.
 
 A lasting ledger implements the same protocol (`certification.protocols.Ledgers`).
 """
@@ -12,7 +12,7 @@ import rfc8785
 
 from certification.errors import LedgerConflict
 from certification.interrupt import held
-from certification.protocols import Header, Vote, Waiter
+from certification.protocols import Header, Rerolls, Vote, Waiter
 
 
 class MemoryLedger:
@@ -23,6 +23,7 @@ class MemoryLedger:
         self._votes: list[Vote] = []
         self._names: dict[str, str] = {}
         self._vouched = 0
+        self.alpha = 0.0
 
     @property
     def header(self) -> Header:
@@ -33,7 +34,9 @@ class MemoryLedger:
         """Return the votes from index `start` on."""
         return self._votes[start:]
 
-    async def append(self, start: int, votes: Sequence[Vote]) -> None:
+    async def append(
+        self, start: int, votes: Sequence[Vote], names: Mapping[str, str] | None = None
+    ) -> None:
         """Add votes; see :meth:`certification.protocols.Ledger.append`."""
         kept = len(self._votes)
         if start > kept:
@@ -42,11 +45,16 @@ class MemoryLedger:
         if list(votes[: len(overlap)]) != overlap:
             raise LedgerConflict(f"votes from {start} on differ from those already kept")
         self._votes.extend(votes[len(overlap) :])
+        self.remember(names or {})
 
-    async def remember(self, names: Mapping[str, str]) -> None:
+    def remember(self, names: Mapping[str, str]) -> None:
         """Keep how the provider writes the labels; the first spelling stays."""
         for key, name in names.items():
             self._names.setdefault(key, name)
+
+    async def spend(self, alpha: float) -> None:
+        """See :meth:`certification.protocols.Ledger.spend`."""
+        self.alpha = max(self.alpha, alpha)
 
     async def names(self) -> Mapping[str, str]:
         """Return label key → the provider's spelling."""
@@ -70,17 +78,33 @@ class MemoryLedgers:
         self._locks: dict[str, asyncio.Lock] = {}
         self._waiting: Counter[str] = Counter()
         self._spoilt: Counter[str] = Counter()
+        self._rerolls: dict[str, Rerolls] = {}
 
     async def find(self, draft: str) -> MemoryLedger | None:
         """Return the ledger in use for a draft, None if there is none."""
         return self._current.get(draft)
 
-    async def open(self, draft: str, header: Header) -> MemoryLedger:
+    async def open(
+        self, draft: str, header: Header, names: Mapping[str, str] | None = None
+    ) -> MemoryLedger:
         """Begin a ledger, or return the one that this subject already has."""
         subject = rfc8785.dumps(dict(header.subject))
         ledger = self._all.setdefault(subject, MemoryLedger(header))
+        ledger.remember(names or {})
         self._current[draft] = ledger
         return ledger
+
+    async def reroll(self, draft: str) -> Rerolls:
+        """Have the noise of a draft drawn anew from here on; what was spent is remembered."""
+        before = self._rerolls.get(draft, Rerolls(0, 0.0))
+        ledger = self._current.pop(draft, None)
+        spent = before.alpha_spent + (ledger.alpha if ledger else 0.0)
+        self._rerolls[draft] = Rerolls(before.count + 1, spent)
+        return self._rerolls[draft]
+
+    async def rerolls(self, draft: str) -> Rerolls | None:
+        """See :meth:`certification.protocols.Ledgers.rerolls`."""
+        return self._rerolls.get(draft)
 
     async def retire(self, draft: str) -> None:
         """Stop using the present ledger of a draft, but keep its votes."""

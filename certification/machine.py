@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
+from certification.deployment_secret import secret_id
+from certification.errors import LedgerConflict
 from certification.interrupt import Interrupt, held
 from certification.patience import Patience
-from certification.protocols import Gates, Ledgers
+from certification.protocols import Gates, Header, Ledgers
 
 
 @dataclass
@@ -17,6 +19,7 @@ class Machine:
     Attributes:
         ledgers: where votes are kept.
         secret: the deployment secret that noise keys are derived from.
+        old_secrets: those before it, by id: ledgers that were begun with them go on so.
         patience: how long to go on asking for a sample that fails.
         gates: say when a call may start, for each account; None for at once.
         slots: runs that may work at the same time; None for any number. A run that waits for
@@ -25,9 +28,26 @@ class Machine:
 
     ledgers: Ledgers
     secret: bytes = field(repr=False)
+    old_secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     patience: Patience = field(default_factory=Patience)
     gates: Gates | None = None
     slots: asyncio.Semaphore | None = None
+
+    def secret_of(self, header: Header) -> bytes:
+        """Return the secret that a ledger was begun with: another one would be other noise.
+
+        Raises:
+            LedgerConflict: if this deployment does not know it.
+        """
+        if header.secret_id == secret_id(self.secret):
+            return self.secret
+        if header.secret_id not in self.old_secrets:
+            raise LedgerConflict(
+                f"this subject's votes were begun under another deployment secret "
+                f"({header.secret_id}), and further ones would come from other noise: give the "
+                "service that secret again (SURETY_OLD_SECRETS)"
+            )
+        return self.old_secrets[header.secret_id]
 
     @contextlib.asynccontextmanager
     async def turn(self, interrupt: Interrupt) -> AsyncIterator[None]:

@@ -270,6 +270,7 @@ class Header:
         milestone: n of the one Clopper-Pearson look, if any.
         predict_n: the one n at which `predict` looks.
         key_sha256: SHA-256 of the noise key.
+        secret_id: names the deployment secret that the noise key is derived from.
     """
 
     subject: Mapping[str, Any]
@@ -277,6 +278,24 @@ class Header:
     milestone: int | None
     predict_n: int
     key_sha256: str
+    secret_id: str
+
+
+@dataclass(frozen=True)
+class Rerolls:
+    """How often an operator has had the noise of a subject drawn anew.
+
+    Attributes:
+        count: times.
+        alpha_spent: sum over the ledgers before of the largest alpha that was used on each.
+    """
+
+    count: int
+    alpha_spent: float
+
+    def describe(self) -> dict[str, Any]:
+        """Return the entry of the subject."""
+        return {"count": self.count, "alpha_spent": self.alpha_spent}
 
 
 Waiter = Callable[[Coroutine[Any, Any, bool]], Awaitable[bool]]
@@ -292,19 +311,32 @@ class Ledger(Protocol):
         ...
 
     async def read(self, start: int = 0) -> list[Vote]:
-        """Return the votes from index `start` on."""
-        ...
-
-    async def append(self, start: int, votes: Sequence[Vote]) -> None:
-        """Add votes start, start+1, …; those already there are left as they are.
+        """Return the votes from index `start` on.
 
         Raises:
-            LedgerConflict: if `start` would leave a gap, or a vote differs from the kept one.
+            LedgerDamaged: if they are not the ones that were written.
         """
         ...
 
-    async def remember(self, names: Mapping[str, str]) -> None:
-        """Keep how the provider writes the labels, for people to read."""
+    async def append(
+        self, start: int, votes: Sequence[Vote], names: Mapping[str, str] | None = None
+    ) -> None:
+        """Add votes start, start+1, …; those already there are left as they are.
+
+        Args:
+            start: index of the first one.
+            votes: in index order.
+            names: how the provider writes their labels; the first spelling stays.
+
+        Raises:
+            LedgerConflict: if `start` would leave a gap, or a vote differs from the kept one.
+            LedgerSealed: if the noise key was revealed.
+            ClaimLost: if another worker has taken the subject over; nothing was added.
+        """
+        ...
+
+    async def spend(self, alpha: float) -> None:
+        """Note, before anybody looks at votes, with which probability of error that is done."""
         ...
 
     async def names(self) -> Mapping[str, str]:
@@ -331,12 +363,23 @@ class Ledgers(Protocol):
         """
         ...
 
-    async def open(self, draft: str, header: Header) -> Ledger:
+    async def open(
+        self, draft: str, header: Header, names: Mapping[str, str] | None = None
+    ) -> Ledger:
         """Begin a ledger, or return the one that this subject already has.
 
         The subject names the model version, so one that comes back finds its old ledger, with
         the choices that were fixed then.
+
+        Args:
+            draft: SHA-256 of the subject without its model version.
+            header: is fixed for good.
+            names: how the provider writes the clean answer's label.
         """
+        ...
+
+    async def rerolls(self, draft: str) -> Rerolls | None:
+        """Return how often an operator has had this draft's noise drawn anew, None for never."""
         ...
 
     async def retire(self, draft: str) -> None:

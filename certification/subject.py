@@ -13,7 +13,7 @@ import rfc8785
 from certification.canonical import CanonicalImage
 from certification.decision import DecisionRule, LabelMap
 from certification.postprocess import PostProcess
-from certification.protocols import Classifier, Denoiser
+from certification.protocols import Classifier, Denoiser, Header, Rerolls
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,12 @@ class Subject:
     Attributes:
         body: the entries, JSON values only.
         model_version: the provider's version, None until its first answer or if it tells none.
+        rerolls: how often the noise was drawn anew, which names another subject each time.
     """
 
     body: dict[str, Any]
     model_version: str | None = None
+    rerolls: Rerolls | None = None
 
     @classmethod
     def of(
@@ -63,14 +65,21 @@ class Subject:
             }
         )
 
-    def at_version(self, model_version: str | None) -> "Subject":
+    def at_version(self, model_version: str | None, rerolls: Rerolls | None = None) -> "Subject":
         """Return the subject with the version that the first answer came from."""
-        return replace(self, model_version=model_version)
+        return replace(self, model_version=model_version, rerolls=rerolls)
+
+    def of_header(self, header: Header) -> "Subject":
+        """Return the subject that a ledger was begun for."""
+        told = header.subject.get("rerolls")
+        rerolls = None if told is None else Rerolls(told["count"], told["alpha_spent"])
+        return self.at_version(header.clean.model_version, rerolls)
 
     def describe(self) -> dict[str, Any]:
         """Return all entries, as they stand on the certificate."""
         provider = {**self.body["provider"], "model_version": self.model_version}
-        return {**self.body, "provider": provider}
+        again = {} if self.rerolls is None else {"rerolls": self.rerolls.describe()}
+        return {**self.body, "provider": provider, **again}
 
     def canonical(self) -> bytes:
         """Return the RFC 8785 bytes that are hashed and that derive the noise key."""
@@ -83,5 +92,5 @@ class Subject:
 
     @property
     def draft(self) -> str:
-        """SHA-256 without the model version: what is known before the first call."""
+        """SHA-256 without model version and rerolls: what is known before the first call."""
         return hashlib.sha256(rfc8785.dumps(self.body)).hexdigest()

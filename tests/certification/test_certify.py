@@ -427,15 +427,15 @@ class FlakyLedgers:
     def __getattr__(self, name):
         return getattr(self._inner, name)
 
-    async def open(self, draft, header):
-        ledger = await self._inner.open(draft, header)
+    async def open(self, draft, header, names=None):
+        ledger = await self._inner.open(draft, header, names)
         plain = ledger.append
 
-        async def append(start, votes):
+        async def append(start, votes, names=None):
             self._appends += 1
             if self._appends == self._lost:
                 raise ConnectionError("the store went away")
-            await plain(start, votes)
+            await plain(start, votes, names)
 
         ledger.append = append
         return ledger
