@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
-from certification.bill import Bill
+from certification.bill import Allowance, Bill
 from certification.errors import CertificationError, ProviderFailed, StopRun
 from certification.patience import Patience, Tries
 from certification.pipeline import Failed
@@ -44,6 +44,7 @@ class Asker:
         max_cost: US dollars that are never passed.
         patience: how long to go on with a picture that fails.
         gate: says when a call may start; None for at once.
+        allowance: what the run may have spent before it was interrupted, and who notes it.
     """
 
     def __init__(
@@ -53,18 +54,26 @@ class Asker:
         max_cost: float | None = None,
         patience: Patience | None = None,
         gate: Gate | None = None,
+        allowance: Allowance | None = None,
     ) -> None:
         self._classifier, self._gate = classifier, gate
         self._patience = patience or Patience()
         cap = None if max_cost is None else Decimal(str(max_cost))
-        self.bill = Bill(price=Decimal(str(classifier.traits.price)), cap=cap)
+        self._allowance = allowance or Allowance()
+        price = Decimal(str(classifier.traits.price))
+        self.bill = Bill(price=price, cap=cap, before=self._allowance.spent)
         self._closed = asyncio.Event()
         self._in_flight = 0  # calls
         self._waiting = 0  # units of calls that wait at the gate
 
     def sibling(self) -> "Asker":
         """Return an asker on the same bill that goes on after this one is closed."""
-        other = Asker(self._classifier, patience=self._patience, gate=self._gate)
+        other = Asker(
+            self._classifier,
+            patience=self._patience,
+            gate=self._gate,
+            allowance=self._allowance,
+        )
         other.bill = self.bill
         return other
 
@@ -78,7 +87,8 @@ class Asker:
         bill, traits = self.bill, self._classifier.traits
         if bill.cap is None or not bill.price:
             return sys.maxsize
-        units = int((bill.cap - bill.cost) / bill.price) - bill.reserved - self._waiting
+        units = int((bill.cap - bill.cost) / bill.price) - bill.before
+        units -= bill.reserved + self._waiting
         return max(0, units) * (1 if traits.unit == "image" else traits.max_batch)
 
     async def ask(self, payloads: Sequence[Payload]) -> list[Answer | Refusal]:
@@ -169,6 +179,9 @@ class Asker:
         units = self._units(len(payloads))
         reserved, billed = held, 0
         try:
+            if self.bill.cap is not None:
+                used = self.bill.units + self.bill.reserved + self._waiting
+                await self._allowance.cover(used + units)
             # A call that waits at the gate holds no money: one that is asked again goes first.
             permit = await self._admitted(len(payloads), 0 if held else units)
             self.bill.reserved += units - held

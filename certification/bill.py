@@ -1,8 +1,32 @@
 """What a run has cost: reserved before each call, settled after it."""
 
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
+
+STEP = 64  # units that are allowed at once, so that not every call has to be noted
+
+
+@dataclass
+class Allowance:
+    """Carries what a run may have spent over a restart, so that it keeps under its cap.
+
+    Attributes:
+        spent: units that an interrupted run before this one may have used, at most.
+        note: is told, before they are used, how many units in all may be; None to tell nobody.
+    """
+
+    spent: int = 0
+    note: Callable[[int], Awaitable[None]] | None = None
+    noted: int = field(default=0, init=False)
+
+    async def cover(self, units: int) -> None:
+        """See that so many units of this run are noted."""
+        if self.note is not None and units > self.noted:
+            noted = units + STEP
+            await self.note(self.spent + noted)
+            self.noted = noted
 
 
 @dataclass
@@ -17,6 +41,7 @@ class Bill:
         retries: pictures asked again.
         units: billed units of answered calls.
         reserved: units of calls in flight.
+        before: units that the run may have used before it was interrupted, at most.
     """
 
     price: Decimal
@@ -26,6 +51,7 @@ class Bill:
     retries: int = 0
     units: int = 0
     reserved: int = 0
+    before: int = 0
 
     @property
     def cost(self) -> Decimal:
@@ -34,14 +60,18 @@ class Bill:
 
     def affordable(self, units: int) -> bool:
         """Tell whether `units` more stay under the cap even if all calls in flight are billed."""
-        return self.cap is None or (self.units + self.reserved + units) * self.price <= self.cap
+        used = self.before + self.units + self.reserved
+        return self.cap is None or (used + units) * self.price <= self.cap
 
     def describe(self) -> dict[str, Any]:
         """Return the entry of the certificate."""
-        return {
+        told = {
             "calls": self.calls,
             "images": self.images,
             "retries": self.retries,
             "cost": float(self.cost),
             "currency": "USD",
         }
+        if self.before:
+            told["cost_before_interruption_at_most"] = float(self.before * self.price)
+        return told

@@ -24,7 +24,8 @@ from certification.radius import floored, l1_radius, l2_radius, linf_radius, per
 
 SCHEMA = "surety.certificate/1"
 VERSION = "0.1.0"
-UNNAMED = ("schema", "id", "created", "software", "accounting")  # not part of what the id names
+# Not part of what the id names.
+UNNAMED = ("schema", "id", "created", "software", "accounting", "signature")
 
 
 def software() -> dict[str, str]:

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from certification import certificate, noise
+from certification.bill import Allowance
 from certification.canonical import CanonicalImage
 from certification.collecting import OnProgress
 from certification.confidence import ConfidenceProcess
@@ -26,6 +27,7 @@ async def certify(
     classifier: Classifier,
     interrupt: Interrupt | None = None,
     on_progress: OnProgress | None = None,
+    allowance: Allowance | None = None,
 ) -> dict[str, Any]:
     """Ask about noisy copies until a stop rule holds (Cohen et al. 2019; Salman et al. 2020).
 
@@ -37,6 +39,7 @@ async def certify(
         classifier: is asked.
         interrupt: `interrupt.cancel()` ends the run; it then returns what is certain by then.
         on_progress: called with every event, on the event loop.
+        allowance: carries what the run spends over a restart.
 
     Returns:
         The certificate (see :mod:`certification.certificate`).
@@ -59,6 +62,7 @@ async def certify(
         classifier=classifier,
         interrupt=interrupt,
         on_progress=on_progress,
+        allowance=allowance,
     )
     margin = noise.null_margin(options.sigma, image.dimension)
     process: ConfidenceProcess | None = None

@@ -8,6 +8,7 @@ to be canonical and must be so byte for byte, so that no byte of it can be chang
 import json
 import math
 import re
+from collections import Counter
 from typing import Any, NoReturn
 
 import rfc8785
@@ -107,8 +108,7 @@ def _parse(data: bytes) -> Any:  # noqa: ANN401
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        seen: set[str] = set()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
         raise _Refused(f"the member {twice[:_SHOWN]!r} is there twice")
     return found
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from certification import canary, noise
 from certification.asking import Asker, AskingEndedError
+from certification.bill import Allowance
 from certification.bounded_ledger import BoundedLedger, bounded
 from certification.canonical import CanonicalImage
 from certification.collecting import Collected, Collector, OnProgress, TallyOf
@@ -58,6 +59,7 @@ class Engine:
         classifier: is asked.
         interrupt: ends the run early.
         on_progress: called with every event, on the event loop.
+        allowance: carries what the run spends over a restart.
 
     Raises:
         InvalidParameter: if the provider does not take samples of this size. Nothing has been
@@ -74,6 +76,7 @@ class Engine:
         classifier: Classifier,
         interrupt: Interrupt,
         on_progress: OnProgress | None = None,
+        allowance: Allowance | None = None,
     ) -> None:
         self._machine, self._image, self._options = machine, image, options
         self._denoiser, self._classifier = denoiser, classifier
@@ -88,6 +91,7 @@ class Engine:
             max_cost=options.max_cost,
             patience=machine.patience,
             gate=machine.gates.of(classifier) if machine.gates else None,
+            allowance=allowance,
         )
         self.subject = Subject.of(
             image,

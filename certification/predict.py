@@ -8,6 +8,7 @@ Looked at after every vote its error would be 17 α, so n stands in the ledger's
 import time
 from typing import Any
 
+from certification.bill import Allowance
 from certification.canonical import CanonicalImage
 from certification.certificate import software
 from certification.clopper_pearson import binomial_p_value
@@ -31,6 +32,7 @@ async def predict(
     classifier: Classifier,
     interrupt: Interrupt | None = None,
     on_progress: OnProgress | None = None,
+    allowance: Allowance | None = None,
 ) -> dict[str, Any]:
     """Count votes to the n that the subject's ledger fixed, then test the majority.
 
@@ -42,6 +44,7 @@ async def predict(
         classifier: is asked.
         interrupt: ends the run early; the answer is then an abstention.
         on_progress: called with every event, on the event loop.
+        allowance: carries what the run spends over a restart.
 
     Returns:
         JSON values: `label` (null if `abstained`), `n`, `counts`, `p_value`, subject, cost.
@@ -60,6 +63,7 @@ async def predict(
         classifier=classifier,
         interrupt=interrupt,
         on_progress=on_progress,
+        allowance=allowance,
     )
     tally = FixedTally(0)
 

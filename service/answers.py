@@ -1,17 +1,21 @@
 """Gives a run to the client as it asked for it, and ends the run when the client goes away."""
 
 import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
 
+import rfc8785
 from fastapi import Request
-from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
+from service.issued import Issued
 from service.negotiation import Answer
 from service.runs import Run
 from service.sse import RunEvents, disconnected
 
 HEAD_START = 1.0  # seconds that an event stream waits for a failure that can still have a status
-RUN_HEADER = "Surety-Run"
+RUN_HEADER, ACCOUNTING_HEADER = "Surety-Run", "Surety-Accounting"
 
 
 async def respond(request: Request, run: Run, answer: Answer) -> Response:
@@ -28,7 +32,9 @@ async def respond(request: Request, run: Run, answer: Answer) -> Response:
     request.state.run_id = run.id
     headers = {RUN_HEADER: run.id}
     if answer == "json":
-        return JSONResponse(await _document(request, run), headers=headers)
+        issued = await _issued(request, run)
+        headers[ACCOUNTING_HEADER] = json.dumps(issued.accounting)
+        return document_response(issued.document, headers)
     try:
         await run.news(HEAD_START)
         if run.task.done():
@@ -39,7 +45,16 @@ async def respond(request: Request, run: Run, answer: Answer) -> Response:
     return RunEvents(run, headers)
 
 
-async def _document(request: Request, run: Run) -> dict[str, object]:
+def document_response(
+    document: Mapping[str, Any], headers: Mapping[str, str] | None = None
+) -> Response:
+    """Send a document in its canonical form, in which it is signed."""
+    return Response(
+        rfc8785.dumps(dict(document)), media_type="application/json", headers=dict(headers or {})
+    )
+
+
+async def _issued(request: Request, run: Run) -> Issued:
     gone = asyncio.ensure_future(disconnected(request.receive))
     try:
         await asyncio.wait({run.task, gone}, return_when=asyncio.FIRST_COMPLETED)

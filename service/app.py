@@ -1,5 +1,6 @@
 """The HTTP API. `create_app` is all that a server needs."""
 
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,7 +16,6 @@ from certification.certificate import VERSION
 from certification.errors import CertificationError
 from denoisers.errors import DenoiserError
 from service import logs
-from service.certificates import MemoryCertificates
 from service.core import Surety
 from service.errors import ServiceError
 from service.guard import Guard
@@ -24,8 +24,18 @@ from service.limits import FORM_OVERHEAD, BodyLimit
 from service.load_settings import load_settings
 from service.openapi import install
 from service.problems import answer_problem
-from service.routes import catalog, certificates, certify, health, predict, problems, runs
-from service.runs import Runs
+from service.routes import (
+    catalog,
+    certificates,
+    certify,
+    health,
+    keys,
+    predict,
+    problems,
+    runs,
+    verify,
+)
+from service.running import Running
 from service.settings import Settings
 
 DESCRIPTION = """\
@@ -37,11 +47,12 @@ service explains under `/problems`.
 """
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, surety: Surety | None = None) -> FastAPI:
     """Build the application.
 
     Args:
         settings: the deployment's settings; None reads the environment.
+        surety: an opened deployment with these settings; None opens one.
 
     Returns:
         The application. Its lifespan opens and closes everything that it holds.
@@ -56,14 +67,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         logs.configure(chosen.log_level)
-        app.state.surety = Surety(chosen)
-        app.state.runs = Runs()
-        app.state.certificates = MemoryCertificates(chosen.keep_certificates)
-        try:
+        whole = contextlib.nullcontext(surety) if surety else Surety.opened(chosen)
+        async with whole as opened, Running(opened) as running:
+            app.state.surety, app.state.running = opened, running
             yield
-        finally:
-            await app.state.runs.close()
-            await app.state.surety.close()
 
     app = FastAPI(
         title="Surety",
@@ -78,7 +85,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     def root() -> RedirectResponse:
         return RedirectResponse("/docs")
 
-    for module in (certify, predict, certificates, runs, catalog, health, problems):
+    for module in (certify, predict, certificates, verify, keys, runs, catalog, health, problems):
         app.include_router(module.router)
     for error in (
         CertificationError,

@@ -5,13 +5,16 @@ from typing import Annotated
 
 import typer
 
+from service import log_lines
 from service.commands.certify import certify
 from service.commands.denoisers import app as denoisers
 from service.commands.emulate import emulate
+from service.commands.keys import app as keys
 from service.commands.predict import predict
 from service.commands.providers import app as providers
 from service.commands.serve import serve
 from service.commands.train import app as train
+from service.commands.verify import verify
 from service.commands.version import installed_version, version
 from service.exit_codes import ExitCode
 from service.terminal import ReaderGone, complain, prepare_streams
@@ -23,11 +26,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for command in (certify, predict, serve, emulate, version):
+for command in (certify, predict, verify, serve, emulate, version):
     app.command()(command)
 app.add_typer(providers, name="providers")
 app.add_typer(denoisers, name="denoisers")
 app.add_typer(train, name="train")
+app.add_typer(keys, name="keys")
 
 
 def _print_version(asked: bool) -> None:
@@ -51,6 +55,7 @@ def _options(
 def main() -> None:
     """Run a command; every error becomes one red line and an exit code."""
     prepare_streams()
+    log_lines.configure("warning")  # for people the commands themselves tell what there is to tell
     try:
         app(prog_name="surety")
     except ReaderGone:

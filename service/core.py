@@ -7,10 +7,10 @@ import asyncio
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import adapters.errors
 import adapters.registry
@@ -20,21 +20,24 @@ import denoisers.registry
 from adapters.interface import Adapter
 from adapters.policy.gate import AccountGates
 from adapters.profiles import Profiles, read_profiles
+from certification.bill import Allowance
+from certification.bounded_ledger import bounded
 from certification.canonical import CanonicalImage, Limits, canonicalise, parse_size
 from certification.certify import certify
 from certification.collecting import OnProgress
 from certification.decision import LabelMap, normalise, parse_rule
 from certification.errors import InvalidParameter
 from certification.interrupt import Interrupt
-from certification.ledger import MemoryLedgers
 from certification.machine import Machine
 from certification.options import Options
 from certification.postprocess import PostProcess
 from certification.predict import predict
 from certification.protocols import Denoiser
+from certification.subject import Subject
 from service.errors import BadRequest, Overloaded, UnknownLabel
-from service.secret import deployment_secret
+from service.issued import Document, Issued
 from service.settings import Settings
+from service.state import State
 
 SHOWN_LABELS = 20  # in an error
 SMALL, SMALL_SIZE, OTHERS = "cifar", (32, 32), "photo"  # what "auto" stands for
@@ -48,6 +51,23 @@ class Prepared:
     options: Options
     denoiser: Denoiser
     adapter: Adapter
+    keep_image: bool = False
+
+    @property
+    def draft(self) -> str:
+        """SHA-256 of the subject without its model version."""
+        plan = PostProcess.plan(
+            self.image.height, self.image.width, self.adapter.traits, self.options.encoding
+        )
+        return Subject.of(
+            self.image,
+            sigma=self.options.sigma,
+            denoiser=self.denoiser,
+            classifier=self.adapter,
+            postprocess=plan,
+            rule=self.options.rule,
+            labels=self.options.labels,
+        ).draft
 
 
 class Surety:
@@ -73,17 +93,45 @@ class Surety:
         self._loading = asyncio.Lock()
         self._decoder = ThreadPoolExecutor(1, "decode")  # a large picture takes a gigabyte
         self._admitted = 0
+        self._state: State | None = None
+        self._machine: Machine | None = None
 
-    @functools.cached_property
-    def machine(self) -> Machine:
-        """What it certifies with. Made on first use: to list providers nobody needs the secret.
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def opened(cls, settings: Settings) -> AsyncIterator[Self]:
+        """Open a deployment with all that lasts, and close it at the end.
 
         Raises:
-            ConfigurationError: if the data directory cannot be used.
+            NotConfigured: if the file of profiles cannot be read.
+            ConfigurationError: if the keys or the data directory cannot be used, or the store
+                belongs to another deployment.
+            StoreError: if the store does not answer.
         """
-        slots = asyncio.Semaphore(self.settings.max_runs)
-        secret = deployment_secret(self.settings)
-        return Machine(MemoryLedgers(), secret, slots=slots, gates=AccountGates())
+        surety = cls(settings)
+        try:
+            surety._state = state = await State.open(settings)
+            surety._machine = Machine(
+                state.ledgers,
+                state.keyring.current_secret,
+                state.keyring.secrets,
+                slots=asyncio.Semaphore(settings.max_runs),
+                gates=AccountGates(),
+            )
+            yield surety
+        finally:
+            await surety.close()
+
+    @property
+    def state(self) -> State:
+        """Keys, ledgers, certificates, runs and pictures; there in an opened deployment."""
+        assert self._state is not None, "open the deployment first"  # noqa: S101
+        return self._state
+
+    @property
+    def machine(self) -> Machine:
+        """What it certifies with; there in an opened deployment."""
+        assert self._machine is not None, "open the deployment first"  # noqa: S101
+        return self._machine
 
     async def adapter(self, name: str | None) -> Adapter:
         """Return a provider's adapter, built on first use.
@@ -157,7 +205,7 @@ class Surety:
 
     async def prepare(
         self,
-        data: bytes,
+        data: bytes | CanonicalImage,
         *,
         sigma: float,
         provider: str | None = None,
@@ -166,12 +214,13 @@ class Surety:
         name: str | None = None,
         rule: str | dict[str, Any] = "top1",
         synonyms: dict[str, str] | None = None,
+        keep_image: bool = False,
         **options: Any,  # noqa: ANN401  the fields of `Options`, checked there
     ) -> Prepared:
         """Check a request completely and make it ready. Asks nobody and keeps nothing.
 
         Args:
-            data: the upload's bytes.
+            data: the upload's bytes, or a canonical image that was made of them before.
             sigma: standard deviation of the noise on the [0, 1] scale.
             provider: name of the adapter, None for the deployment's default.
             denoiser: name of the denoiser, None for the deployment's default.
@@ -179,6 +228,7 @@ class Surety:
             size: "224" or "320x240"; None for the provider's own.
             rule: decision rule, see :func:`certification.decision.parse_rule`.
             synonyms: label → label that it counts as.
+            keep_image: whether the canonical picture is kept with the certificate.
             options: further fields of :class:`certification.options.Options`.
 
         Raises:
@@ -197,45 +247,64 @@ class Surety:
             both = LabelMap.of({**LabelMap.of(adapter.synonyms).synonyms, **labels.synonyms})
             chosen = dataclasses.replace(chosen, labels=both)
         _check_labels(adapter, chosen, labels)
-        asked = parse_size(size) if size is not None else adapter.traits.input_size
-        limits = Limits(self.settings.max_upload_bytes, self.settings.max_pixels)
-        image = await asyncio.get_running_loop().run_in_executor(
-            self._decoder,
-            functools.partial(canonicalise, data, size=asked, limits=limits, name=name),
-        )
+        image = data
+        if not isinstance(image, CanonicalImage):
+            asked = parse_size(size) if size is not None else adapter.traits.input_size
+            limits = Limits(self.settings.max_upload_bytes, self.settings.max_pixels)
+            image = await asyncio.get_running_loop().run_in_executor(
+                self._decoder,
+                functools.partial(canonicalise, image, size=asked, limits=limits, name=name),
+            )
         PostProcess.plan(image.height, image.width, adapter.traits, chosen.encoding)
         # Adapters that load a model do so here, before anything is promised.
         await asyncio.to_thread(lambda: adapter.options)
         cleaner = await self.denoiser(denoiser, (image.height, image.width))
         # Some take pictures of certain sizes only, and say so when they are asked for a batch.
         await asyncio.to_thread(cleaner.batch_of, image.height, image.width)
-        return Prepared(image, chosen, cleaner, adapter)
+        keep = keep_image or self.settings.keep_images
+        return Prepared(image, chosen, cleaner, adapter, keep)
 
     async def certify(
         self,
         prepared: Prepared,
         interrupt: Interrupt | None = None,
         on_progress: OnProgress | None = None,
-    ) -> dict[str, Any]:
-        """Run a certification; see :func:`certification.certify.certify`."""
-        return await self._run(certify, prepared, interrupt, on_progress)
+        allowance: Allowance | None = None,
+    ) -> Issued:
+        """Run a certification, sign the certificate and keep it.
+
+        Raises:
+            CertificationError: see :func:`certification.certify.certify`.
+            StoreError: if the certificate cannot be kept. Its votes are.
+        """
+        interrupt = interrupt or Interrupt()
+        made = await self._run(certify, prepared, interrupt, on_progress, allowance)
+        signed, state = self.state.keyring.signer.sign(made), self.state
+        kept = await bounded(interrupt, state.certificates.put(signed))
+        if prepared.keep_image:
+            await state.images.put(prepared.image.sha256, prepared.image.png())
+        return Issued(kept, made["accounting"], again=kept != signed)
 
     async def predict(
         self,
         prepared: Prepared,
         interrupt: Interrupt | None = None,
         on_progress: OnProgress | None = None,
-    ) -> dict[str, Any]:
+        allowance: Allowance | None = None,
+    ) -> Issued:
         """Run a prediction; see :func:`certification.predict.predict`."""
-        return await self._run(predict, prepared, interrupt, on_progress)
+        interrupt = interrupt or Interrupt()
+        made = await self._run(predict, prepared, interrupt, on_progress, allowance)
+        return Issued(made, made["accounting"])
 
     async def _run(
         self,
-        work: Callable[..., Awaitable[dict[str, Any]]],
+        work: Callable[..., Awaitable[Document]],
         prepared: Prepared,
-        interrupt: Interrupt | None,
+        interrupt: Interrupt,
         on_progress: OnProgress | None,
-    ) -> dict[str, Any]:
+        allowance: Allowance | None,
+    ) -> Document:
         return await work(
             self.machine,
             prepared.image,
@@ -244,6 +313,7 @@ class Surety:
             classifier=prepared.adapter,
             interrupt=interrupt,
             on_progress=on_progress,
+            allowance=allowance,
         )
 
     @contextlib.contextmanager
@@ -267,6 +337,9 @@ class Surety:
         await asyncio.gather(*closing, return_exceptions=True)  # one that fails stops no other
         self._adapters.clear()
         self._decoder.shutdown(wait=False, cancel_futures=True)
+        if self._state is not None:
+            await self._state.close()
+            self._state = None
 
 
 def _check_labels(adapter: Adapter, options: Options, asked_map: LabelMap) -> None:

@@ -6,7 +6,11 @@
     ├── UnknownLabel              the provider knows no such label
     ├── NotFound                  nothing of this id
     ├── Overloaded                too many runs are waiting; says when to come back
-    └── ShuttingDown              the service ends before the run had an answer
+    ├── ShuttingDown              the service ends before the run had an answer
+    └── StoreError                the store of ledgers and certificates does not do its part
+        ├── StoreUnavailable      it is away, slow, full or takes no writes: try again later
+        ├── StoreDenied           it refuses the password or the permission
+        └── StoreDamaged          it holds something that was not written by this deployment
 
 Errors of the other packages are mapped beside these in `service.problems`.
 """
@@ -50,6 +54,24 @@ class NotFound(ServiceError):
 
 class ShuttingDown(ServiceError):
     """The service ends before the run had an answer."""
+
+
+class StoreError(ServiceError):
+    """The store of ledgers and certificates does not do its part."""
+
+
+class StoreUnavailable(StoreError):
+    """The store is away, slow, full or takes no writes: nothing is lost, try again later."""
+
+    retry_after = 5
+
+
+class StoreDenied(StoreError):
+    """The store refuses the password or the permission."""
+
+
+class StoreDamaged(StoreError):
+    """The store holds something that was not written by this deployment."""
 
 
 class Overloaded(ServiceError):

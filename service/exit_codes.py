@@ -29,6 +29,8 @@ TABLE: Mapping[type[Exception], ExitCode] = {
     certification.errors.InvalidParameter: ExitCode.BAD_INPUT,
     certification.errors.ImageError: ExitCode.BAD_INPUT,
     certification.errors.LedgerConflict: ExitCode.BAD_INPUT,
+    certification.errors.LedgerDamaged: ExitCode.CONFIGURATION,
+    certification.errors.LedgerUnavailable: ExitCode.CONFIGURATION,
     certification.errors.RunInterrupted: ExitCode.CANCELLED,
     certification.errors.ModelVersionChanged: ExitCode.PROVIDER,
     certification.errors.ProviderFailed: ExitCode.PROVIDER,
@@ -46,6 +48,7 @@ TABLE: Mapping[type[Exception], ExitCode] = {
     service.errors.NotFound: ExitCode.BAD_INPUT,
     service.errors.Overloaded: ExitCode.INTERNAL,
     service.errors.ShuttingDown: ExitCode.INTERNAL,
+    service.errors.StoreError: ExitCode.CONFIGURATION,
 }
 """By the nearest class above an error in its tree; what has none is a fault of ours."""
 

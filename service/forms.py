@@ -140,6 +140,12 @@ class CertifyForm(_Common):
         None, description="The label you hold to be true: compared with the result, no more."
     )
 
+    keep_image: bool = Field(
+        False,
+        description="Keep the canonical picture with the certificate, for as long as the "
+        "deployment keeps such pictures.",
+    )
+
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of `Surety.prepare`."""
         fields = self.model_dump()

@@ -9,7 +9,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -21,13 +21,13 @@ from service.commands.arguments import picture_name, read_picture
 from service.core import Surety
 from service.errors import BadRequest
 from service.exit_codes import ExitCode
+from service.issued import Document, Issued
 from service.live_bar import LiveBar
 from service.settings import Settings
 from service.terminal import complain, say
 
-Document = dict[str, Any]
 Kind = Literal["certify", "predict"]
-Deliver = Callable[[str, Document], None]
+Deliver = Callable[[str, Issued], None]
 HANG_UP: signal.Signals | None = getattr(signal, "SIGHUP", None)  # not on every platform
 
 
@@ -111,7 +111,7 @@ async def run_all(
         pictures: files.
         kind: what is wanted of each.
         options: the arguments of `Surety.prepare`.
-        deliver: called with each picture's name and document as soon as there is one.
+        deliver: called with each picture's name, document and bill as soon as there is one.
         at_abort: called before the process ends where it stands.
 
     Returns:
@@ -119,7 +119,7 @@ async def run_all(
     """
     outcomes: list[Outcome] = []
     breaks = _Breaks(at_abort)
-    async with _open(settings) as surety:
+    async with Surety.opened(settings) as surety:
         with breaks.listening():
             for path in pictures:
                 outcomes.append(await _outcome(surety, path, kind, options, breaks, deliver))
@@ -138,14 +138,14 @@ async def _outcome(
     deliver: Deliver,
 ) -> Outcome:
     try:
-        document = await _run_one(surety, path, kind, options, breaks)
+        issued = await _run_one(surety, path, kind, options, breaks)
     except RunInterrupted as error:
         code = complain(error, picture_name(path))
         return Outcome(None, code if breaks.cancelled else ExitCode.ABSTAINED)
     except (ImageError, BadRequest) as error:
         return Outcome(None, complain(error, picture_name(path)))
-    deliver(picture_name(path), document)
-    return Outcome(document)
+    deliver(picture_name(path), issued)
+    return Outcome(issued.document)
 
 
 async def _run_one(
@@ -154,7 +154,7 @@ async def _run_one(
     kind: Kind,
     options: dict[str, Any],
     breaks: _Breaks,
-) -> Document:
+) -> Issued:
     with LiveBar(picture_name(path)) as bar:
         breaks.bar, breaks.interrupt = bar, None
         # In a thread: what a pipe brings may be long in coming, and Ctrl-C must be heard.
@@ -168,12 +168,3 @@ async def _run_one(
 
         work = surety.certify if kind == "certify" else surety.predict
         return await work(prepared, interrupt, show)
-
-
-@contextlib.asynccontextmanager
-async def _open(settings: Settings) -> AsyncIterator[Surety]:
-    surety = Surety(settings)
-    try:
-        yield surety
-    finally:
-        await surety.close()

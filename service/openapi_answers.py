@@ -75,6 +75,12 @@ def json_response(description: str, schema: str, *, status: int = 200) -> Respon
     return {status: {"description": description, "content": content}}
 
 
+def media_response(description: str, media_type: str) -> Responses:
+    """Describe an answer that is a file."""
+    content = {media_type: {"schema": {"type": "string", "contentMediaType": media_type}}}
+    return {200: {"description": description, "content": content}}
+
+
 def problem_responses(*possible: Kind) -> Responses:
     """Describe the problems of a route, by status; 403 and 500 are always among them."""
     by_status: dict[int | str, dict[str, Any]] = {}

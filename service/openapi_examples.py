@@ -19,6 +19,11 @@ CERTIFY_FORM: dict[str, Any] = {
     "target_radius": 0.1,
     "max_votes": 1000,
 }
+VERIFY_FORM: dict[str, Any] = {
+    "certificate": "(bytes of certificate.json)",
+    "votes": "(bytes of votes.json)",
+    "image": "(bytes of cat.png)",
+}
 PREDICT_FORM: dict[str, Any] = {"image": "(bytes of cat.png)", "provider": "local", "n": 100}
 
 RECORDED: dict[str, Any] = json.loads(

@@ -115,15 +115,15 @@ SHUTTING_DOWN = Kind(
     "shutting-down",
     503,
     "The service is being ended",
-    "It was told to end before this request had an answer. Votes that were paid for are kept as "
-    "far as the ledgers last; ask again once it is back.",
+    "It was told to end before this request had an answer. Votes that were paid for are kept; "
+    "ask again once it is back.",
 )
 NOT_FOUND = Kind(
     "not-found",
     404,
     "Nothing here",
-    "There is nothing of this path or id. Certificates are kept in memory for now, the latest "
-    "ones only; runs can be looked up while they last.",
+    "There is nothing of this path or id. Pictures are kept only where that was asked for, and "
+    "not for ever; ended runs can be looked up for some days.",
 )
 METHOD_NOT_ALLOWED = Kind(
     "method-not-allowed",
@@ -144,6 +144,35 @@ MODEL_CHANGED = Kind(
     "The provider changed its model",
     "A certificate is about one model version. The votes stay under the old one; asking again "
     "begins a new subject with the new one.",
+)
+LEDGER_SEALED = Kind(
+    "ledger-sealed",
+    409,
+    "The ledger takes no more votes",
+    "Its noise key was revealed to an auditor, so that a provider could fit the samples to come. "
+    "Certificates that its votes suffice for are still issued; an operator may have the noise "
+    "drawn anew, which every later certificate says.",
+)
+LEDGER_DAMAGED = Kind(
+    "ledger-damaged",
+    500,
+    "The store holds something that was not written by this deployment",
+    "A ledger, or an entry beside it, was changed from outside or damaged; `detail` says where. "
+    "It is neither used nor begun again: restore the store from a backup.",
+)
+STORE_AWAY = Kind(
+    "store-unavailable",
+    503,
+    "The store is away",
+    "Ledgers and certificates cannot be read or written now. Runs that are going on wait for it, "
+    "and nothing is lost; Retry-After says when to try again.",
+)
+STORE_REFUSES = Kind(
+    "store-refuses",
+    503,
+    "The store refuses this deployment",
+    "The password or the permissions of SURETY_REDIS_URL are wrong. That is for whoever runs the "
+    "deployment to mend.",
 )
 RUN_INTERRUPTED = Kind(
     "run-interrupted",

@@ -33,6 +33,8 @@ from service.problem_kinds import (
     INTERNAL,
     INVALID_PARAMETER,
     LEDGER_CONFLICT,
+    LEDGER_DAMAGED,
+    LEDGER_SEALED,
     MODEL_CHANGED,
     NOT_AN_IMAGE,
     NOT_FOUND,
@@ -46,6 +48,8 @@ from service.problem_kinds import (
     QUOTA,
     RUN_INTERRUPTED,
     SHUTTING_DOWN,
+    STORE_AWAY,
+    STORE_REFUSES,
     TOO_LARGE,
     UNKNOWN_DENOISER,
     UNKNOWN_LABEL,
@@ -66,6 +70,10 @@ TABLE: Mapping[type[Exception], Kind] = {
     certification.errors.ImageTooLarge: TOO_LARGE,
     certification.errors.UnsupportedImage: UNSUPPORTED_IMAGE,
     certification.errors.LedgerConflict: LEDGER_CONFLICT,
+    certification.errors.LedgerSealed: LEDGER_SEALED,
+    certification.errors.LedgerDamaged: LEDGER_DAMAGED,
+    certification.errors.LedgerUnavailable: STORE_AWAY,
+    certification.errors.ClaimLost: INTERNAL,
     certification.errors.RunInterrupted: RUN_INTERRUPTED,
     certification.errors.ModelVersionChanged: MODEL_CHANGED,
     certification.errors.ProviderFailed: PROVIDER_FAILED,
@@ -104,6 +112,10 @@ TABLE: Mapping[type[Exception], Kind] = {
     service.errors.NotFound: NOT_FOUND,
     service.errors.Overloaded: OVERLOADED,
     service.errors.ShuttingDown: SHUTTING_DOWN,
+    service.errors.StoreError: INTERNAL,
+    service.errors.StoreUnavailable: STORE_AWAY,
+    service.errors.StoreDenied: STORE_REFUSES,
+    service.errors.StoreDamaged: LEDGER_DAMAGED,
 }
 
 log = structlog.get_logger("surety.problems")
@@ -163,12 +175,14 @@ def problem_of(error: Exception) -> Problem:
     if kind is None or kind is INTERNAL:
         log.error("internal error", error=type(error).__name__, exc_info=error)
         return Problem(INTERNAL, "something went wrong on our side; the log says what")
-    if error.__cause__ is not None:  # a fault of an adapter: its text is for the log alone
+    if error.__cause__ is not None and kind is PROVIDER_FAILED:  # its text is for the log alone
         log.error("broken adapter", error=type(error.__cause__).__name__, exc_info=error.__cause__)
     message = str(error)
     headers = {}
     if isinstance(error, service.errors.Overloaded):
         headers["Retry-After"] = str(error.retry_after)
+    elif kind in (STORE_AWAY, STORE_REFUSES):
+        headers["Retry-After"] = str(service.errors.StoreUnavailable.retry_after)
     name = _blamed(error, kind)
     errors = [] if name is None else [{"field": name, "message": message}]
     return Problem(kind, message, errors, headers)

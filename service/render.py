@@ -49,8 +49,18 @@ class _Bar:
         return Measurement(1, BAR)
 
 
-def certificate(document: Mapping[str, Any], picture: str | None = None) -> RenderableType:
-    """Lay out a certificate; `picture` is what the reader calls it, such as its file name."""
+def certificate(
+    document: Mapping[str, Any],
+    picture: str | None = None,
+    this_time: Mapping[str, Any] | None = None,
+) -> RenderableType:
+    """Lay out a certificate.
+
+    Args:
+        document: a certificate.
+        picture: what the reader calls it, such as its file name.
+        this_time: the bill of the run, where the certificate had been issued before.
+    """
     proof, names = document["proof"], document["label_names"]
     confidence = percent(proof["alpha"])
     meaning: Sequence[Text]
@@ -76,6 +86,11 @@ def certificate(document: Mapping[str, Any], picture: str | None = None) -> Rend
     _truth(facts, document)
     _provenance(facts, document, proof["subject"], proof["sigma"])
     facts.add_row("certificate", plain(document["id"]))
+    if "signature" in document:
+        facts.add_row("signed with", plain(document["signature"]["key_id"]))
+    if this_time is not None:
+        when = f"issued {document['created'][:16].replace('T', ' ')} UTC"
+        facts.add_row("this time", f"{when} already, now {_cost(this_time)}")
     return _panel(_title("Certificate", picture), colour, head, Text(), *meaning, Text(), facts)
 
 

@@ -14,27 +14,27 @@ from certification.errors import RunInterrupted
 from certification.interrupt import Interrupt
 from certification.progress import Progress
 from service.errors import NotFound, ShuttingDown
+from service.issued import Issued
 
 CLOSE_SECONDS = 5.0
 
-Document = dict[str, Any]
-Work = Callable[[Interrupt, OnProgress], Awaitable[Document]]
+Kind = Literal["certificate", "prediction"]
+Work = Callable[[Interrupt, OnProgress], Awaitable[Issued]]
 
 
 class Run:
     """One certification or prediction.
 
     Attributes:
-        id: its name, not guessable.
+        id: its name.
         kind: what the document it ends with is.
-        task: ends with the document, or raises.
+        task: ends with the document and the bill, or raises.
         first: the first progress event, None until there is one.
         latest: the latest one.
     """
 
-    def __init__(self, kind: Literal["certificate", "prediction"], work: Work) -> None:
-        self.id = secrets.token_hex(12)
-        self.kind = kind
+    def __init__(self, run_id: str, kind: Kind, work: Work) -> None:
+        self.id, self.kind = run_id, kind
         self.first: Progress | None = None
         self.latest: Progress | None = None
         self._news = asyncio.Event()
@@ -64,7 +64,7 @@ class Run:
             self._news.clear()
         return True
 
-    async def end(self) -> Document:
+    async def end(self) -> Issued:
         """Wait for the document. Cancelling the wait does not kill the run.
 
         Raises:
@@ -94,7 +94,7 @@ class Run:
         self.latest = progress
         self._news.set()
 
-    def _ended(self, task: asyncio.Future[Document]) -> None:
+    def _ended(self, task: asyncio.Future[Issued]) -> None:
         if not task.cancelled():
             task.exception()  # looked at, so that asyncio does not complain where nobody waits
         self._news.set()
@@ -106,18 +106,15 @@ class Runs:
     def __init__(self) -> None:
         self._running: dict[str, Run] = {}
 
-    def start(
-        self,
-        kind: Literal["certificate", "prediction"],
-        work: Work,
-    ) -> Run:
+    def start(self, kind: Kind, work: Work, run_id: str | None = None) -> Run:
         """Begin a run. It is listed until its task has ended.
 
         Args:
             kind: what the document it ends with is.
             work: called with the run's interrupt and progress callback.
+            run_id: its name; None for a new one that cannot be guessed.
         """
-        run = Run(kind, work)
+        run = Run(run_id or secrets.token_hex(12), kind, work)
         self._running[run.id] = run
         run.task.add_done_callback(lambda _: self._running.pop(run.id, None))
         return run

@@ -61,7 +61,7 @@ async def serve_until_signal(
         server.force_exit = server.should_exit  # the second signal waits for nobody
         server.should_exit = True
         if server.started:
-            app.state.runs.shut_down()
+            app.state.running.runs.shut_down()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -40,6 +40,12 @@ def _hosts(value: str) -> str:
     return value
 
 
+def _prefix(value: str) -> str:
+    if any(c in value for c in "*?[]\\{} \n") or not value.isprintable():
+        raise ValueError("use letters, digits and :")
+    return value
+
+
 def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
@@ -58,6 +64,32 @@ class Settings(BaseSettings):
         None,
         description="Deployment secret that noise keys are derived from: 64 hexadecimal digits. "
         "Without it one is made and kept in the data directory.",
+    )
+    old_secrets: SecretStr | None = Field(
+        None,
+        description="Deployment secrets before it, separated by commas: ledgers that were begun "
+        "with them go on with them.",
+    )
+    signing_key: SecretStr | None = Field(
+        None,
+        description="Ed25519 key that certificates are signed with: 64 hexadecimal digits, the "
+        "seed. Without it one is made and kept in the data directory.",
+    )
+    redis_url: SecretStr | None = Field(
+        None,
+        description="Redis or Valkey server, 7 or newer, for ledgers and certificates: "
+        "redis://, rediss:// or unix://. Without it a server of Surety's own runs in the data "
+        "directory.",
+    )
+    redis_prefix: Annotated[str, AfterValidator(_prefix)] = Field(
+        "surety:", description="Before every key in it; deployments that share a server differ."
+    )
+    lease_seconds: float = Field(
+        10.0,
+        ge=1,
+        le=600,
+        description="After so long without a sign of life a process counts as dead, and its runs "
+        "are taken up by another.",
     )
     provider: str = Field("local", description="Provider where a request names none.")
     providers_file: Annotated[Path | None, BeforeValidator(_file)] = Field(
@@ -89,7 +121,19 @@ class Settings(BaseSettings):
     max_votes: int = Field(100_000, ge=1, description="Most votes that a request may ask for.")
     max_runs: int = Field(8, ge=1, description="Runs that are worked on at the same time.")
     max_waiting: int = Field(64, ge=0, description="Requests that may wait for a run to end.")
-    keep_certificates: int = Field(10_000, ge=1, description="Certificates kept in memory.")
+    keep_images: bool = Field(
+        False, description="Keep the canonical picture of every certificate, as keep_image does."
+    )
+    keep_images_days: float = Field(30, gt=0, description="Kept pictures are dropped after that.")
+    keep_images_most: int = Field(1_000, ge=0, description="Pictures kept; the oldest go first.")
+    keep_runs_days: float = Field(7, gt=0, description="Ended runs can be looked up for so long.")
+    keep_runs_most: int = Field(10_000, ge=0, description="Ended runs kept; the oldest go first.")
+    keep_certificates_days: float | None = Field(
+        None, gt=0, description="Certificates are dropped after that; without it never."
+    )
+    keep_certificates_most: int | None = Field(
+        None, ge=1, description="Certificates kept; without it all. Ledgers always stay."
+    )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (
         Field("info", description="Least important lines that are logged.")
     )

@@ -1,6 +1,6 @@
 """A run as server-sent events.
 
-    run ─► progress … progress ─► certificate | prediction | problem
+    run ─► progress … progress ─► accounting ─► certificate | prediction, or problem
 
 The route returns this response, it does not yield from itself: FastAPI answers an HTTPException
 raised in a yielding route with an empty 200.
@@ -12,6 +12,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+import rfc8785
 from fastapi.sse import format_sse_event
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -88,7 +89,10 @@ async def events(run: Run, instance: str) -> AsyncIterator[bytes]:
         elif not await run.news(KEEP_ALIVE):
             yield format_sse_event(comment="still at it")
     try:
-        yield _event(run.kind, await run.end())
+        issued = await run.end()
+        yield _event("accounting", issued.accounting)
+        text = rfc8785.dumps(issued.document).decode()
+        yield format_sse_event(data_str=text, event=run.kind)
     except Exception as error:  # noqa: BLE001  the answer has begun, so it goes on as an event
         yield _event("problem", problem_of(error).describe(instance))
 

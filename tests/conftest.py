@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from tests.service.store.server import redis_url  # noqa: F401  a fixture
+
 
 @pytest.fixture
 def one_thread():

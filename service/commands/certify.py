@@ -57,6 +57,10 @@ def certify(
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Let --output replace a file.")] = False,
+    keep_image: Annotated[
+        bool,
+        typer.Option("--keep-image", help="Keep the canonical picture with the certificate."),
+    ] = False,
 ) -> None:
     """Certify pictures: the label, and how far the picture may change before it can.
 
@@ -67,11 +71,13 @@ def certify(
     141 nobody reads the output, 1 internal error.
     """
     import asyncio
-    import json
+
+    import rfc8785
 
     from service import exit_codes, render
+    from service.issued import Issued
     from service.load_settings import load_settings
-    from service.local_runs import Document, run_all
+    from service.local_runs import run_all
     from service.output_file import check_output, write_output
     from service.terminal import output as console
     from service.terminal import say
@@ -80,22 +86,23 @@ def certify(
         as_json, output = True, None
     if output is not None:
         check_output(output, force=force, inputs=images)
-    unwritten: list[Document] = []
+    unwritten: list[str] = []
 
-    def deliver(name: str, document: Document) -> None:
-        unwritten.append(document)  # first, since printing ends the command if nobody reads
+    def deliver(name: str, issued: Issued) -> None:
+        text = rfc8785.dumps(issued.document).decode()  # the form in which it is signed
+        unwritten.append(text)  # first, since printing ends the command if nobody reads
         if as_json:
-            typer.echo(json.dumps(document))
+            typer.echo(text.encode())
         else:
-            console().print(render.certificate(document, name))
+            bill = issued.accounting if issued.again else None
+            console().print(render.certificate(issued.document, name, bill))
 
     def keep() -> None:
         if output is None or not unwritten:
             return
-        indent = 2 if len(images) == 1 else None
-        lines = [json.dumps(d, ensure_ascii=False, indent=indent) for d in unwritten]
+        content = "\n".join(unwritten) + "\n"
         unwritten.clear()
-        write_output(output, "\n".join(lines) + "\n", force=force)
+        write_output(output, content, force=force)
         say(f"written to {output}")
 
     settings, denoiser = a.with_denoiser_file(load_settings(), denoiser)
@@ -115,6 +122,7 @@ def certify(
         "encoding": encoding,
         "rule": a.parse_rule(rule),
         "synonyms": a.parse_synonyms(synonyms, label_map),
+        "keep_image": keep_image,
     }
     try:
         outcomes = asyncio.run(run_all(settings, images, "certify", options, deliver, keep))

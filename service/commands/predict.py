@@ -34,15 +34,16 @@ def predict(
     import json
 
     from service import exit_codes, render
+    from service.issued import Issued
     from service.load_settings import load_settings
-    from service.local_runs import Document, run_all
+    from service.local_runs import run_all
     from service.terminal import output as console
 
-    def deliver(name: str, document: Document) -> None:
+    def deliver(name: str, issued: Issued) -> None:
         if as_json:
-            typer.echo(json.dumps(document))
+            typer.echo(json.dumps(issued.document))
         else:
-            console().print(render.prediction(document, name))
+            console().print(render.prediction(issued.document, name))
 
     settings, denoiser = a.with_denoiser_file(load_settings(), denoiser)
     options = {

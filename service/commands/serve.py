@@ -44,20 +44,19 @@ def serve(
     from service import logs
     from service.app import create_app
     from service.commands.version import installed_version
+    from service.core import Surety
     from service.demo import demonstrate, sample_picture
     from service.listening import address_of, listen
     from service.load_settings import load_settings
-    from service.secret import deployment_secret
     from service.serving import serve_until_signal
     from service.terminal import outlive_readers, output
 
     outlive_readers()
     settings = load_settings(host=host, port=port)
-    deployment_secret(settings)  # what is wrong with it is better told before anything starts
     picture = sample or (sample_picture() if demo else None)
     # Lines about requests would tear the live bar, so they begin after the demonstration.
     quiet = settings.model_copy(update={"log_level": "warning"})
-    app = create_app(settings if picture is None else quiet)
+    chosen = settings if picture is None else quiet
     listener = listen(settings.host, settings.port, allow_public=allow_public)
     address = address_of(listener)
 
@@ -72,5 +71,12 @@ def serve(
         finally:
             logs.configure(settings.log_level)
 
-    asyncio.run(serve_until_signal(app, listener, when_started))
+    async def main() -> None:
+        # Opened here, since what is wrong with keys or store is better told in one line.
+        async with Surety.opened(chosen) as surety:
+            app = create_app(chosen, surety)
+            await serve_until_signal(app, listener, when_started)
+
+    logs.configure(chosen.log_level)
+    asyncio.run(main())
     output().print(Text("Surety has ended.", style="dim"))

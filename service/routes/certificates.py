@@ -1,25 +1,116 @@
-"""GET /certificates/{id}: a certificate that was issued."""
+"""Certificates that were issued: find them, fetch them, and what belongs to each."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import Response
 
-from service.deps import CertificatesDep
-from service.openapi_answers import json_response, problem_responses
+from service import lasting
+from service.answers import document_response
+from service.deps import SuretyDep
+from service.errors import NotFound
+from service.openapi_answers import json_response, media_response, problem_responses
 from service.openapi_examples import CERTIFICATE
-from service.problem_kinds import NOT_FOUND
+from service.picture import certificate_svg
+from service.problem_kinds import BAD_REQUEST, LEDGER_DAMAGED, NOT_FOUND, STORE_AWAY, VALIDATION
+from service.store.certificates import Search, summary
 
-router = APIRouter(tags=["certification"])
+router = APIRouter(tags=["certificates"])
+
+Id = Annotated[str, Path(description="Its `id`.", examples=[CERTIFICATE["id"]])]
+_POSSIBLE = (NOT_FOUND, STORE_AWAY, LEDGER_DAMAGED)
+
+
+@router.get(
+    "/certificates",
+    summary="Find certificates",
+    responses=json_response("Those found, the latest first.", "Certificates")
+    | problem_responses(VALIDATION, BAD_REQUEST, STORE_AWAY, LEDGER_DAMAGED),
+)
+async def search(
+    surety: SuretyDep,
+    image: Annotated[
+        str | None,
+        Query(
+            pattern="^[0-9a-f]{64}$",
+            description="SHA-256 of the canonical picture, or of the file that was uploaded.",
+        ),
+    ] = None,
+    label: Annotated[
+        str | None, Query(max_length=300, description="The certified label, as its key.")
+    ] = None,
+    provider: Annotated[str | None, Query(max_length=100, description="Its name.")] = None,
+    since: Annotated[datetime | None, Query(description="Issued at or after.")] = None,
+    until: Annotated[datetime | None, Query(description="Issued at or before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=500, description="At most so many.")] = 50,
+    after: Annotated[
+        str | None, Query(max_length=64, description="`next` of the page before.")
+    ] = None,
+) -> dict[str, Any]:
+    """Return a line for each certificate found; `next` leads to the next page."""
+    wanted = Search(image, label, provider, _aware(since), _aware(until), limit, after)
+    found, further = await surety.state.certificates.search(wanted)
+    return {"certificates": [summary(document) for document in found], "next": further}
 
 
 @router.get(
     "/certificates/{certificate_id}",
     summary="Fetch a certificate",
-    responses=json_response("The certificate.", "Certificate") | problem_responses(NOT_FOUND),
+    response_class=Response,
+    responses=json_response("The certificate.", "Certificate") | problem_responses(*_POSSIBLE),
 )
-async def certificate(
-    certificate_id: Annotated[str, Path(description="Its `id`.", examples=[CERTIFICATE["id"]])],
-    certificates: CertificatesDep,
-) -> dict[str, Any]:
-    """Return a certificate by its id, the first 32 digits of the SHA-256 of what it says."""
-    return await certificates.get(certificate_id)
+async def certificate(certificate_id: Id, surety: SuretyDep) -> Response:
+    """Return a certificate in its canonical form (RFC 8785), in which it is signed."""
+    return document_response(await surety.state.certificates.get(certificate_id))
+
+
+@router.get(
+    "/certificates/{certificate_id}/votes",
+    summary="Fetch its votes",
+    response_class=Response,
+    responses=json_response("The counted votes.", "Votes") | problem_responses(*_POSSIBLE),
+)
+async def votes(certificate_id: Id, surety: SuretyDep) -> Response:
+    """Return the votes that the certificate counts, in index order, from its verified ledger."""
+    return document_response(await lasting.votes_of(surety.state, certificate_id))
+
+
+@router.get(
+    "/certificates/{certificate_id}/image",
+    summary="Fetch its picture",
+    response_class=Response,
+    responses=media_response("The canonical picture.", "image/png") | problem_responses(*_POSSIBLE),
+)
+async def image(certificate_id: Id, surety: SuretyDep) -> Response:
+    """Return the canonical picture, if it was to be kept and is not too old by now."""
+    document = await surety.state.certificates.get(certificate_id)
+    png = await surety.state.images.get(document["image"]["sha256"])
+    return Response(png, media_type="image/png", headers={"Cache-Control": "private"})
+
+
+@router.get(
+    "/certificates/{certificate_id}/picture",
+    summary="Fetch it as a page for people",
+    response_class=Response,
+    responses=media_response("One page A4.", "image/svg+xml") | problem_responses(*_POSSIBLE),
+)
+async def picture(certificate_id: Id, request: Request, surety: SuretyDep) -> Response:
+    """Return a page that says what the certificate means, with the picture if it is kept."""
+    document = await surety.state.certificates.get(certificate_id)
+    try:
+        png = await surety.state.images.get(document["image"]["sha256"])
+    except NotFound:
+        png = None
+    url = str(request.url_for("certificate", certificate_id=document["id"]))
+    page = certificate_svg(document, thumbnail_png=png, url=url)
+    # Its texts are a stranger's: nothing in it may run, whatever we have missed.
+    headers = {
+        "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
+        "img-src data:; sandbox"
+    }
+    return Response(page, media_type="image/svg+xml", headers=headers)
+
+
+def _aware(when: datetime | None) -> datetime | None:
+    return when.replace(tzinfo=UTC) if when is not None and when.tzinfo is None else when

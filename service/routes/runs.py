@@ -1,15 +1,21 @@
 """Runs that are going on: list them, cancel one."""
 
+import contextlib
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 
-from service.deps import RunsDep
+from service.deps import RunningDep, SuretyDep
+from service.errors import NotFound
 from service.openapi_answers import json_response, problem_responses
 from service.openapi_examples import RUN_ID
-from service.problem_kinds import NOT_FOUND
+from service.problem_kinds import LEDGER_DAMAGED, NOT_FOUND, STORE_AWAY
 
 router = APIRouter(tags=["runs"])
+
+RunId = Annotated[
+    str, Path(description="Its `id`, as in the header Surety-Run.", examples=[RUN_ID])
+]
 
 
 @router.get(
@@ -17,9 +23,23 @@ router = APIRouter(tags=["runs"])
     summary="List the runs that are going on",
     responses=json_response("Ids and latest progress.", "Runs") | problem_responses(),
 )
-async def list_runs(runs: RunsDep) -> dict[str, Any]:
-    """Return every run with its latest progress, the oldest first."""
-    return {"runs": [run.describe() for run in runs.list()]}
+async def list_runs(running: RunningDep) -> dict[str, Any]:
+    """Return every run of this process with its latest progress, the oldest first."""
+    return {"runs": [run.describe() for run in running.runs.list()]}
+
+
+@router.get(
+    "/runs/{run_id}",
+    summary="Look at a run",
+    responses=json_response("Where it stands, or what came of it.", "RunState")
+    | problem_responses(NOT_FOUND, STORE_AWAY, LEDGER_DAMAGED),
+)
+async def look(run_id: RunId, running: RunningDep, surety: SuretyDep) -> dict[str, Any]:
+    """Tell where a run stands or what came of it, also after the process that began it died."""
+    told = {"progress": None, "cancelling": False, **await surety.state.runs.outcome(run_id)}
+    with contextlib.suppress(NotFound):
+        told |= running.runs.get(run_id).describe()
+    return told
 
 
 @router.delete(
@@ -30,12 +50,10 @@ async def list_runs(runs: RunsDep) -> dict[str, Any]:
     | problem_responses(NOT_FOUND),
 )
 async def cancel_run(
-    run_id: Annotated[
-        str, Path(description="Its `id`, as in the header Surety-Run.", examples=[RUN_ID])
-    ],
-    runs: RunsDep,
+    run_id: RunId,
+    running: RunningDep,
 ) -> dict[str, Any]:
     """End a run. Whoever waits for it gets the certificate that is valid at that moment."""
-    run = runs.get(run_id)
+    run = running.runs.get(run_id)
     run.cancel()
     return {"id": run.id, "cancelling": True}

@@ -46,6 +46,8 @@ class Surety:
             "STRANGER_MARK": str(folder / "mark"),
             "COLUMNS": "100",
         }
+        store = ("SURETY_REDIS_URL", "SURETY_REDIS_PREFIX")  # else it has an embedded one
+        variables |= {name: os.environ[name] for name in store if name in os.environ}
         (folder / "work").mkdir()
         fix_secret(folder / "data")
         return cls(folder / "work", {**kept, **variables})

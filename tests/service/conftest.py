@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import socket
 import tempfile
 from collections.abc import AsyncIterator
@@ -109,6 +110,9 @@ async def live(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture(autouse=True)
-def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_environment(monkeypatch: pytest.MonkeyPatch, redis_url: str) -> None:
+    """No settings but the store of this session, and a part of it that is the test's own."""
     for name in [n for n in os.environ if n.startswith("SURETY_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("SURETY_REDIS_URL", redis_url)
+    monkeypatch.setenv("SURETY_REDIS_PREFIX", f"test-{secrets.token_hex(8)}:")

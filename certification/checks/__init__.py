@@ -1,0 +1,1 @@
+"""The levels at which a certificate is checked; `certification.verifying` joins them."""

@@ -1,0 +1,26 @@
+"""What commands share that look into a deployment's store."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from service.keys import FILE, load_keyring
+from service.settings import Settings
+from service.state import State
+
+T = TypeVar("T")
+
+
+async def with_state(settings: Settings, work: Callable[[State], Awaitable[T]]) -> T:
+    """Open the store, do something with it, and close it."""
+    state = await State.open(settings)
+    try:
+        return await work(state)
+    finally:
+        await state.close()
+
+
+def trusted_keys(settings: Settings) -> dict[str, bytes]:
+    """Return the public keys of the data directory or the environment; none are made here."""
+    if settings.signing_key is None and not (settings.data_dir / FILE).exists():
+        return {}
+    return {key.id: key.public for key in load_keyring(settings).public_keys}

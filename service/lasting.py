@@ -1,0 +1,143 @@
+"""What can be had of certificates and ledgers that are kept: votes, keys, checks, noise keys.
+
+Both the API and the command line use it.
+"""
+
+from datetime import UTC, datetime
+
+import rfc8785
+
+from certification import noise
+from certification.canonical import Limits
+from certification.certificate import votes_sha256
+from certification.checks import noise_key
+from certification.checks import votes as votes_file
+from certification.errors import LedgerConflict, LedgerDamaged
+from certification.machine import Machine
+from certification.verifying import Report, verify
+from service.errors import NotFound
+from service.issued import Document
+from service.keyring import PublicKey
+from service.state import State
+from service.store.ledger import RedisLedger
+
+LEDGER_LEVEL = "ledger"
+
+
+async def public_keys(state: State) -> list[PublicKey]:
+    """Return the deployment's public keys, the oldest first."""
+    return await state.deployment.public_keys(state.keyring.signer.key_id)
+
+
+async def ledger_of(state: State, subject_sha256: str) -> RedisLedger:
+    """Return a ledger by its subject.
+
+    Raises:
+        NotFound: if there is none.
+        LedgerDamaged, LedgerConflict: if it cannot be used.
+    """
+    ledger = await state.ledgers.of_subject(subject_sha256)
+    if ledger is None:
+        raise NotFound(f"there is no ledger of the subject {subject_sha256[:64]} here")
+    return ledger
+
+
+async def votes_of(state: State, certificate_id: str) -> Document:
+    """Return the votes document of a certificate.
+
+    Raises:
+        NotFound: if the certificate or its ledger is not kept here.
+        LedgerDamaged: if the ledger does not hold the votes that it counts.
+    """
+    certificate = await state.certificates.get(certificate_id)
+    proof = certificate["proof"]
+    ledger = await ledger_of(state, proof["subject_sha256"])
+    counted = (await ledger.read())[: proof["votes"]["n"]]
+    if votes_sha256(counted) != proof["votes"]["sha256"]:
+        raise LedgerDamaged(
+            f"the ledger {ledger.subject_sha256[:16]}… does not hold the votes that certificate "
+            f"{certificate_id} counts: restore the store from a backup"
+        )
+    return votes_file.build(certificate, counted)
+
+
+async def check(
+    state: State,
+    certificate: bytes,
+    *,
+    keys: dict[str, bytes] | None = None,
+    image: bytes | None = None,
+    votes: bytes | None = None,
+    key_of_noise: bytes | None = None,
+    limits: Limits | None = None,
+) -> tuple[Report, dict[str, str]]:
+    """Check a certificate with this deployment's keys and ledger.
+
+    Args:
+        state: the deployment's.
+        certificate: the file.
+        keys: public keys that are trusted; None for those of this deployment.
+        image: the original upload or the canonical PNG.
+        votes: the votes file.
+        key_of_noise: the revealed key's file.
+        limits: what a picture may be.
+
+    Returns:
+        The report, and what the ledger that is kept here says: a check like the others.
+    """
+    if keys is None:
+        keys = {key.id: key.public for key in await public_keys(state)}
+    report = verify(
+        certificate, keys=keys, image=image, votes=votes, noise_key=key_of_noise, limits=limits
+    )
+    return report, await check_ledger(state, report)
+
+
+async def check_ledger(state: State, report: Report) -> dict[str, str]:
+    """Check the ledger of a certificate, where it is kept here.
+
+    Returns:
+        A check like those of the report.
+    """
+    if report.certificate is None:
+        return _told("not checked", "there is no certificate to look for")
+    proof = report.certificate["proof"]
+    try:
+        ledger = await ledger_of(state, proof["subject_sha256"])
+        counted = (await ledger.read())[: proof["votes"]["n"]]
+    except (NotFound, LedgerConflict) as error:
+        return _told("not checked", str(error))
+    except LedgerDamaged as error:
+        return _told("failed", str(error))
+    if votes_sha256(counted) != proof["votes"]["sha256"]:
+        return _told("failed", "the ledger kept here does not begin with the votes it counts")
+    return _told("passed", f"{len(counted)} votes, as they stand in the ledger kept here")
+
+
+def _told(status: str, detail: str) -> dict[str, str]:
+    return {"level": LEDGER_LEVEL, "status": status, "detail": detail}
+
+
+async def reveal(state: State, machine: Machine, certificate_id: str) -> Document:
+    """Hand out the noise key of a certificate's ledger, and seal that ledger for good.
+
+    Raises:
+        NotFound: if the certificate or its ledger is not kept here.
+        LedgerDamaged, LedgerConflict: if the ledger cannot be used, or a run adds to it.
+    """
+    certificate = await state.certificates.get(certificate_id)
+    ledger = await ledger_of(state, certificate["proof"]["subject_sha256"])
+    subject = rfc8785.dumps(dict(ledger.header.subject))
+    key = noise.derive_key(machine.secret_of(ledger.header), subject)
+    if noise.key_sha256(key) != ledger.header.key_sha256:
+        raise LedgerConflict("this ledger was begun with another noise key than it should be")
+    await ledger.read()
+    if not ledger.sealed:
+        await ledger.seal(datetime.now(UTC).isoformat(timespec="seconds"))
+    return {
+        "schema": noise_key.SCHEMA,
+        "subject_sha256": ledger.subject_sha256,
+        "key": key.hex(),
+        "key_sha256": noise.key_sha256(key),
+        "sealed": ledger.sealed,
+    }

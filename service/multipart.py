@@ -1,0 +1,70 @@
+"""Reads a multipart body: all of it or none, and nothing of it stays behind."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from email.message import Message
+
+from fastapi import Request
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from service.limits import MAX_FIELDS, MAX_FILES, MAX_TEXT_FIELD
+
+
+@asynccontextmanager
+async def read_multipart(request: Request, files: int = MAX_FILES) -> AsyncIterator[FormData]:
+    """Read a form; its spooled files go at the end.
+
+    Raises:
+        HTTPException: if the body is no whole form.
+    """
+    require_multipart(request)
+    parser = WholeMultiPartParser(
+        request.headers,
+        request.stream(),
+        max_files=files,
+        max_fields=MAX_FIELDS,
+        max_part_size=MAX_TEXT_FIELD,
+    )
+    try:
+        parts = await parser.parse()
+    except MultiPartException as error:
+        raise HTTPException(400, error.message) from None
+    try:
+        yield parts
+    finally:
+        await parts.close()
+
+
+class WholeMultiPartParser(MultiPartParser):
+    """Refuses a form without its closing boundary: a field cut off with it would be missed."""
+
+    _whole = False
+
+    def on_end(self) -> None:
+        """Note that the closing boundary was read."""
+        self._whole = True
+
+    async def parse(self) -> FormData:
+        """Read the form."""
+        form = await super().parse()
+        if not self._whole:
+            await form.close()
+            raise MultiPartException("The form ends before its closing boundary: send it again.")
+        return form
+
+
+def require_multipart(request: Request) -> None:
+    """Refuse a body of another type before it is read.
+
+    Raises:
+        HTTPException: if it is no form, or in an encoding other than UTF-8.
+    """
+    message = Message()
+    message["content-type"] = request.headers.get("content-type") or ""
+    if message.get_content_type() != "multipart/form-data":
+        raise HTTPException(415, "send multipart/form-data with the picture in the field image")
+    charset = message.get_param("charset", "utf-8")
+    if str(charset).lower() not in ("utf-8", "utf8", "us-ascii"):
+        raise HTTPException(415, "send the form in UTF-8, without a charset parameter")

@@ -1,0 +1,63 @@
+"""POST /verify: check a certificate."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from certification.canonical import Limits
+from certification.signing import parse_public_keys
+from service import lasting
+from service.deps import SuretyDep
+from service.openapi_answers import form_body, json_response, problem_responses
+from service.openapi_examples import VERIFY_FORM
+from service.problem_kinds import (
+    INVALID_PARAMETER,
+    LEDGER_DAMAGED,
+    MALFORMED,
+    STORE_AWAY,
+    TOO_LARGE,
+    UNSUPPORTED_MEDIA_TYPE,
+    VALIDATION,
+)
+from service.verify_form import SCHEMA, read_verify_form
+
+router = APIRouter(tags=["certificates"])
+
+
+@router.post(
+    "/verify",
+    summary="Check a certificate",
+    responses=json_response("What came of each level of checking.", "Verification")
+    | problem_responses(
+        MALFORMED,
+        TOO_LARGE,
+        UNSUPPORTED_MEDIA_TYPE,
+        VALIDATION,
+        INVALID_PARAMETER,
+        STORE_AWAY,
+        LEDGER_DAMAGED,
+    ),
+    openapi_extra=form_body(SCHEMA, VERIFY_FORM),
+)
+async def verify(request: Request, surety: SuretyDep) -> dict[str, Any]:
+    """Check a certificate with whatever is sent beside it; asks no provider and costs nothing.
+
+    Without `key` the public keys of this deployment count. Where the certificate's ledger is kept
+    here, that is checked too.
+    """
+    with surety.admission():
+        form = await read_verify_form(request)
+        settings = surety.settings
+        report, ledger = await lasting.check(
+            surety.state,
+            form["certificate"],
+            keys=parse_public_keys(form["key"]) if "key" in form else None,
+            image=form.get("image"),
+            votes=form.get("votes"),
+            key_of_noise=form.get("noise_key"),
+            limits=Limits(settings.max_upload_bytes, settings.max_pixels),
+        )
+    told = report.describe()
+    told["checks"].append(ledger)
+    told["verified"] = told["verified"] and ledger["status"] != "failed"
+    return told

@@ -1,0 +1,172 @@
+"""Begins runs, writes them down so that they outlive this process, and takes up interrupted ones.
+
+A run that is written down and has not ended, of a process that is dead, was interrupted: whoever
+sees it first goes on with it. Its votes are in the ledger, its money is counted on.
+"""
+
+import asyncio
+import io
+import secrets
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Self
+
+import numpy as np
+import structlog
+from PIL import Image
+
+from certification.bill import Allowance
+from certification.canonical import CanonicalImage
+from certification.collecting import OnProgress
+from certification.errors import LedgerConflict, LedgerDamaged
+from certification.interrupt import Interrupt
+from service.core import Prepared, Surety
+from service.errors import StoreError
+from service.issued import Issued
+from service.problems import problem_of
+from service.runs import Kind, Run, Runs
+from service.store.runs import RunRecord
+
+END_SECONDS = 2.0  # for noting what came of the last runs
+SHORTEST_SECONDS = 0.001
+
+log = structlog.get_logger("surety.runs")
+
+
+class Running:
+    """All runs of this process, and how they begin and end.
+
+    Args:
+        surety: an opened deployment.
+
+    Attributes:
+        runs: those that are going on.
+    """
+
+    def __init__(self, surety: Surety) -> None:
+        self._surety = surety
+        self.runs = Runs()
+        self._ending: set[asyncio.Task[None]] = set()
+        self._looking: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Look for interrupted runs from now on."""
+        self._looking = asyncio.create_task(self._look())
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        """End all runs in order; those that take too long are left to the next process."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+        await self.runs.close()
+        if self._ending:
+            _, unnoted = await asyncio.wait(self._ending, timeout=END_SECONDS)
+            for task in unnoted:
+                task.cancel()
+            await asyncio.gather(*unnoted, return_exceptions=True)
+
+    async def begin(self, kind: Kind, prepared: Prepared, arguments: Mapping[str, Any]) -> Run:
+        """Write a run down and begin it.
+
+        Args:
+            kind: what the document it ends with is.
+            prepared: a request that has passed every check.
+            arguments: what it was prepared from, but for the picture.
+
+        Raises:
+            StoreError: if it cannot be written down now; nothing has been asked then.
+        """
+        run_id, state = secrets.token_hex(12), self._surety.state
+        await state.runs.begin(run_id, kind, arguments, prepared.image, prepared.draft)
+        return self._start(run_id, kind, prepared, Allowance())
+
+    def _start(self, run_id: str, kind: Kind, prepared: Prepared, allowance: Allowance) -> Run:
+        surety, spend = self._surety, self._surety.state.runs.spend
+
+        async def note(units: int) -> None:
+            await spend(run_id, units)
+
+        allowance.note = note
+        do = surety.certify if kind == "certificate" else surety.predict
+
+        async def work(interrupt: Interrupt, on_progress: OnProgress) -> Issued:
+            try:
+                issued = await do(prepared, interrupt, on_progress, allowance)
+            except Exception as error:
+                problem = problem_of(error).describe(f"/runs/{run_id}")
+                self._end(run_id, {"problem": problem})
+                raise
+            self._end(run_id, _outcome(kind, issued))
+            return issued
+
+        return self.runs.start(kind, work, run_id)
+
+    def _end(self, run_id: str, outcome: Mapping[str, Any]) -> None:
+        """Note what came of a run; the store may be away, and nobody has to wait for that."""
+        task = asyncio.create_task(self._noted(run_id, outcome))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    async def _noted(self, run_id: str, outcome: Mapping[str, Any]) -> None:
+        try:
+            await self._surety.state.runs.end(run_id, outcome)
+        except StoreError as error:
+            log.error("a run's outcome was not kept", run=run_id, error=str(error))
+
+    async def _look(self) -> None:
+        """Take up what others have left, again and again."""
+        every = self._surety.settings.lease_seconds / 2
+        while True:
+            try:
+                for record in await self._surety.state.runs.take_up():
+                    await self._resume(record)
+            except (StoreError, LedgerDamaged) as error:
+                log.warning("interrupted runs cannot be looked for", error=str(error))
+            except Exception as error:
+                log.error("an interrupted run was not taken up", exc_info=error)
+            await asyncio.sleep(every)
+
+    async def _resume(self, record: RunRecord) -> None:
+        try:
+            prepared = await self._surety.prepare(
+                await asyncio.to_thread(_image, record), **_remaining(record)
+            )
+            if prepared.draft != record.draft:
+                raise LedgerConflict(
+                    "the deployment's denoiser, device or provider is another one than when this "
+                    "run began: ask again"
+                )
+        except Exception as error:  # noqa: BLE001  whatever it is, the others can go on
+            log.warning("an interrupted run cannot go on", run=record.id, error=str(error))
+            problem = problem_of(error).describe(f"/runs/{record.id}")
+            self._end(record.id, {"problem": problem})
+            return
+        log.info("an interrupted run goes on", run=record.id, kind=record.kind)
+        self._start(record.id, record.kind, prepared, Allowance(spent=record.units))
+
+
+def _image(record: RunRecord) -> CanonicalImage:
+    with Image.open(io.BytesIO(record.png)) as picture:
+        pixels = np.asarray(picture.convert("RGB"))
+    told = record.image
+    image = CanonicalImage(pixels, told["source"], tuple(told["steps"]))
+    if image.sha256 != told["sha256"]:
+        raise LedgerDamaged(f"the picture of the run {record.id} is not the one that it began with")
+    return image
+
+
+def _remaining(record: RunRecord) -> dict[str, Any]:
+    """Return a run's arguments, its time less what has passed."""
+    arguments = dict(record.arguments)
+    if arguments.get("max_seconds") is not None:
+        passed = time.time() - datetime.fromisoformat(record.created).timestamp()
+        arguments["max_seconds"] = max(SHORTEST_SECONDS, arguments["max_seconds"] - passed)
+    return arguments
+
+
+def _outcome(kind: Kind, issued: Issued) -> dict[str, Any]:
+    if kind == "certificate":
+        return {"certificate": issued.document["id"], "accounting": issued.accounting}
+    return {"prediction": issued.document, "accounting": issued.accounting}

@@ -1,0 +1,1 @@
+"""What must last: ledgers, certificates and runs, behind the Redis protocol."""

@@ -1,0 +1,221 @@
+"""Certificates that were issued, in the store, and where to find them.
+
+    certificate:ID              the document, in its canonical form
+    certificates                ids by date
+    certificates:image:SHA256   ids by date, of one canonical image; and so on
+
+Nothing here can be forged, since certificates are signed; whoever reads one may check it.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import rfc8785
+
+from service.errors import BadRequest, NotFound, StoreDamaged
+from service.store.connection import Store
+
+PAGE = 100
+MOST_LOOKED_AT = 5_000  # by one search
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Search:
+    """What certificates are looked for; None for any.
+
+    Attributes:
+        image: SHA-256 of the canonical image, or of the upload's file.
+        label: key of the certified label.
+        provider: its name.
+        since: not issued before.
+        until: not issued after.
+        limit: at most so many.
+        after: id of the last one that the page before gave.
+    """
+
+    image: str | None = None
+    label: str | None = None
+    provider: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    limit: int = 50
+    after: str | None = None
+
+
+class RedisCertificates:
+    """See the module's text.
+
+    Args:
+        store: the connection.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def put(self, document: Document) -> Document:
+        """Keep a certificate; return it, or the one that is kept under its id already."""
+        key, text = self._key(document["id"]), rfc8785.dumps(document)
+        when = datetime.fromisoformat(document["created"]).timestamp()
+        keys = [key, *(self._store.key(name) for name in _indices(document))]
+        kept = await self._store.script("keep", keys, [document["id"], text, when])
+        return _parsed(kept, document["id"])
+
+    async def get(self, certificate_id: str) -> Document:
+        """Return a certificate.
+
+        Raises:
+            NotFound: if there is none of this id.
+            StoreDamaged: if what is kept is none.
+        """
+        text = await self._store.brisk(lambda redis: redis.get(self._key(certificate_id)))
+        if text is None:
+            raise NotFound(
+                f"no certificate {certificate_id[:40]!r} is kept here: certify the picture again, "
+                "which costs nothing while its votes are kept"
+            )
+        return _parsed(text, certificate_id)
+
+    async def search(self, wanted: Search) -> tuple[list[Document], str | None]:
+        """Find certificates, the latest first.
+
+        Returns:
+            Those found, and the id to go on after; None if there are no more.
+
+        Raises:
+            BadRequest: if `after` is no id of a certificate that could be found.
+        """
+        key = self._store.key(_narrowest(wanted))
+        low = "-inf" if wanted.since is None else repr(wanted.since.timestamp())
+        high = "+inf" if wanted.until is None else repr(wanted.until.timestamp())
+        start = 0
+        if wanted.after is not None:
+            args = [wanted.after, low, high]
+            start = int(await self._store.brisk_script("place", [key], args))
+            if start < 0:
+                raise BadRequest("after names no certificate of this search", "after")
+        found: list[Document] = []
+        for _ in range(MOST_LOOKED_AT // PAGE):
+            ids = await self._page(key, low, high, start)
+            if not ids:
+                return found, None
+            texts = await self._texts([name.decode() for name in ids])
+            for name, text in zip(ids, texts, strict=True):
+                if text is None:
+                    continue  # dropped in between
+                document = _parsed(text, name.decode())
+                if _fits(document, wanted):
+                    found.append(document)
+                    if len(found) == wanted.limit:
+                        return found, document["id"]
+            start += len(ids)
+        return found, ids[-1].decode()
+
+    async def _page(self, key: str, low: str, high: str, start: int) -> list[bytes]:
+        found: list[bytes] = await self._store.brisk(
+            lambda redis: redis.zrange(
+                key, high, low, desc=True, byscore=True, offset=start, num=PAGE
+            )
+        )
+        return found
+
+    async def _texts(self, ids: list[str]) -> list[bytes | None]:
+        names = [self._key(name) for name in ids]
+        found: list[bytes | None] = await self._store.brisk(lambda redis: redis.mget(names))
+        return found
+
+    async def count(self) -> int:
+        """Return how many are kept."""
+        name = self._store.key("certificates")
+        return int(await self._store.brisk(lambda redis: redis.zcard(name)))
+
+    async def drop(self, certificate_id: str) -> None:
+        """Forget a certificate; its ledger stays, so that it can be had again."""
+        document = await self.get(certificate_id)
+        keys = [self._store.key(name) for name in _indices(document)]
+
+        async def forget(redis: Any) -> None:  # noqa: ANN401
+            async with redis.pipeline(transaction=True) as both:
+                both.delete(self._key(certificate_id))
+                for key in keys:
+                    both.zrem(key, certificate_id)
+                await both.execute()
+
+        await self._store.brisk(forget)
+
+    async def oldest(self, start: int, count: int) -> list[tuple[str, float]]:
+        """Return ids and dates, the oldest first."""
+        name = self._store.key("certificates")
+        found = await self._store.brisk(
+            lambda redis: redis.zrange(name, start, start + count - 1, withscores=True)
+        )
+        return [(name.decode(), when) for name, when in found]
+
+    def _key(self, certificate_id: str) -> str:
+        return self._store.key("certificate", certificate_id)
+
+
+def summary(document: Mapping[str, Any]) -> Document:
+    """Return what a list shows of a certificate."""
+    proof = document["proof"]
+    return {
+        "id": document["id"],
+        "created": document["created"],
+        "label": proof["label"],
+        "radius": proof["radius"],
+        "sigma": proof["sigma"],
+        "alpha": proof["alpha"],
+        "n": proof["votes"]["n"],
+        "provider": proof["subject"]["provider"]["name"],
+        "denoiser": proof["subject"]["denoiser"]["name"],
+        "image_sha256": document["image"]["sha256"],
+        "image_name": document["image"]["source"].get("name"),
+    }
+
+
+def _indices(document: Mapping[str, Any]) -> list[str]:
+    proof, image = document["proof"], document["image"]
+    names = [
+        "certificates",
+        f"certificates:image:{image['sha256']}",
+        f"certificates:provider:{proof['subject']['provider']['name']}",
+    ]
+    upload = image["source"].get("sha256")
+    if upload is not None and upload != image["sha256"]:
+        names.append(f"certificates:image:{upload}")
+    if proof["label"] is not None:
+        names.append(f"certificates:label:{proof['label']}")
+    return names
+
+
+def _narrowest(wanted: Search) -> str:
+    if wanted.image is not None:
+        return f"certificates:image:{wanted.image}"
+    if wanted.label is not None:
+        return f"certificates:label:{wanted.label}"
+    if wanted.provider is not None:
+        return f"certificates:provider:{wanted.provider}"
+    return "certificates"
+
+
+def _fits(document: Mapping[str, Any], wanted: Search) -> bool:
+    proof = document["proof"]
+    label, provider = proof["label"], proof["subject"]["provider"]["name"]
+    return wanted.label in (None, label) and wanted.provider in (None, provider)
+
+
+def _parsed(text: bytes, certificate_id: str) -> Document:
+    try:
+        document: Document = json.loads(text)
+        if document["id"] == certificate_id:
+            return document
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise StoreDamaged(
+        f"the store's certificate {certificate_id[:40]} is not as written: certify the picture "
+        "again, which costs nothing while its votes are kept, after deleting it there"
+    )

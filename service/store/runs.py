@@ -1,0 +1,174 @@
+"""Runs that are worked on, kept so that an interrupted one is taken up and an ended one found.
+
+    run:ID          what is asked for (sealed), the canonical PNG, the process at it, the outcome
+    runs:open       ids of those that have not ended
+    runs:ended      ids of those that have, by date
+
+The picture goes as soon as the run has ended.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from certification.canonical import CanonicalImage
+from certification.errors import LedgerDamaged
+from service.errors import NotFound
+from service.store.connection import Store
+from service.store.process import Process
+from service.store.seals import Seals
+
+Kind = Literal["certificate", "prediction"]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What a run needs to be begun again.
+
+    Attributes:
+        id: its name.
+        kind: what the document it ends with is.
+        arguments: of `Surety.prepare`, but for the picture.
+        png: the canonical picture.
+        image: what the certificate says about it.
+        draft: names the subject that its votes belong to.
+        created: ISO date.
+        units: billed units that it may have used so far, at most.
+    """
+
+    id: str
+    kind: Kind
+    arguments: dict[str, Any]
+    png: bytes
+    image: dict[str, Any]
+    draft: str
+    created: str
+    units: int = 0
+
+
+class RedisRuns:
+    """See the module's text.
+
+    Args:
+        store: the connection.
+        seals: of the deployment: a run spends money, so nobody else may write one.
+        process: this one.
+    """
+
+    def __init__(self, store: Store, seals: Seals, process: Process) -> None:
+        self._store, self._seals, self._process = store, seals, process
+
+    async def begin(
+        self,
+        run_id: str,
+        kind: Kind,
+        arguments: Mapping[str, Any],
+        image: CanonicalImage,
+        draft: str,
+    ) -> None:
+        """Write a run down before anything is asked.
+
+        Raises:
+            StoreError: if that cannot be done now.
+        """
+        created = datetime.now(UTC).isoformat(timespec="milliseconds")
+        what = {
+            "kind": kind,
+            "arguments": dict(arguments),
+            "image": image.describe(),
+            "draft": draft,
+            "created": created,
+        }
+        fields = {
+            "what": self._seals.seal(json.dumps(what, allow_nan=False), "run", run_id),
+            "png": image.png(),
+            "process": self._process.id,
+            "units": "0",
+        }
+
+        async def write(redis: Any) -> None:  # noqa: ANN401
+            async with redis.pipeline(transaction=True) as both:
+                both.hset(self._key(run_id), mapping=fields)
+                both.sadd(self._store.key("runs:open"), run_id)
+                await both.execute()
+
+        await self._store.brisk(write)
+
+    async def spend(self, run_id: str, units: int) -> None:
+        """Note that a run may use so many billed units, before it does."""
+        key = self._key(run_id)
+        await self._store.patient(lambda redis: redis.hset(key, "units", units))
+
+    async def end(self, run_id: str, outcome: Mapping[str, Any]) -> None:
+        """Note what came of a run; its picture goes.
+
+        Args:
+            run_id: of a run that was begun.
+            outcome: JSON values.
+        """
+        text = self._seals.seal(json.dumps(dict(outcome), allow_nan=False), "outcome", run_id)
+
+        async def write(redis: Any) -> None:  # noqa: ANN401
+            async with redis.pipeline(transaction=True) as both:
+                both.hdel(self._key(run_id), "png", "process")
+                both.hset(self._key(run_id), "outcome", text)
+                both.srem(self._store.key("runs:open"), run_id)
+                both.zadd(self._store.key("runs:ended"), {run_id: time.time()})
+                await both.execute()
+
+        await self._store.patient(write)
+
+    async def outcome(self, run_id: str) -> dict[str, Any]:
+        """Return what came of a run; no outcome yet if it is being worked on elsewhere.
+
+        Raises:
+            NotFound: if none of this id is kept.
+        """
+        fields = ("what", "outcome")
+        found = await self._store.brisk(lambda redis: redis.hmget(self._key(run_id), fields))
+        if found[0] is None:
+            raise NotFound(f"no run {run_id[:40]!r} is kept: it ended long ago, or never was")
+        what = json.loads(self._seals.unseal(found[0], "run", run_id))
+        told = {"id": run_id, "kind": what["kind"], "created": what["created"], "outcome": None}
+        if found[1] is not None:
+            told["outcome"] = json.loads(self._seals.unseal(found[1], "outcome", run_id))
+        return told
+
+    async def take_up(self) -> list[RunRecord]:
+        """Claim the runs whose processes are dead."""
+        name = self._store.key("runs:open")
+        open_ids = await self._store.brisk(lambda redis: redis.smembers(name))
+        taken = []
+        for run_id in sorted(found.decode() for found in open_ids):
+            keys, args = [self._key(run_id)], [self._process.id, self._store.key("process", "")]
+            if await self._store.brisk_script("take", keys, args):
+                taken.append(await self._record(run_id))
+        return taken
+
+    async def drop(self, run_id: str) -> None:
+        """Forget an ended run."""
+
+        async def forget(redis: Any) -> None:  # noqa: ANN401
+            async with redis.pipeline(transaction=True) as both:
+                both.delete(self._key(run_id))
+                both.zrem(self._store.key("runs:ended"), run_id)
+                both.srem(self._store.key("runs:open"), run_id)
+                await both.execute()
+
+        await self._store.brisk(forget)
+
+    async def _record(self, run_id: str) -> RunRecord:
+        found = await self._store.brisk(
+            lambda redis: redis.hmget(self._key(run_id), ("what", "png", "units"))
+        )
+        what, png, units = found
+        if what is None or png is None:
+            raise LedgerDamaged(f"the store's entry of the run {run_id} is not whole")
+        told = json.loads(self._seals.unseal(what, "run", run_id))
+        return RunRecord(run_id, png=png, units=int(units or 0), **told)
+
+    def _key(self, run_id: str) -> str:
+        return self._store.key("run", run_id)
