@@ -94,7 +94,7 @@ def verify(
     noise_key: bytes | None = None,
     limits: Limits | None = None,
 ) -> Report:
-    """Check a certificate with whatever is at hand. Raises nothing, whatever it is given.
+    """Check a certificate with whatever is at hand. Raises nothing, whatever the files hold.
 
     Args:
         certificate: the file.

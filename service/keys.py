@@ -53,8 +53,8 @@ class _Given:
 
     @classmethod
     def by(cls, settings: Settings) -> "_Given":
-        old = [part for part in (_value(settings, "old_secrets") or "").split(",") if part.strip()]
-        secret, seed = _value(settings, "secret"), _value(settings, "signing_key")
+        old = [part for part in (_value(settings.old_secrets) or "").split(",") if part.strip()]
+        secret, seed = _value(settings.secret), _value(settings.signing_key)
         return cls(
             None if secret is None else parse_hex(secret, SECRET),
             tuple(parse_hex(text, f"entry {i + 1} of {OLD_SECRETS}") for i, text in enumerate(old)),
@@ -198,8 +198,7 @@ def _signing(entries: Entries, given: _Given, path: Path) -> tuple[Signer, tuple
     )
 
 
-def _value(settings: Settings, name: str) -> str | None:
-    held: SecretStr | None = getattr(settings, name, None)
+def _value(held: SecretStr | None) -> str | None:
     return None if held is None else held.get_secret_value()
 
 

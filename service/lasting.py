@@ -3,7 +3,11 @@
 Both the API and the command line use it.
 """
 
+import asyncio
+import contextlib
+from collections.abc import Coroutine
 from datetime import UTC, datetime
+from typing import Any
 
 import rfc8785
 
@@ -14,6 +18,7 @@ from certification.checks import noise_key
 from certification.checks import votes as votes_file
 from certification.errors import LedgerConflict, LedgerDamaged
 from certification.machine import Machine
+from certification.protocols import Vote
 from certification.verifying import Report, verify
 from service.errors import NotFound
 from service.issued import Document
@@ -22,6 +27,7 @@ from service.state import State
 from service.store.ledger import RedisLedger
 
 LEDGER_LEVEL = "ledger"
+CLAIM_SECONDS = 0.5  # for a claim that nobody else has
 
 
 async def public_keys(state: State) -> list[PublicKey]:
@@ -42,6 +48,25 @@ async def ledger_of(state: State, subject_sha256: str) -> RedisLedger:
     return ledger
 
 
+async def counted_votes(state: State, certificate: Document) -> tuple[RedisLedger, list[Vote]]:
+    """Return the ledger of a certificate, and the votes that the certificate counts.
+
+    Raises:
+        NotFound: if the ledger is not kept here.
+        LedgerDamaged: if it does not hold them.
+        LedgerConflict: if it cannot be used.
+    """
+    proof = certificate["proof"]
+    ledger = await ledger_of(state, proof["subject_sha256"])
+    counted = (await ledger.read())[: proof["votes"]["n"]]
+    if votes_sha256(counted) != proof["votes"]["sha256"]:
+        raise LedgerDamaged(
+            f"the ledger {ledger.subject_sha256[:16]}… does not hold the votes that certificate "
+            f"{certificate['id']} counts: restore the store from a backup"
+        )
+    return ledger, counted
+
+
 async def votes_of(state: State, certificate_id: str) -> Document:
     """Return the votes document of a certificate.
 
@@ -50,15 +75,21 @@ async def votes_of(state: State, certificate_id: str) -> Document:
         LedgerDamaged: if the ledger does not hold the votes that it counts.
     """
     certificate = await state.certificates.get(certificate_id)
-    proof = certificate["proof"]
-    ledger = await ledger_of(state, proof["subject_sha256"])
-    counted = (await ledger.read())[: proof["votes"]["n"]]
-    if votes_sha256(counted) != proof["votes"]["sha256"]:
-        raise LedgerDamaged(
-            f"the ledger {ledger.subject_sha256[:16]}… does not hold the votes that certificate "
-            f"{certificate_id} counts: restore the store from a backup"
-        )
+    _, counted = await counted_votes(state, certificate)
     return votes_file.build(certificate, counted)
+
+
+def noise_key_of(machine: Machine, ledger: RedisLedger) -> bytes:
+    """Return the noise key of a ledger: 16 bytes.
+
+    Raises:
+        LedgerConflict: if the secret that it was begun with is not known here.
+    """
+    subject = rfc8785.dumps(dict(ledger.header.subject))
+    key = noise.derive_key(machine.secret_of(ledger.header), subject)
+    if noise.key_sha256(key) != ledger.header.key_sha256:
+        raise LedgerConflict("this ledger was begun with another noise key than it should be")
+    return key
 
 
 async def check(
@@ -127,13 +158,12 @@ async def reveal(state: State, machine: Machine, certificate_id: str) -> Documen
     """
     certificate = await state.certificates.get(certificate_id)
     ledger = await ledger_of(state, certificate["proof"]["subject_sha256"])
-    subject = rfc8785.dumps(dict(ledger.header.subject))
-    key = noise.derive_key(machine.secret_of(ledger.header), subject)
-    if noise.key_sha256(key) != ledger.header.key_sha256:
-        raise LedgerConflict("this ledger was begun with another noise key than it should be")
+    key = noise_key_of(machine, ledger)
     await ledger.read()
     if not ledger.sealed:
-        await ledger.seal(datetime.now(UTC).isoformat(timespec="seconds"))
+        # A run that goes on would lose the votes that are on their way, which are paid for.
+        async with state.ledgers.hold(ledger.draft, _at_once):
+            await ledger.seal(datetime.now(UTC).isoformat(timespec="seconds"))
     return {
         "schema": noise_key.SCHEMA,
         "subject_sha256": ledger.subject_sha256,
@@ -141,3 +171,11 @@ async def reveal(state: State, machine: Machine, certificate_id: str) -> Documen
         "key_sha256": noise.key_sha256(key),
         "sealed": ledger.sealed,
     }
+
+
+async def _at_once(entering: Coroutine[Any, Any, bool]) -> bool:
+    """Take a claim, or say that a run has it."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(CLAIM_SECONDS):
+            return await entering
+    raise LedgerConflict("a run is adding to this subject's ledger: cancel it, or wait for its end")

@@ -13,7 +13,7 @@ from service.picture_text import clean, number
 
 ACROSS, DOWN = 595, 842  # points of an A4 page
 TOP, BOTTOM = 46.0, 801.0
-LEAST_SPACE, MOST_SPACE = 14.0, 34.0  # between two parts
+LEAST_SPACE, MOST_SPACE = 11.0, 34.0  # between two parts
 
 
 def certificate_svg(
@@ -31,13 +31,15 @@ def certificate_svg(
         Well-formed XML.
     """
     colour = parts.UNCERTAIN if document["proof"]["abstained"] else parts.CERTAIN
-    above, foot = _parts(document, colour, thumbnail_png), parts.foot(document, url)
+    foot = parts.foot(document, url)
+    above = [
+        parts.heading(document, colour),
+        parts.result(document, colour, thumbnail_png),
+        parts.meaning(document),
+        parts.votes(document),
+    ]
+    above.append(parts.facts(document, _free([*above, foot]) - LEAST_SPACE * (len(above) + 1)))
     free = _free([*above, foot])
-    for most in (3, 2, 1):  # lines for one number
-        if free >= LEAST_SPACE * len(above):
-            break
-        above[-1] = parts.facts(document, most)
-        free = _free([*above, foot])
     space = min(MOST_SPACE, free / len(above))
     # What is left beyond that goes above and below, so that the page stays in balance.
     y = TOP + (free - space * len(above)) / 3
@@ -62,18 +64,6 @@ def certificate_svg(
             "</svg>\n",
         ]
     )
-
-
-def _parts(
-    document: Mapping[str, Any], colour: str, thumbnail_png: bytes | None
-) -> list[parts.Part]:
-    return [
-        parts.heading(document, colour),
-        parts.result(document, colour, thumbnail_png),
-        parts.meaning(document),
-        parts.votes(document),
-        parts.facts(document, 4),
-    ]
 
 
 def _free(needed: Sequence[parts.Part]) -> float:

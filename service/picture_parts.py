@@ -12,7 +12,6 @@ from service.picture_text import (
     BOLD,
     MONO,
     SERIF,
-    clean,
     fit,
     line,
     mono_width,
@@ -30,8 +29,9 @@ INK, SOFT, FAINT, RULE = "#1c2321", "#59635f", "#7d8783", "#cfd5d2"
 CERTAIN, UNCERTAIN = "#1f5f46", "#94600f"
 BARS = {"certified": CERTAIN, "other": "#8fa39b", "rest": "#b9c4bf", "none": "#d2a458"}
 LARGEST_PIXELATED = 128  # pixels; a larger picture looks better smoothed
-THUMBNAIL = 150.0
+THUMBNAIL = 140.0
 MOST_NAME = 130.0
+MOST_LINES = 5  # of one number or name
 QR = 88.0
 LONGEST_IN_QR = 300  # bytes; a longer address would give modules too small to scan
 
@@ -100,7 +100,7 @@ def votes(document: Mapping[str, Any]) -> Part:
     drawn = list(
         _caption("The votes", "the smoothed classifier answers what most noisy copies are called")
     )
-    first, step, size = 22.0, 16.0, 9.5
+    first, step, size = 20.0, 15.0, 9.5
     if not shares:
         drawn.append(line(LEFT, first + 10, "none were counted", size, fill=SOFT))
         return Part(first + step, tuple(drawn))
@@ -127,11 +127,11 @@ def votes(document: Mapping[str, Any]) -> Part:
     return Part(bottom + 10, tuple(drawn))
 
 
-def facts(document: Mapping[str, Any], most: int) -> Part:
-    """Draw the numbers, in two columns; none on more lines than `most`."""
+def facts(document: Mapping[str, Any], height: float) -> Part:
+    """Draw the numbers, in two columns; where they need more height, the longest are shortened."""
     room = (WIDTH - 24) / 2
-    left = _column(words.result_facts(document), room, most)
-    right = _column(words.origin_facts(document), room, most)
+    left = _column(words.result_facts(document), room, height - 12)
+    right = _column(words.origin_facts(document), room, height - 12)
     return Part(
         max(left.height, right.height) + 12,
         (
@@ -144,30 +144,22 @@ def facts(document: Mapping[str, Any], most: int) -> Part:
 
 def foot(document: Mapping[str, Any], url: str | None) -> Part:
     """Draw the names that tie the picture to the document, how to check it, and the code."""
-    address = None if url is None else clean(url)
     usable = url is not None and len(url.encode("utf-8", "replace")) <= LONGEST_IN_QR
     link = url if url is not None and usable else str(document["id"])[:LONGEST_IN_QR]
     room = WIDTH - QR - 20
     drawn = [f'<path d="M{LEFT:g} 0.5H{RIGHT:g}" stroke="{RULE}" stroke-width="1"/>']
     y = 14.0
-    for name, value in words.identity(document):
+    for name, value in words.identity(document, url):
         short = shorten(value, lambda part: mono_width(part, 7.2) <= room - 58)
         drawn.append(line(LEFT, y, name, 7.5, fill=FAINT))
         drawn += _inside(
             LEFT + 58, y - 8, room - 58, 11, line(0, 8, short, 7.2, font=MONO, fill=INK)
         )
         y += 11.5
-    sentences = [
-        "Check it with “surety verify”: the certificate is a JSON document, and the public key is "
-        "all that it takes. This page is for people and proves nothing.",
-    ]
-    if address is not None:
-        sentences.append(f"The certificate: {address}")
     y += 3
-    for sentence in sentences:
-        for text in wrap(sentence, within(room, 8), 3):
-            drawn += _inside(LEFT, y - 9, room, 12, line(0, 9, text, 8, fill=SOFT))
-            y += 10.5
+    for text in wrap(words.CHECK, within(room, 8), 3):
+        drawn.append(line(LEFT, y, text, 8, fill=SOFT))
+        y += 10.5
     drawn += _at(RIGHT - QR, 10, (qr_code(link, QR),))
     return Part(max(y - 6, QR + 10), tuple(drawn))
 
@@ -235,15 +227,24 @@ def _thumbnail(image: Mapping[str, Any], png: bytes) -> tuple[Part, float]:
     return Part(down, (frame, picture)), across
 
 
-def _column(entries: Sequence[tuple[str, str]], room: float, most: int) -> Part:
-    drawn, y, name_room, size = [], 0.0, 62.0, 9.0
-    for name, value in entries:
-        drawn.append(line(0, y + 9, name, size, fill=FAINT))
-        lines = wrap(value, within(room - name_room, size), most)
-        texts = [line(0, 9 + 11 * k, text, size, fill=INK) for k, text in enumerate(lines)]
-        drawn += _inside(name_room, y, room - name_room, 11 * len(lines) + 2, *texts)
-        y += 11 * len(lines) + 4
-    return Part(y - 4, tuple(drawn))
+def _column(entries: Sequence[tuple[str, str]], room: float, height: float) -> Part:
+    name_room, size, step, gap = 60.0, 8.8, 10.5, 4.0
+    fits = within(room - name_room, size)
+    needed = [wrap(value, fits, MOST_LINES) for _, value in entries]
+    lines = [1] * len(entries)  # of each: the shortest grow first, while there is room
+    for count in range(2, MOST_LINES + 1):
+        for place, wanted in enumerate(needed):
+            total = (sum(lines) + 1) * step + (len(lines) - 1) * gap
+            if len(wanted) >= count and total <= height:
+                lines[place] = count
+    drawn, y = [], 0.0
+    for (name, value), most in zip(entries, lines, strict=True):
+        drawn.append(line(0, y + 8.5, name, size, fill=FAINT))
+        texts = wrap(value, fits, most)
+        written = [line(0, 8.5 + step * k, text, size, fill=INK) for k, text in enumerate(texts)]
+        drawn += _inside(name_room, y, room - name_room, step * len(texts) + 2, *written)
+        y += step * len(texts) + gap
+    return Part(y - gap, tuple(drawn))
 
 
 def _caption(title: str, about: str) -> tuple[str, str]:

@@ -11,6 +11,10 @@ from service.render import radius_words, steps_of_255, stop_words
 
 MOST_LABELS = 5
 LONGEST_PERCENT = 14
+CHECK = (
+    "Check it with “surety verify”: the certificate is a JSON document, and the public key is all "
+    "that it takes. This page is for people and proves nothing."
+)
 
 Facts = tuple[tuple[str, str], ...]
 
@@ -127,7 +131,6 @@ def result_facts(document: Mapping[str, Any]) -> Facts:
         linf, l1 = radius_words(proof["radius_linf"]), radius_words(proof["radius_l1"])
         facts.append(("other norms", f"L∞ {linf}, L1 {l1}"))
     facts.append(("stopped", stop_words(proof["stop_reason"], document["request"])))
-    facts.append(("cost", _cost(document["accounting"])))
     truth = document.get("truth")
     if truth is not None:
         verdict = {True: "it agrees", False: "it differs", None: "nothing to compare"}
@@ -150,22 +153,26 @@ def origin_facts(document: Mapping[str, Any]) -> Facts:
             f"{_size(image)}, from {_size(source)} {source['format']}: {steps}",
         ),
         ("issued", _date(document["created"])),
+        ("cost", _cost(document["accounting"])),
     ]
     return tuple((name, clean(value)) for name, value in facts)
 
 
-def identity(document: Mapping[str, Any]) -> Facts:
-    """Return the names that tie the picture to the document."""
+def identity(document: Mapping[str, Any], url: str | None) -> Facts:
+    """Return the names that tie the picture to the document, and where that is found."""
     proof, signature = document["proof"], document.get("signature")
     signed = "none: this certificate is not signed"
     if signature is not None:
-        signed = f"{clean(signature['algorithm'])}, key {clean(signature['key_id'])}"
-    return (
-        ("certificate", clean(document["id"])),
-        ("subject", clean(proof["subject_sha256"])),
-        ("picture", clean(document["image"]["sha256"])),
+        signed = f"{signature['algorithm']}, key {signature['key_id']}"
+    names = [
+        ("certificate", document["id"]),
+        ("subject", proof["subject_sha256"]),
+        ("picture", document["image"]["sha256"]),
         ("signature", signed),
-    )
+    ]
+    if url is not None:
+        names.append(("address", url))
+    return tuple((name, clean(value)) for name, value in names)
 
 
 def _confidence(alpha: float) -> str:

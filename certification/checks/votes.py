@@ -97,8 +97,8 @@ def _sums(said: Document, votes: Sequence[str | None]) -> Iterator[str]:
     sha256 = votes_sha256(votes)
     if sha256 != said["sha256"]:
         yield (
-            f"votes 0 to {max(len(votes) - 1, 0)}: the SHA-256 is {sha256} where the certificate says "
-            f"{said['sha256']}"
+            f"votes 0 to {max(len(votes) - 1, 0)}: the SHA-256 is {sha256} where the certificate "
+            f"says {said['sha256']}"
         )
     counted = Counter(votes)
     abstentions = counted.pop(None, 0)

@@ -129,9 +129,10 @@ def _table(keyring: "Keyring") -> "Table":
 
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("what", "id", "created", "current", "from"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")  # an id that is cut short names nothing
     for what, known in (("secret", keyring.known_secrets), ("signing key", keyring.public_keys)):
         for key in known:
             current = "[green]yes[/]" if key.current else "no, kept"
-            table.add_row(what, key.id, key.created or "not known", current, cell(key.origin))
+            day = "not known" if key.created is None else key.created[:10]
+            table.add_row(what, key.id, day, current, cell(key.origin))
     return table

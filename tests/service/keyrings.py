@@ -3,26 +3,14 @@
 import json
 import stat
 
-from pydantic import SecretStr
-from pydantic_settings import SettingsConfigDict
-
 from service.settings import Settings
 
 OWN, OTHER, THIRD = "5a" * 32, "c3" * 32, "7e" * 32
 
 
-class _Settings(Settings):
-    """With the fields that the environment fills, and no file of the working directory."""
-
-    model_config = SettingsConfigDict(env_file=None)
-
-    old_secrets: SecretStr | None = None
-    signing_key: SecretStr | None = None
-
-
 def settings(folder, **fields):
-    """Return the settings of a deployment with this data directory."""
-    return _Settings(data_dir=folder, **fields)
+    """Return the settings of a deployment with this data directory, and no `.env` file."""
+    return Settings(_env_file=None, data_dir=folder, **fields)
 
 
 def mode(path):
