@@ -1,6 +1,6 @@
 """What routes ask for, as annotated aliases."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from typing import Annotated, Generic
 
@@ -48,14 +48,23 @@ SuretyDep = Annotated[Surety, Depends(_surety)]
 RunningDep = Annotated[Running, Depends(_running)]
 
 
+def refuse_unknown(request: Request, known: Collection[str] = ()) -> None:
+    """Refuse parameters of the query that a route does not know: one that is misspelt counts.
+
+    Raises:
+        RequestValidationError: naming them.
+    """
+    unknown = [
+        {"type": "extra_forbidden", "loc": ("query", name), "msg": ""}
+        for name in sorted({*request.query_params} - {*known})
+    ]
+    if unknown:
+        raise RequestValidationError(unknown)
+
+
 async def _answer(request: Request, surety: SuretyDep) -> AsyncIterator[negotiation.Answer]:
     """Choose the form of the answer, and refuse before the body is read what cannot be served."""
-    if request.query_params:
-        unknown = [
-            {"type": "extra_forbidden", "loc": ("query", name), "msg": ""}
-            for name in {*request.query_params}
-        ]
-        raise RequestValidationError(sorted(unknown, key=lambda found: found["loc"]))
+    refuse_unknown(request)
     chosen = negotiation.choose(", ".join(request.headers.getlist("accept")))
     require_multipart(request)
     with surety.admission():

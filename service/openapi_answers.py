@@ -77,7 +77,8 @@ def json_response(description: str, schema: str, *, status: int = 200) -> Respon
 
 def media_response(description: str, media_type: str) -> Responses:
     """Describe an answer that is a file."""
-    content = {media_type: {"schema": {"type": "string", "contentMediaType": media_type}}}
+    schema = {"type": "string", "contentMediaType": media_type}
+    content = {media_type: {"schema": schema, "example": "(its bytes)"}}
     return {200: {"description": description, "content": content}}
 
 

@@ -129,7 +129,15 @@ _SUBJECT = record(
         "label_map": map_of(
             "Synonyms: the label that each of these counts as.", {"type": "string"}
         ),
+        "rerolls": record(
+            "How an operator had the noise drawn anew; missing where nobody did.",
+            {
+                "count": of("integer", "Times.", minimum=1),
+                "alpha_spent": amount("Sum of the alphas of the ledgers before."),
+            },
+        ),
     },
+    optional=("rerolls",),
 )
 
 _PROOF = record(
@@ -199,7 +207,11 @@ _ACCOUNTING = record(
         "currency": of("string", "Of `cost`."),
         "votes_reused": count("Votes that were there from earlier runs."),
         "seconds": amount("How long it took."),
+        "cost_before_interruption_at_most": amount(
+            "What the run may have cost before it was interrupted and taken up again."
+        ),
     },
+    optional=("cost_before_interruption_at_most",),
 )
 
 _CERTIFICATE = record(
@@ -241,6 +253,14 @@ _CERTIFICATE = record(
             },
         ),
         "accounting": ref("Accounting"),
+        "signature": record(
+            "By the deployment, over the canonical form (RFC 8785) without this member.",
+            {
+                "algorithm": of("string", "What it was signed with.", const="Ed25519"),
+                "key_id": of("string", "Names the public key.", pattern="^[0-9a-f]{16}$"),
+                "value": of("string", "64 bytes in base64.", contentEncoding="base64"),
+            },
+        ),
     },
 )
 

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from service import lasting
 from service.answers import document_response
-from service.deps import SuretyDep
+from service.deps import SuretyDep, refuse_unknown
 from service.errors import NotFound
 from service.openapi_answers import json_response, media_response, problem_responses
 from service.openapi_examples import CERTIFICATE
@@ -19,6 +19,7 @@ from service.store.certificates import Search, summary
 router = APIRouter(tags=["certificates"])
 
 Id = Annotated[str, Path(description="Its `id`.", examples=[CERTIFICATE["id"]])]
+FILTERS = ("image", "label", "provider", "since", "until", "limit", "after")
 _POSSIBLE = (NOT_FOUND, STORE_AWAY, LEDGER_DAMAGED)
 
 
@@ -29,6 +30,7 @@ _POSSIBLE = (NOT_FOUND, STORE_AWAY, LEDGER_DAMAGED)
     | problem_responses(VALIDATION, BAD_REQUEST, STORE_AWAY, LEDGER_DAMAGED),
 )
 async def search(
+    request: Request,
     surety: SuretyDep,
     image: Annotated[
         str | None,
@@ -49,6 +51,7 @@ async def search(
     ] = None,
 ) -> dict[str, Any]:
     """Return a line for each certificate found; `next` leads to the next page."""
+    refuse_unknown(request, FILTERS)
     wanted = Search(image, label, provider, _aware(since), _aware(until), limit, after)
     found, further = await surety.state.certificates.search(wanted)
     return {"certificates": [summary(document) for document in found], "next": further}

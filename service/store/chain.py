@@ -2,14 +2,15 @@
 
 A plain chain of hashes could be computed anew by whoever can write to the store; this one needs
 the deployment secret. Every 128 votes have a MAC over themselves and the MAC before, the rest has
-one that also covers the length and whether the ledger is sealed:
+one that also covers the length, whether the ledger is sealed, and how many labels have names:
 
-    header ─► mac of 0…127 ─► mac of 128…255 ─► … ─► head (rest, n, sealed)
+    header ─► mac of 0…127 ─► mac of 128…255 ─► … ─► head (rest, n, sealed, names)
 """
 
 import hmac
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from certification.errors import LedgerDamaged
 from certification.protocols import Vote
@@ -23,12 +24,33 @@ def ledger_key(secret: bytes, subject_sha256: str) -> bytes:
     return hmac.digest(secret, b"surety ledger\0" + subject_sha256.encode(), "sha256")
 
 
+@dataclass(frozen=True)
+class End:
+    """What the store says of where a ledger ends.
+
+    Attributes:
+        n: its length.
+        head: the MAC.
+        sealed: when it was sealed, "" if it was not.
+        names: how many labels have a name.
+    """
+
+    n: int
+    head: bytes
+    sealed: str
+    names: int
+
+
 class Chain:
     """The votes of one ledger and their MACs.
 
     Args:
         key: of this ledger's MACs.
         header: its canonical bytes.
+
+    Attributes:
+        votes: all of them.
+        macs: of their full blocks.
     """
 
     def __init__(self, key: bytes, header: bytes) -> None:
@@ -36,21 +58,27 @@ class Chain:
         self.origin = hmac.digest(key, b"header\0" + header, "sha256")
         self.votes: list[Vote] = []
         self.macs: list[bytes] = []
-        self.sealed = ""
 
     @property
-    def head(self) -> bytes:
-        """The MAC of where the chain ends."""
-        return self._head(self.macs, self.votes)
+    def whole(self) -> int:
+        """How many votes lie in full blocks."""
+        return len(self.macs) * BLOCK
 
-    def extended(self, votes: Sequence[Vote]) -> tuple[list[bytes], bytes]:
+    def head(self, sealed: str, names: int) -> bytes:
+        """Return the MAC of where the chain ends."""
+        last = self.macs[-1] if self.macs else self.origin
+        return self._head(last, len(self.votes), self.votes[self.whole :], sealed, names)
+
+    def extended(self, votes: Sequence[Vote], names: int) -> tuple[list[bytes], bytes]:
         """Return the further MACs, and the head, that the chain would have with more votes."""
-        macs, start = [*self.macs], len(self.macs) * BLOCK
-        rest = [*self.votes[start:], *votes]
-        while len(rest) >= BLOCK:
-            macs.append(self._mac(macs, rest[:BLOCK]))
-            del rest[:BLOCK]
-        return macs[len(self.macs) :], self._head_of(macs, rest)
+        last = self.macs[-1] if self.macs else self.origin
+        rest = [*self.votes[self.whole :], *votes]
+        macs: list[bytes] = []
+        for start in range(0, len(rest) - BLOCK + 1, BLOCK):
+            last = self._mac(last, len(self.macs) + len(macs), rest[start : start + BLOCK])
+            macs.append(last)
+        n = len(self.votes) + len(votes)
+        return macs, self._head(last, n, rest[len(macs) * BLOCK :], "", names)
 
     def extend(self, votes: Sequence[Vote], macs: Sequence[bytes]) -> None:
         """Take votes over, with the MACs of `extended`."""
@@ -60,66 +88,56 @@ class Chain:
     def cut(self, n: int) -> "Chain":
         """Return the chain that ends after n votes."""
         other = Chain.__new__(Chain)
-        other._key, other.origin, other.sealed = self._key, self.origin, self.sealed
+        other._key, other.origin = self._key, self.origin
         other.votes, other.macs = self.votes[:n], self.macs[: n // BLOCK]
         return other
 
-    def head_when_sealed(self, sealed: str) -> bytes:
-        """Return the head that the chain has once it is sealed."""
-        return self._head_of(self.macs, self.votes[len(self.macs) * BLOCK :], sealed)
-
-    def verify(self, votes: Sequence[Vote], macs: bytes, n: int, head: bytes, sealed: str) -> None:
-        """Take over what was read behind the last full block, if it is what was written.
+    def check(self, votes: Sequence[Vote], macs: bytes, end: End) -> list[bytes]:
+        """Check what was read behind the last full block.
 
         Args:
             votes: from the last full block on.
             macs: from there on, one after the other.
-            n: length that the ledger says.
-            head: that the ledger says.
-            sealed: when it was sealed, "" if it was not.
+            end: that the store says.
+
+        Returns:
+            The MACs.
 
         Raises:
             LedgerDamaged: naming the votes that are not those that were written.
         """
-        start = len(self.macs) * BLOCK
+        start, n = self.whole, end.n
         if start + len(votes) != n:
             raise LedgerDamaged(f"it holds {start + len(votes)} votes and says {n}")
         if len(macs) != len(votes) // BLOCK * MAC_BYTES:
             raise LedgerDamaged(f"it does not hold one MAC for every {BLOCK} of its {n} votes")
         found = [macs[i : i + MAC_BYTES] for i in range(0, len(macs), MAC_BYTES)]
-        known = [*self.macs]
+        last = self.macs[-1] if self.macs else self.origin
         for i, mac in enumerate(found):
             block = votes[i * BLOCK : (i + 1) * BLOCK]
-            if not hmac.compare_digest(self._mac(known, block), mac):
+            if not hmac.compare_digest(self._mac(last, len(self.macs) + i, block), mac):
                 first = start + i * BLOCK
                 raise LedgerDamaged(
                     f"votes {first} to {first + BLOCK - 1}, or their MAC, are not as written"
                 )
-            known.append(mac)
+            last = mac
         rest = votes[len(found) * BLOCK :]
-        if not hmac.compare_digest(self._head_of(known, rest, sealed), head):
-            first = start + len(found) * BLOCK
+        expected = self._head(last, n, rest, end.sealed, end.names)
+        if not hmac.compare_digest(expected, end.head):
             raise LedgerDamaged(
-                f"the votes from {first} on, the length {n}, the seal or the last MAC are not as "
-                "written"
+                f"the votes from {n - len(rest)} on, the length {n}, the seal, the number of "
+                f"names ({end.names}) or the last MAC are not as written"
             )
-        self.votes[start:] = votes
-        self.macs, self.sealed = known, sealed
+        if list(votes[: len(self.votes) - start]) != self.votes[start:]:
+            raise LedgerDamaged(f"its votes from {start} on are not those that it had before")
+        return found
 
-    def _head(self, macs: Sequence[bytes], votes: Sequence[Vote]) -> bytes:
-        return self._head_of(macs, votes[len(macs) * BLOCK :])
+    def _head(self, last: bytes, n: int, rest: Sequence[Vote], sealed: str, names: int) -> bytes:
+        return self._digest(b"head\0", last, [n, list(rest), sealed, names])
 
-    def _head_of(
-        self, macs: Sequence[bytes], rest: Sequence[Vote], sealed: str | None = None
-    ) -> bytes:
-        n = len(macs) * BLOCK + len(rest)
-        said = [n, list(rest), self.sealed if sealed is None else sealed]
-        return self._digest(b"head\0", macs, said)
+    def _mac(self, last: bytes, place: int, block: Sequence[Vote]) -> bytes:
+        return self._digest(b"block\0", last, [place, list(block)])
 
-    def _mac(self, macs: Sequence[bytes], block: Sequence[Vote]) -> bytes:
-        return self._digest(b"block\0", macs, [len(macs), list(block)])
-
-    def _digest(self, kind: bytes, macs: Sequence[bytes], said: object) -> bytes:
-        before = macs[-1] if macs else self.origin
+    def _digest(self, kind: bytes, before: bytes, said: object) -> bytes:
         text = json.dumps(said, ensure_ascii=False, separators=(",", ":"))
         return hmac.digest(self._key, kind + self.origin + before + text.encode(), "sha256")

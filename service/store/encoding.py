@@ -25,7 +25,7 @@ def decode(data: bytes) -> list[int]:
     """Read codes.
 
     Raises:
-        ValueError: if the last one is cut off.
+        ValueError: if they are not as :func:`encode` writes them.
     """
     if data.isascii():
         return [*data]
@@ -34,9 +34,11 @@ def decode(data: bytes) -> list[int]:
         code |= (byte & 0x7F) << shift
         if byte & 0x80:
             shift += 7
-        else:
-            codes.append(code)
-            code = shift = 0
+            continue
+        if shift and not byte:
+            raise ValueError("a vote is written longer than it is")
+        codes.append(code)
+        code = shift = 0
     if shift:
         raise ValueError("the last vote is cut off")
     return codes

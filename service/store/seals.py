@@ -54,7 +54,7 @@ class Seals:
         except ValueError:
             name, mac, text = "", "", ""
         expected = self._mac(name, text, about) if name in self._secrets else ""
-        if not expected or not hmac.compare_digest(expected, mac):
+        if not expected or not hmac.compare_digest(expected.encode(), mac.encode()):
             raise LedgerDamaged(f"the store's entry {' '.join(about)[:120]!r} is not as written")
         return text
 

@@ -17,6 +17,7 @@ def fix_secret(data_dir):
     """Give a data directory the same secret each time: with another one, votes are luck."""
     data_dir.mkdir(mode=0o700)
     (data_dir / "secret").write_text("5a" * 32)
+    (data_dir / "secret").chmod(0o600)
 
 
 @dataclass

@@ -5,7 +5,7 @@ import os
 import secrets
 import socket
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+import redis
 import uvicorn
 from fastapi import FastAPI
 
@@ -110,9 +111,14 @@ async def live(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture(autouse=True)
-def _no_environment(monkeypatch: pytest.MonkeyPatch, redis_url: str) -> None:
+def _no_environment(monkeypatch: pytest.MonkeyPatch, redis_url: str) -> Iterator[None]:
     """No settings but the store of this session, and a part of it that is the test's own."""
     for name in [n for n in os.environ if n.startswith("SURETY_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("SURETY_REDIS_URL", redis_url)
-    monkeypatch.setenv("SURETY_REDIS_PREFIX", f"test-{secrets.token_hex(8)}:")
+    prefix = f"test-{secrets.token_hex(8)}:"
+    monkeypatch.setenv("SURETY_REDIS_PREFIX", prefix)
+    yield
+    with redis.Redis.from_url(redis_url) as client:
+        if keys := [*client.scan_iter(match=f"{prefix}*", count=1000)]:
+            client.delete(*keys)

@@ -1,11 +1,13 @@
 """Reads answers and holds them against the OpenAPI document."""
 
 import json
+import os
 import re
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+import redis
 from fastapi import FastAPI
 
 from service.problem_kinds import BY_SLUG
@@ -68,14 +70,22 @@ async def events(response: httpx.Response) -> AsyncIterator[tuple[str, Any]]:
 
 def left_behind(app: FastAPI) -> dict[str, Any]:
     """Whatever a request may have left: nothing, after one that was refused."""
-    ledgers = app.state.surety.machine.ledgers
+    surety = app.state.surety
+    prefix = surety.settings.redis_prefix
+    always = ("deployment", "keys", "process")
     return {
-        "runs": app.state.runs.list(),
-        "ledgers": dict(ledgers._current),
-        "held": dict(ledgers._locks),
-        "certificates": dict(app.state.certificates._kept),
-        "waiting": app.state.surety._admitted,
+        "runs": app.state.running.runs.list(),
+        "kept": [key for key in stored(prefix) if key.split(":")[0] not in always],
+        "held": dict(surety.machine.ledgers._locks),
+        "waiting": surety._admitted,
     }
 
 
-NOTHING = {"runs": [], "ledgers": {}, "held": {}, "certificates": {}, "waiting": 0}
+def stored(prefix: str) -> list[str]:
+    """Keys in the store, without the prefix."""
+    with redis.Redis.from_url(os.environ["SURETY_REDIS_URL"]) as client:
+        found = client.scan_iter(match=f"{prefix}*", count=1000)
+        return sorted(key.decode().removeprefix(prefix) for key in found)
+
+
+NOTHING = {"runs": [], "kept": [], "held": {}, "waiting": 0}

@@ -8,12 +8,14 @@ records them anew: after a change of the weights, or of what an answer holds.
 import asyncio
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -44,6 +46,10 @@ async def record(folder: Path) -> dict[str, Any]:
             streamed = await client.post(routes[kind], headers=EVENTS, **upload(form))
             events[kind] = parse(streamed.text)
     async with fresh(folder / "answers") as client:
+        issued = await client.post("/certify", **upload(examples.CERTIFY_FORM))
+        name = issued.json()["id"]
+        short = await client.post("/certify", **upload({"max_votes": 3, "sigma": 0.5}))
+        few = short.json()["id"]
         answers = {
             name: (await client.get(path)).json()
             for name, path in (
@@ -52,8 +58,17 @@ async def record(folder: Path) -> dict[str, Any]:
                 ("Version", "/version"),
                 ("Providers", "/providers"),
                 ("Denoisers", "/denoisers"),
+                ("Certificates", f"/certificates?provider=local&until={quote(issued.json()['created'])}"),
+                ("Votes", f"/certificates/{few}/votes"),
+                ("Keys", "/keys"),
+                ("RunState", f"/runs/{issued.headers['Surety-Run']}"),
             )
         }
+        answers["Certificates"]["certificates"] = [
+            line for line in answers["Certificates"]["certificates"] if line["id"] == name
+        ]
+        checked = await client.post("/verify", files={"certificate": issued.content, "image": CAT})
+        answers["Verification"] = checked.json()
         # Other providers come and go; each has its own page.
         found = answers["Providers"]["providers"]
         answers["Providers"]["providers"] = [p for p in found if p["name"] == "local"]
@@ -73,7 +88,9 @@ async def record(folder: Path) -> dict[str, Any]:
 
 @asynccontextmanager
 async def fresh(folder: Path) -> AsyncIterator[httpx.AsyncClient]:
-    app: FastAPI = create_app(Settings(_env_file=None, data_dir=folder, secret=SECRET))
+    prefix = f"{os.environ.get('SURETY_REDIS_PREFIX', '')}{folder.name}:"
+    settings = Settings(_env_file=None, data_dir=folder, secret=SECRET, redis_prefix=prefix)
+    app: FastAPI = create_app(settings)
     async with app.router.lifespan_context(app), connect(app) as client:
         yield client
 

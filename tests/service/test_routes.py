@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 import adapters.errors
 from certification.certificate import certificate_id
 from service.problem_kinds import KINDS
-from tests.service import pictures, providers
+from tests.service import providers
 from tests.service.conftest import connect
 from tests.service.reading import EVENTS, files, parse, problem, slug
 
@@ -284,18 +284,6 @@ async def test_an_unknown_exception_is_logged_and_not_told(
     assert slug(problem(response, app)) == "internal"
     assert "inside information" not in response.text
     assert [line["error"] for line in lines if line["event"] == "internal error"] == ["KeyError"]
-
-
-async def test_the_oldest_certificate_goes_first(make_app: Any) -> None:
-    async with make_app(keep_certificates=2) as app, connect(app) as client:
-        ids = []
-        for width in (3, 4, 5):
-            answer = await client.post(
-                "/certify", files=files(pictures.png(width, 3)), data={"max_votes": "2"}
-            )
-            ids.append(answer.json()["id"])
-        found = [(await client.get(f"/certificates/{name}")).status_code for name in ids]
-        assert found == [404, 200, 200]
 
 
 @pytest.mark.parametrize("path", ["/version", "/health/live", "/providers", "/problems"])

@@ -6,8 +6,6 @@ import pytest
 
 from service.errors import ConfigurationError
 from service.load_settings import load_settings
-from service.secret import deployment_secret
-from service.settings import Settings
 
 
 @pytest.fixture(autouse=True)
@@ -61,12 +59,3 @@ def test_a_setting_that_does_not_exist_is_told(here, monkeypatch, capsys):
 def test_the_home_folder_is_found(monkeypatch):
     monkeypatch.setenv("SURETY_DATA_DIR", "~/surety")
     assert load_settings().data_dir == Path.home() / "surety"
-
-
-def test_a_secret_is_made_once_and_kept_private(here):
-    settings = Settings(data_dir=here / "new" / "data")
-    secret = deployment_secret(settings)
-    assert len(secret) == 32
-    assert deployment_secret(settings) == secret
-    (path,) = settings.data_dir.iterdir()
-    assert path.stat().st_mode & 0o777 == 0o600

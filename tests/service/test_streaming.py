@@ -1,11 +1,13 @@
 """Runs over a real server on loopback: events, cancelling, clients that go away, overload."""
 
 import asyncio
+import os
 import time
 from typing import Any
 
 import httpx
 import pytest
+import redis
 from fastapi import FastAPI
 
 import service.answers
@@ -14,7 +16,7 @@ from adapters.errors import QuotaExceeded
 from service import core
 from tests.service import providers
 from tests.service.conftest import connect, serve
-from tests.service.reading import EVENTS, events, files, left_behind, parse, problem, slug
+from tests.service.reading import EVENTS, events, files, left_behind, parse, problem, slug, stored
 
 SLOW = {"provider": "slow", "good_enough": "none", "max_votes": "2000"}
 STUCK = {"provider": "stuck"}
@@ -27,8 +29,10 @@ async def until(condition: Any, seconds: float = 5.0) -> None:
 
 
 def votes_kept(app: FastAPI) -> int:
-    (ledger,) = app.state.surety.machine.ledgers._current.values()
-    return len(ledger._votes)
+    with redis.Redis.from_url(os.environ["SURETY_REDIS_URL"]) as client:
+        prefix = app.state.surety.settings.redis_prefix
+        (name,) = (n for n in stored(prefix) if n.startswith("ledger:") and n.count(":") == 1)
+        return int(client.hget(f"{prefix}{name}", "n"))
 
 
 async def test_a_stream_tells_the_run_its_progress_and_the_certificate(
@@ -76,15 +80,15 @@ async def test_cancelling_a_stream_gives_the_certificate_of_that_moment(
     assert last[0] == "certificate"
     assert last[1]["proof"]["stop_reason"] == "cancelled"
     assert 5 < last[1]["proof"]["votes"]["n"] < 2000
-    assert app.state.runs.list() == []
+    assert app.state.running.runs.list() == []
     gone = await live.delete(f"/runs/{r.headers['surety-run']}")
     assert slug(problem(gone)) == "not-found"
 
 
 async def test_cancelling_a_json_request_answers_it(app: FastAPI, live: httpx.AsyncClient) -> None:
     asked = asyncio.ensure_future(live.post("/certify", files=files(), data=SLOW))
-    await until(lambda: any(r.latest and r.latest.n > 3 for r in app.state.runs.list()))
-    (run,) = app.state.runs.list()
+    await until(lambda: any(r.latest and r.latest.n > 3 for r in app.state.running.runs.list()))
+    (run,) = app.state.running.runs.list()
     await live.delete(f"/runs/{run.id}")
     response = await asked
     assert response.status_code == 200
@@ -97,8 +101,8 @@ async def test_cancelled_before_any_answer(
     app: FastAPI, live: httpx.AsyncClient, headers: dict[str, str]
 ) -> None:
     asked = asyncio.ensure_future(live.post("/certify", files=files(), data=STUCK, headers=headers))
-    await until(app.state.runs.list)
-    await live.delete(f"/runs/{app.state.runs.list()[0].id}")
+    await until(app.state.running.runs.list)
+    await live.delete(f"/runs/{app.state.running.runs.list()[0].id}")
     assert slug(problem(await asked, app)) == "run-interrupted"
     assert left_behind(app)["ledgers"] == {}
 
@@ -116,7 +120,7 @@ async def test_a_client_that_goes_away_ends_its_run(
     else:
         with pytest.raises(httpx.ReadTimeout):
             await live.post("/certify", files=files(), data=SLOW, timeout=0.4)
-    await until(lambda: app.state.runs.list() == [])
+    await until(lambda: app.state.running.runs.list() == [])
     calls = providers.Slow.calls
     await asyncio.sleep(0.1)
     assert providers.Slow.calls == calls  # nobody is asked any more
@@ -166,25 +170,25 @@ async def test_silence_is_filled_with_comments(
                 break
     assert seen[0][0] == "run"
     assert {name for name, _ in seen[1:]} == {":"}
-    await until(lambda: app.state.runs.list() == [])
+    await until(lambda: app.state.running.runs.list() == [])
 
 
 async def test_a_full_house_says_when_to_come_back(make_app: Any) -> None:
     async with make_app(max_runs=1, max_waiting=1) as app, connect(app) as client:
         first = asyncio.ensure_future(client.post("/certify", files=files(), data=SLOW))
-        await until(lambda: any(r.latest for r in app.state.runs.list()))
+        await until(lambda: any(r.latest for r in app.state.running.runs.list()))
         second = asyncio.ensure_future(client.post("/certify", files=files(), data=SLOW))
         await until(lambda: app.state.surety._admitted == 2)
         for headers in ({}, EVENTS):
             refused = await client.post("/certify", files=files(), headers=headers)
             assert slug(problem(refused, app)) == "overloaded"
             assert int(refused.headers["retry-after"]) > 0
-        waiting = app.state.runs.list()[1]
+        waiting = app.state.running.runs.list()[1]
         await client.delete(f"/runs/{waiting.id}")
         # It is about the same picture, so it ends with the votes that the first one has.
         assert (await second).json()["proof"]["stop_reason"] == "cancelled"
         assert app.state.surety._admitted == 1
-        await client.delete(f"/runs/{app.state.runs.list()[0].id}")
+        await client.delete(f"/runs/{app.state.running.runs.list()[0].id}")
         assert (await first).json()["proof"]["stop_reason"] == "cancelled"
         again = await client.post("/certify", files=files(), data={"max_votes": "5"})
         assert again.status_code == 200
@@ -193,9 +197,9 @@ async def test_a_full_house_says_when_to_come_back(make_app: Any) -> None:
 async def test_shutting_down_ends_runs_in_order(make_app: Any) -> None:
     async with make_app() as app, connect(app) as client:
         asked = asyncio.ensure_future(client.post("/certify", files=files(), data=SLOW))
-        await until(lambda: any(r.latest and r.latest.n for r in app.state.runs.list()))
+        await until(lambda: any(r.latest and r.latest.n for r in app.state.running.runs.list()))
         began = time.monotonic()
-        await app.state.runs.close()
+        await app.state.running.runs.close()
         assert time.monotonic() - began < 3
         assert (await asked).json()["proof"]["stop_reason"] == "cancelled"
 
@@ -216,8 +220,8 @@ async def test_a_run_without_an_answer_when_the_service_ends(make_app: Any) -> N
         asked = asyncio.ensure_future(
             client.post("/certify", files=files(), data={"provider": "stuck"})
         )
-        await until(lambda: bool(app.state.runs.list()))
-        app.state.runs.shut_down()
+        await until(lambda: bool(app.state.running.runs.list()))
+        app.state.running.runs.shut_down()
         answer = await asked
         assert answer.status_code == 503
         assert slug(problem(answer, app)) == "shutting-down"

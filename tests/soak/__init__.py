@@ -1,0 +1,1 @@
+"""Faults by really killing things. The suite runs each a few times, `make soak` for minutes."""
