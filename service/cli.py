@@ -6,12 +6,15 @@ from typing import Annotated
 import typer
 
 from service import log_lines
+from service.commands.audit import audit
+from service.commands.certificates import app as certificates
 from service.commands.certify import certify
 from service.commands.denoisers import app as denoisers
 from service.commands.emulate import emulate
 from service.commands.keys import app as keys
 from service.commands.predict import predict
 from service.commands.providers import app as providers
+from service.commands.reveal import reveal
 from service.commands.serve import serve
 from service.commands.train import app as train
 from service.commands.verify import verify
@@ -26,12 +29,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for command in (certify, predict, verify, serve, emulate, version):
+for command in (certify, predict, verify, audit, reveal, serve, emulate, version):
     app.command()(command)
 app.add_typer(providers, name="providers")
 app.add_typer(denoisers, name="denoisers")
 app.add_typer(train, name="train")
 app.add_typer(keys, name="keys")
+app.add_typer(certificates, name="certificates")
 
 
 def _print_version(asked: bool) -> None:
