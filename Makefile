@@ -2,6 +2,7 @@
 #
 #   make run    set up .venv, start the service, certify a sample picture, keep serving
 #   make test   set up .venv, run the whole suite
+#   make soak   set up .venv, kill services and stores for some minutes, look that nothing is lost
 #   make lint   set up .venv with the dev extra; ruff, mypy, import contracts
 #   make clean  remove .venv and what was built
 #
@@ -21,7 +22,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: help run test lint format clean
+.PHONY: help run test soak lint format clean
 .DELETE_ON_ERROR:
 
 help:
@@ -32,6 +33,9 @@ run: $(VENV)/.run
 
 test: $(VENV)/.test
 	@exec $(BIN)/pytest $(ARGS)
+
+soak: $(VENV)/.test
+	@SURETY_SOAK=1 exec $(BIN)/pytest -s tests/soak $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
