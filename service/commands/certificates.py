@@ -14,11 +14,23 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from rich.table import Table
+    from rich.text import Text
 
     from service.issued import Document
     from service.store.certificates import Search
 
 MOST = 500  # in one list
+# Of the list, with the room that each needs.
+COLUMNS = {
+    "certificate": 32,
+    "label": 8,
+    "radius": 6,
+    "votes": 5,
+    "issued (UTC)": 16,
+    "provider": 8,
+    "picture": 8,
+}
+FIRST = 4  # that fit into `terminal.LEAST_WIDTH`
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 app = typer.Typer(
@@ -119,42 +131,52 @@ def _list(wanted: "Search", as_json: bool) -> None:
         typer.echo(json.dumps({"certificates": lines, "next": further}))
         return
     if lines:
-        output().print(_table(found))
+        console = output()
+        console.print(_table(found, console.width))
     else:
         say("no certificate was found")
     if further is not None:
         say(f"there may be more: --after {further}")
 
 
-def _table(found: "list[Document]") -> "Table":
+def _table(found: "list[Document]", width: int) -> "Table":
+    """Lay out as many columns as there is room for; the first ones are always there."""
+    from itertools import accumulate
+
     from rich import box
     from rich.table import Table
 
+    fit = sum(end <= width for end in accumulate(least + 2 for least in COLUMNS.values()))
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading, least in [*COLUMNS.items()][: max(fit, FIRST)]:
+        table.add_column(
+            heading,
+            justify="right" if heading in ("radius", "votes") else "left",
+            overflow="ellipsis",
+            no_wrap=True,
+            min_width=least,
+        )
+    for document in found:
+        table.add_row(*_cells(document)[: len(table.columns)])
+    return table
+
+
+def _cells(document: "Document") -> "list[Text]":
     from service.render import radius_words
     from service.store.certificates import summary
     from service.terminal import cell
 
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("certificate", no_wrap=True, min_width=32)
-    table.add_column("issued (UTC)", no_wrap=True, min_width=16)
-    for heading in ("label", "radius", "votes", "provider", "picture"):
-        right = heading in ("radius", "votes")
-        table.add_column(
-            heading, justify="right" if right else "left", overflow="ellipsis", no_wrap=True
-        )
-    for document in found:
-        line, names = summary(document), document["label_names"]
-        label, radius = line["label"], line["radius"]
-        table.add_row(
-            cell(line["id"]),
-            cell(_utc(line["created"])),
-            cell("none" if label is None else names.get(label, label)),
-            "" if radius is None else radius_words(radius),
-            f"{line['n']:,}",
-            cell(line["provider"]),
-            cell(line["image_name"] or ""),
-        )
-    return table
+    line, names = summary(document), document["label_names"]
+    label, radius = line["label"], line["radius"]
+    return [
+        cell(line["id"]),
+        cell("none" if label is None else names.get(label, label)),
+        cell("" if radius is None else radius_words(radius)),
+        cell(f"{line['n']:,}"),
+        cell(_utc(line["created"])),
+        cell(line["provider"]),
+        cell(line["image_name"] or ""),
+    ]
 
 
 def _utc(created: str) -> str:

@@ -11,7 +11,7 @@ latest writes gets them again.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -19,10 +19,12 @@ import structlog
 from certification.errors import ClaimLost, LedgerConflict, LedgerDamaged, LedgerSealed
 from certification.protocols import Header, Vote
 from service.store import header as headers
-from service.store.chain import MAC_BYTES, Chain, ledger_key
+from service.store.chain import MAC_BYTES, Chain, End, ledger_key
 from service.store.connection import Store
 from service.store.encoding import decode, encode, votes_of
 from service.store.seals import Seals
+
+PARTS = ("votes", "macs", "labels", "names")
 
 log = structlog.get_logger("surety.ledger")
 
@@ -57,6 +59,8 @@ class RedisLedger:
         self._header = headers.from_bytes(header)
         self._chain = Chain(ledger_key(seals.secrets[keeper], subject), header)
         self._labels: list[str] = []
+        self._named: set[str] = set()  # labels whose spelling is kept
+        self._sealed = ""
         self._offset = 0  # bytes of the full blocks' votes
         self._busy = asyncio.Lock()
 
@@ -73,10 +77,10 @@ class RedisLedger:
     @property
     def sealed(self) -> str:
         """When its key was revealed, "" if it was not; as of the latest read."""
-        return self._chain.sealed
+        return self._sealed
 
-    def first_fields(self) -> dict[str, bytes | str]:
-        """Return what the store holds of a ledger without votes."""
+    def first_fields(self, names: int = 0) -> dict[str, bytes | str]:
+        """Return what the store holds of a ledger without votes, but with so many names."""
         seal, sha = self._seals.seal, self.subject_sha256
         return {
             "header": self._bytes,
@@ -84,7 +88,7 @@ class RedisLedger:
             "draft": self.draft,
             "keeper": self.keeper,
             "n": "0",
-            "head": Chain.cut(self._chain, 0).head,
+            "head": self._chain.cut(0).head("", names),
             "alpha": seal("0", "alpha", sha),
             "alpha_number": "0",
             "vouched": seal("0", "vouched", sha),
@@ -112,8 +116,9 @@ class RedisLedger:
             if list(votes[: len(overlap)]) != overlap:
                 raise LedgerConflict(f"votes from {start} on differ from those already kept")
             new = list(votes[len(overlap) :])
-            if new or names:
-                await self._write(new, names or {})
+            further = {k: n for k, n in (names or {}).items() if k not in self._named}
+            if new or further:
+                await self._write(new, further)
 
     async def spend(self, alpha: float) -> None:
         """See :meth:`certification.protocols.Ledger.spend`."""
@@ -146,21 +151,20 @@ class RedisLedger:
             when: ISO date.
         """
         async with self._busy:
-            while not self._chain.sealed:
+            await self._refresh()
+            while not self._sealed:
+                chain, named = self._chain, len(self._named)
+                args = [len(chain.votes), chain.head("", named), chain.head(when, named), when]
+                await self._store.script("seal", [self._key()], args)
                 await self._refresh()
-                chain = self._chain
-                args = [len(chain.votes), chain.head, chain.head_when_sealed(when), when]
-                (told, *_) = await self._store.script("seal", [self._key()], args)
-                if told != b"other":
-                    await self._refresh()
 
     async def _write(self, new: list[Vote], names: Mapping[str, str]) -> None:
         """Append to the chain, in the store first."""
         tried_again = False
         while True:
-            told = await self._try(self._chain, self._labels, self._offset, new, names)
+            told = await self._try(self._chain, self._labels, self._offset, new, names, self._named)
             if told[0] == b"done":
-                self._take(new)
+                self._take(new, names)
                 return
             if told[0] == b"lost":
                 raise ClaimLost("another worker has taken this subject over")
@@ -179,6 +183,7 @@ class RedisLedger:
             await self._refresh()
             if len(self._chain.votes) != before:
                 raise ClaimLost("another worker has added to this subject")
+            names = {k: n for k, n in names.items() if k not in self._named}
 
     async def _try(
         self,
@@ -187,18 +192,20 @@ class RedisLedger:
         offset: int,
         new: Sequence[Vote],
         names: Mapping[str, str],
+        named: Collection[str],
     ) -> list[bytes]:
         places = {label: place for place, label in enumerate(labels, 1)}
         further = [v for v in dict.fromkeys(new) if v is not None and v not in places]
         places |= {label: place for place, label in enumerate(further, len(labels) + 1)}
         codes = [0 if vote is None else places[vote] for vote in new]
-        macs, head = chain.extended(new)
-        rest = chain.votes[len(chain.macs) * 128 :]
+        macs, head = chain.extended(new, len(named) + len(names))
+        rest = chain.votes[chain.whole :]
         before = offset + len(encode(0 if v is None else places[v] for v in rest))
         seal, sha = self._seals.seal, self.subject_sha256
         sealed = [x for key, name in names.items() for x in (key, seal(name, "name", sha, key))]
         n = len(chain.votes)
-        args: list[Any] = [self._token(), self._store.key("process", ""), n, chain.head]
+        args: list[Any] = [self._token(), self._store.key("process", ""), n]
+        args.append(chain.head("", len(named)))
         args += [n + len(new), head, before, encode(codes), len(chain.macs) * MAC_BYTES]
         args += [b"".join(macs), len(labels), len(further), *further, *sealed]
         keys = [self._key(*part) for part in ((), ("votes",), ("macs",), ("labels",), ("names",))]
@@ -206,25 +213,26 @@ class RedisLedger:
         found: list[bytes] = await self._store.script("append", keys, args)
         return found
 
-    def _take(self, new: Sequence[Vote]) -> None:
-        macs, _ = self._chain.extended(new)
+    def _take(self, new: Sequence[Vote], names: Mapping[str, str]) -> None:
+        macs, _ = self._chain.extended(new, 0)
+        self._named |= names.keys()
         self._labels += [v for v in dict.fromkeys(new) if v is not None and v not in self._labels]
         self._chain.extend(new, macs)
         self._count_offset()
 
     def _count_offset(self) -> None:
         if len(self._labels) < 128:  # one byte a vote
-            self._offset = len(self._chain.macs) * 128
+            self._offset = self._chain.whole
             return
         places = {label: place for place, label in enumerate(self._labels, 1)}
-        full = self._chain.votes[: len(self._chain.macs) * 128]
+        full = self._chain.votes[: self._chain.whole]
         self._offset = len(encode(0 if v is None else places[v] for v in full))
 
     async def _refresh(self) -> None:
         """Read what others have added, and verify it."""
-        keys = [self._key(*part) for part in ((), ("votes",), ("macs",), ("labels",))]
+        keys = [self._key(*part) for part in ((), ("votes",), ("macs",), ("labels",), ("names",))]
         known = [self._offset, len(self._chain.macs) * MAC_BYTES, len(self._labels)]
-        n, head, sealed, data, macs, labels = await self._store.script("read", keys, known)
+        n, head, sealed, data, macs, labels, named = await self._store.script("read", keys, known)
         if n is None or int(n) < len(self._chain.votes):
             await self._restore(None if n is None else int(n), head)
             return
@@ -236,10 +244,14 @@ class RedisLedger:
         if len(set(all_labels)) != len(all_labels):
             raise self._damaged("a label stands there twice")
         try:
-            self._chain.verify(votes, macs, int(n), head, (sealed or b"").decode())
-        except LedgerDamaged as error:
+            end = End(int(n), head or b"", (sealed or b"").decode(), len(named))
+            found = self._chain.check(votes, macs, end)
+        except (LedgerDamaged, UnicodeDecodeError) as error:
             raise self._damaged(str(error)) from None
-        self._labels = all_labels
+        self._chain.votes[self._chain.whole :] = votes
+        self._chain.macs += found
+        self._labels, self._sealed = all_labels, end.sealed
+        self._named = {name.decode() for name in named}
         self._count_offset()
 
     async def _restore(self, n: int | None, head: bytes | None) -> None:
@@ -253,23 +265,27 @@ class RedisLedger:
         )
         if n is None:
             fields = self.first_fields()
+            self._named = set()  # they come again with the next votes
             flat = [x for item in fields.items() for x in item]
             await self._store.patient(lambda redis: redis.hset(self._key(), items=flat))
             await self._store.patient(
                 lambda redis: redis.sadd(names("ledgers"), self.subject_sha256)
             )
             await self._store.patient(
-                lambda redis: redis.delete(*(self._key(p) for p in ("votes", "macs", "labels")))
+                lambda redis: redis.delete(*(self._key(part) for part in PARTS))
             )
         short = chain.cut(n or 0)
-        if n and short.head != head:
+        kept = await self._store.patient(lambda redis: redis.hkeys(self._key("names")))
+        named = {name.decode() for name in kept}
+        if n and short.head("", len(named)) != head:
             raise self._damaged(f"its first {n} votes are not those that this process has read")
         known = len({v for v in short.votes if v is not None})
         labels = self._labels[:known]
         places = {label: place for place, label in enumerate(self._labels, 1)}
-        full = short.votes[: len(short.macs) * 128]
+        full = short.votes[: short.whole]
         offset = len(encode(0 if v is None else places[v] for v in full))
-        told = await self._try(short, labels, offset, chain.votes[n or 0 :], {})
+        told = await self._try(short, labels, offset, chain.votes[n or 0 :], {}, named)
+        self._named = named
         if told[0] == b"lost":
             raise ClaimLost("another worker has taken this subject over")
         if told[0] != b"done":

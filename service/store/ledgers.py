@@ -97,7 +97,7 @@ class RedisLedgers:
         """Begin a ledger, or return the one that this subject already has."""
         subject = subject_sha256(header)
         made = self._ledger(subject, draft, headers.to_bytes(header), self._seals.current)
-        fields = made.first_fields()
+        fields = made.first_fields(len(names or {}))
         told = self._seals.seal
         args: list[object] = [subject, told(subject, "draft", draft, "current"), len(fields)]
         args += [x for item in fields.items() for x in item]

@@ -82,6 +82,15 @@ def test_a_list(three):
     assert run("list").stdout == ended.stdout
 
 
+def test_a_narrow_terminal_leaves_out_columns_and_cuts_no_id(three, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = run().stdout.splitlines()
+    for said in (*three, "dark", "100"):
+        assert any(said in line for line in lines)
+    assert max(map(len, lines)) <= 60
+    assert "picture" not in lines[1]
+
+
 def test_what_is_searched_for(three, tmp_path):
     (tmp_path / "it.png").write_bytes(png())
     first, second, third = three

@@ -14,12 +14,12 @@ from service.store.locks import FileLock
 
 # Ends in order when its standard input does, so also when the process that tests is killed.
 PROGRAM = """
-import logging, shutil, sys
+import shutil, sys
 from pathlib import Path
 import structlog
 from service.store.embedded import EmbeddedServer
 
-structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 server = EmbeddedServer(Path(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()
