@@ -9,6 +9,8 @@ import numpy as np
 import adapters.registry
 from adapters.errors import QuotaExceeded
 from adapters.interface import Answer, Prediction, Traits
+from service.audit import audit
+from service.audit_ready import prepare
 from service.core import Surety
 from service.settings import Settings
 from tests.service.pictures import png
@@ -90,3 +92,11 @@ async def ledgers(surety):
         return found
 
     return await store.patient(dumped)
+
+
+async def ask_again(
+    surety, certificate, sample=20, max_cost=None, interrupt=None, on_asked=None, **given
+):
+    ready = await prepare(surety, certificate["id"], sample=sample, **given)
+    more = {} if on_asked is None else {"on_asked": on_asked}
+    return await audit(surety, ready, max_cost=max_cost, interrupt=interrupt, **more)

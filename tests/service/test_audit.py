@@ -5,25 +5,26 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from scipy.stats import beta, binom
 
-import denoisers.registry
-from adapters.errors import QuotaExceeded, UnknownAdapter
+from adapters.errors import QuotaExceeded
 from certification.canonical import canonicalise
-from certification.certificate import certificate_id
-from certification.errors import InvalidParameter, LedgerConflict, RunInterrupted
+from certification.errors import InvalidParameter, RunInterrupted
 from certification.interrupt import Interrupt
 from certification.verifying import rebuild
-from denoisers.none import NoDenoiser
 from service import lasting
 from service.audit import audit
 from service.audit_ready import prepare
-from service.audit_result import upper_bound
-from service.errors import BadRequest, ConfigurationError, NotFound, StoreDamaged
-from tests.service.auditing import SECRET, Turning, certify, install, label, ledgers, opened
+from tests.service.auditing import (
+    Turning,
+    ask_again,
+    certify,
+    install,
+    label,
+    ledgers,
+    opened,
+)
 from tests.service.pictures import gradient, png
 
-OTHER = "c3" * 32
 SYNONYMS = {"dark": "night"}
 
 
@@ -37,14 +38,6 @@ def _turning(small_providers, monkeypatch, tmp_path):
 async def surety(tmp_path):
     async with opened(tmp_path) as running:
         yield running
-
-
-async def run(
-    surety, certificate, sample=20, max_cost=None, interrupt=None, on_asked=None, **given
-):
-    ready = await prepare(surety, certificate["id"], sample=sample, **given)
-    more = {} if on_asked is None else {"on_asked": on_asked}
-    return await audit(surety, ready, max_cost=max_cost, interrupt=interrupt, **more)
 
 
 async def samples(surety, certificate, indices):
@@ -79,7 +72,7 @@ async def test_answers_that_changed_are_told_and_nothing_is_written(surety, monk
     before = await ledgers(surety)
     assert before
     monkeypatch.setattr(Turning, "threshold", 97.0)
-    found = await run(surety, certificate, 64)
+    found = await ask_again(surety, certificate, 64)
     expected = [
         (index, label(sample, 95), label(sample, 97))
         for index, sample in enumerate(await samples(surety, certificate, range(64)))
@@ -98,12 +91,12 @@ async def test_another_model_is_told_and_proves_nothing(surety, monkeypatch):
     certificate = await certify(surety)
     before = await ledgers(surety)
     monkeypatch.setattr(Turning, "version", "v2")
-    same = await run(surety, certificate)
+    same = await ask_again(surety, certificate)
     assert same.changed
     assert same.describe()["model_version"] == {"then": "v1", "now": ["v2"], "changed": True}
     assert same.describe()["check"]["status"] == "passed"
     monkeypatch.setattr(Turning, "threshold", 0.0)
-    other = await run(surety, certificate)
+    other = await ask_again(surety, certificate)
     assert other.differences
     assert other.describe()["check"]["status"] == "not checked"
     assert await ledgers(surety) == before
@@ -112,152 +105,25 @@ async def test_another_model_is_told_and_proves_nothing(surety, monkeypatch):
 async def test_a_model_without_a_version_is_known_by_the_clean_picture(surety, monkeypatch):
     monkeypatch.setattr(Turning, "version", None)
     certificate = await certify(surety)
-    same = await run(surety, certificate, 10)
+    same = await ask_again(surety, certificate, 10)
     then = certificate["proof"]["subject"]["provider"]["model_version"]
     assert (same.changed, same.versions, same.accounting["images"]) == (False, [then], 11)
     monkeypatch.setattr(Turning, "score", 0.7)
-    other = await run(surety, certificate, 10)
+    other = await ask_again(surety, certificate, 10)
     assert other.changed
     assert "0.7" in other.versions[0]
     assert other.differences == []
     monkeypatch.setattr(Turning, "version", "v1")
-    named = await run(surety, certificate, 10)
+    named = await ask_again(surety, certificate, 10)
     assert (named.changed, named.versions) == (True, ["v1"])
-
-
-async def test_samples_are_drawn_at_random_and_again_by_seed(surety):
-    certificate = await certify(surety)
-
-    async def drawn(sample, seed=None):
-        return await prepare(surety, certificate["id"], sample=sample, seed=seed)
-
-    one, other = await drawn(30), await drawn(30)
-    assert one.indices != other.indices
-    assert (await drawn(30, one.seed)).indices == one.indices
-    assert (await drawn(10, one.seed)).indices != sorted((await drawn(10, one.seed)).indices)
-    assert sorted((await drawn(1000)).indices) == list(range(64))
-    with pytest.raises(InvalidParameter, match="sample must be at least 1"):
-        await drawn(0)
-    assert Turning.asked == []
-
-
-async def test_the_picture_may_be_given(surety):
-    certificate = await certify(surety, keep_image=False)
-    with pytest.raises(NotFound, match=r"not kept here: give .* with --image"):
-        await run(surety, certificate)
-    with pytest.raises(InvalidParameter, match="not the picture of the certificate"):
-        await run(surety, certificate, image=png(8, 12))
-    canonical = canonicalise(png()).png()
-    for given in (png(), canonical):
-        assert (await run(surety, certificate, image=given)).asked == 20
-
-
-async def test_a_kept_picture_that_is_another_one_is_refused(surety):
-    certificate = await certify(surety)
-    sha256 = certificate["image"]["sha256"]
-    for wrong in (png(8, 12), b"no picture"):
-        await surety.state.images.put(sha256, wrong)
-        with pytest.raises(StoreDamaged, match="the picture kept here"):
-            await run(surety, certificate)
-    assert (await run(surety, certificate, image=png())).asked == 20
-
-
-async def test_a_certificate_that_is_not_here_or_was_forged(surety):
-    with pytest.raises(NotFound, match="no certificate"):
-        await run(surety, {"id": "0" * 32})
-    certificate = await certify(surety)
-    forged = {**certificate, "image": {**certificate["image"], "steps": ["nothing"]}}
-    forged["id"] = certificate_id(forged)
-    await surety.state.certificates.put(forged)
-    with pytest.raises(StoreDamaged, match=r"not as it was issued .*signature"):
-        await run(surety, forged)
-    assert Turning.asked == []
-
-
-async def test_a_certificate_without_votes(surety):
-    certificate = await certify(surety, max_cost=0.001)  # pays for the clean picture
-    with pytest.raises(BadRequest, match="counts no votes"):
-        await run(surety, certificate)
 
 
 async def test_a_sealed_ledger_can_be_audited(surety):
     certificate = await certify(surety)
     await lasting.reveal(surety.state, surety.machine, certificate["id"])
     before = await ledgers(surety)
-    assert (await run(surety, certificate)).differences == []
+    assert (await ask_again(surety, certificate)).differences == []
     assert await ledgers(surety) == before
-
-
-async def test_a_rotated_secret_is_still_needed(tmp_path):
-    async with opened(tmp_path) as surety:
-        certificate = await certify(surety)
-    async with opened(tmp_path, secret=OTHER, old_secrets=SECRET) as surety:
-        assert (await run(surety, certificate)).differences == []
-    async with opened(tmp_path, secret=OTHER) as surety:
-        with pytest.raises(LedgerConflict, match="SURETY_OLD_SECRETS"):
-            await run(surety, certificate)
-    assert len(Turning.asked) == 20
-
-
-@pytest.mark.parametrize(
-    ("attribute", "value", "said"),
-    [
-        ("settings", {"model": "b"}, r'provider.options.model is "a" there and "b" here'),
-        ("settings", {}, 'provider.options.model is "a" there and null here'),
-    ],
-)
-async def test_other_options_are_refused(attribute, value, said, tmp_path, monkeypatch):
-    monkeypatch.setattr(Turning, "settings", {"model": "a"})
-    async with opened(tmp_path) as surety:
-        certificate = await certify(surety)
-    monkeypatch.setattr(Turning, attribute, value)
-    async with opened(tmp_path) as surety:
-        with pytest.raises(ConfigurationError, match=said):
-            await run(surety, certificate)
-    assert Turning.asked == []
-
-
-@pytest.mark.parametrize(
-    ("attribute", "value", "said"),
-    [
-        ("compute", "cuda/bfloat16", 'compute is "cpu/int16" there and "cuda/bfloat16" here'),
-        ("weights_sha256", "0" * 64, "denoiser.weights_sha256 is null there"),
-    ],
-)
-async def test_another_denoiser_is_refused(attribute, value, said, tmp_path, monkeypatch):
-    async with opened(tmp_path) as surety:
-        certificate = await certify(surety)
-    monkeypatch.setattr(NoDenoiser, attribute, value)
-    async with opened(tmp_path) as surety:
-        with pytest.raises(ConfigurationError, match=said):
-            await run(surety, certificate)
-    assert Turning.asked == []
-
-
-async def test_a_denoiser_or_provider_that_is_gone(tmp_path, monkeypatch):
-    async with opened(tmp_path) as surety:
-        certificate = await certify(surety)
-    with monkeypatch.context() as patch:
-        patch.setattr(denoisers.registry, "_entries", dict)
-        async with opened(tmp_path) as surety:
-            with pytest.raises(ConfigurationError, match=r"unknown denoiser 'none'.*--denoiser"):
-                await run(surety, certificate)
-    monkeypatch.setattr("adapters.registry._entries", dict)
-    async with opened(tmp_path) as surety:
-        with pytest.raises(UnknownAdapter, match="'turning'"):
-            await run(surety, certificate)
-
-
-async def test_an_operators_profile_whose_label_map_has_changed_by_now(tmp_path):
-    profiles, table = tmp_path / "providers.toml", tmp_path / "map.json"
-    profiles.write_text('[mine]\nadapter = "turning"\nlabel_map = "map.json"\n')
-    table.write_text(json.dumps(SYNONYMS))
-    async with opened(tmp_path, providers_file=profiles, provider="mine") as surety:
-        certificate = await certify(surety)
-    assert set(certificate["proof"]["votes"]["counts"]) == {"night", "bright"}
-    table.write_text(json.dumps({"dark": "evening"}))
-    async with opened(tmp_path, providers_file=profiles) as surety:
-        assert (await run(surety, certificate)).differences == []
 
 
 @pytest.mark.parametrize(
@@ -273,7 +139,7 @@ async def test_an_operators_profile_whose_label_map_has_changed_by_now(tmp_path)
 )
 async def test_every_kind_of_subject_can_be_rebuilt(options, surety):
     certificate = await certify(surety, **options)
-    found = await run(surety, certificate, image=png())
+    found = await ask_again(surety, certificate, image=png())
     assert (found.asked, found.differences, found.changed) == (20, [], False)
 
 
@@ -297,7 +163,7 @@ async def test_money_that_pays_for_the_canary_at_most(surety, monkeypatch):
     certificate = await certify(surety)
     for too_little in (0.0005, 0.001):
         with pytest.raises(InvalidParameter, match="does not pay"):
-            await run(surety, certificate, max_cost=too_little)
+            await ask_again(surety, certificate, max_cost=too_little)
 
 
 async def test_an_audit_that_is_cancelled_tells_what_it_has(surety, monkeypatch):
@@ -310,45 +176,26 @@ async def test_an_audit_that_is_cancelled_tells_what_it_has(surety, monkeypatch)
         if asked >= 5:
             interrupt.cancel()
 
-    found = await run(surety, certificate, 60, interrupt=interrupt, on_asked=on_asked)
+    found = await ask_again(surety, certificate, 60, interrupt=interrupt, on_asked=on_asked)
     assert found.stop_reason == "cancelled"
     assert 5 <= found.asked == len(Turning.asked) < 60
     assert seen == sorted(seen)
     assert found.differences == []
     asked = len(Turning.asked)
     with pytest.raises(RunInterrupted, match="before it had any answer"):
-        await run(surety, certificate, 60, interrupt=interrupt)
+        await ask_again(surety, certificate, 60, interrupt=interrupt)
     assert len(Turning.asked) == asked
 
 
 async def test_a_provider_that_fails_in_the_middle(surety, monkeypatch):
     certificate = await certify(surety)
     monkeypatch.setattr(Turning, "answers", 32)
-    found = await run(surety, certificate, 60)
+    found = await ask_again(surety, certificate, 60)
     assert (found.asked, found.stop_reason) == (32, "failed")
     assert isinstance(found.error, QuotaExceeded)
     assert found.describe()["problem"] == "turning: the quota is spent"
     with pytest.raises(QuotaExceeded):
-        await run(surety, certificate, 60)
-
-
-async def test_a_secret_is_in_no_representation(surety):
-    certificate = await certify(surety)
-    ready = await prepare(surety, certificate["id"], sample=5)
-    assert len(ready.key) == 16
-    assert repr(ready.key) not in repr(ready)
-
-
-@pytest.mark.parametrize(("differing", "asked"), [(0, 1), (0, 50), (3, 50), (49, 50), (500, 1000)])
-def test_the_bound_is_that_of_clopper_and_pearson(differing, asked):
-    bound = upper_bound(differing, asked)
-    exact = beta.ppf(0.95, differing + 1, asked - differing)
-    assert exact <= bound <= exact + 2e-6
-    assert binom.cdf(differing, asked, bound) <= 0.05
-
-
-def test_nothing_bounds_what_differs_throughout():
-    assert upper_bound(7, 7) == 1.0
+        await ask_again(surety, certificate, 60)
 
 
 def test_the_gradient_is_where_the_provider_turns():

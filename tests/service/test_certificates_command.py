@@ -105,9 +105,9 @@ def test_what_is_searched_for(three, tmp_path):
 
 def test_dates(three):
     now = datetime.now(UTC)
-    today, tomorrow = now.date(), now.date() + timedelta(days=1)
-    assert set(ids("--since", today, "--until", today)) == set(three)
-    assert ids("--since", tomorrow) == []
+    today, yesterday = (now.date() + timedelta(days=n) for n in (0, -1))
+    assert set(ids("--since", yesterday, "--until", today)) == set(three)  # all of today
+    assert ids("--since", today + timedelta(days=2)) == []
     assert ids("--until", today - timedelta(days=2)) == []
     assert set(ids("--until", (now + timedelta(hours=1)).isoformat())) == set(three)
     assert ids("--until", f"{today - timedelta(days=2)}T18:30") == []
