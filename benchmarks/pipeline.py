@@ -43,7 +43,7 @@ async def stages(
 ) -> dict[str, float]:
     """Return votes a second of each stage alone; a new key, since the emulator remembers."""
     plan = PostProcess.plan(image.height, image.width, adapter.traits)
-    sampler = Sampler(image, SIGMA, key.to_bytes(16, "big"), denoiser, plan)
+    sampler = Sampler(image, SIGMA, lambda: key.to_bytes(16, "big"), denoiser, plan)
     chunk = denoiser.batch_of(image.height, image.width)
     rates = {}
     began = time.perf_counter()

@@ -164,16 +164,12 @@ class Engine:
 
         Raises:
             InvalidParameter: if `max_cost` does not even pay for the first call.
-            LedgerConflict: if the ledger was begun under another deployment secret.
             ProviderFailed: if the provider refuses everything, so that its version stays unknown.
             RunInterrupted: if the run is interrupted before there is an answer.
         """
         finding = self._machine.ledgers.find(self.subject.draft)
         ledger = await bounded(self._interrupt, finding)
-        if ledger is None:
-            ledger = await self._begin()
-        self._key_of(ledger.header)
-        return ledger
+        return await self._begin() if ledger is None else ledger
 
     async def _begin(self) -> Ledger:
         answer = await self._ask_first(self._image.pixels, "the first call")
@@ -220,7 +216,12 @@ class Engine:
         return answer
 
     def _collector(self, ledger: Ledger, tally_of: TallyOf) -> Collector:
-        key = self._key_of(ledger.header)
+        header = ledger.header
+        self.subject = self.subject.of_header(header)
+
+        def key() -> bytes:  # votes that are there are counted without it
+            return self._key_of(header)
+
         sampler = Sampler(self._image, self._options.sigma, key, self._denoiser, self._postprocess)
         return Collector(
             BoundedLedger(ledger, self._interrupt),
@@ -235,8 +236,7 @@ class Engine:
         )
 
     def _key_of(self, header: Header) -> bytes:
-        """Return the noise key of a ledger, whose subject becomes this run's."""
-        self.subject = self.subject.of_header(header)
+        """Return the noise key of a ledger."""
         key = noise.derive_key(self._machine.secret_of(header), self.subject.canonical())
         if noise.key_sha256(key) != header.key_sha256:
             raise LedgerConflict(

@@ -5,7 +5,8 @@ several at a time in threads of their own, so that neither waits for the other.
 """
 
 import asyncio
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 
 from certification import noise
 from certification.canonical import CanonicalImage
@@ -22,7 +23,7 @@ class Sampler:
     Args:
         image: the canonical image.
         sigma: standard deviation of the noise on the [0, 1] scale.
-        key: 16 bytes, the noise key.
+        key: returns the noise key, 16 bytes; asked only once new samples are needed.
         denoiser: cleans the samples.
         postprocess: makes them ready to send.
     """
@@ -31,11 +32,11 @@ class Sampler:
         self,
         image: CanonicalImage,
         sigma: float,
-        key: bytes,
+        key: Callable[[], bytes],
         denoiser: Denoiser,
         postprocess: PostProcess,
     ) -> None:
-        self._image, self._sigma, self._key = image, sigma, key
+        self._image, self._sigma, self._key = image, sigma, functools.cache(key)
         self._denoiser, self._postprocess = denoiser, postprocess
 
     @property
@@ -47,8 +48,8 @@ class Sampler:
         """Make samples start … start+count−1, uint8 (H, W, 3). Runs in a thread."""
         pixels, sigma, denoiser = self._image.pixels, self._sigma, self._denoiser
         if isinstance(denoiser, DrawsNoise) and denoiser.draws_noise:
-            return list(denoiser.clean_drawn(pixels, self._key, start, count, sigma))
-        noisy = noise.draw_many(self._key, range(start, start + count), pixels.shape, sigma)
+            return list(denoiser.clean_drawn(pixels, self._key(), start, count, sigma))
+        noisy = noise.draw_many(self._key(), range(start, start + count), pixels.shape, sigma)
         noisy += pixels
         return list(denoiser.clean(noisy, sigma))
 
@@ -65,7 +66,11 @@ class Sampler:
             ask: asks about samples.
             start: first index that has no vote yet.
             traits: of the provider.
+
+        Raises:
+            LedgerConflict: if the key is not to be had.
         """
+        self._key()
         height, width = self._image.height, self._image.width
         sent_h, sent_w = self._postprocess.size or (height, width)
         room = max(1, MEMORY // (3 * max(height * width, sent_h * sent_w)))

@@ -20,6 +20,7 @@ from service.core import Surety
 from service.errors import ServiceError
 from service.guard import Guard
 from service.head import Head
+from service.housekeeping import Housekeeping
 from service.limits import FORM_OVERHEAD, BodyLimit
 from service.load_settings import load_settings
 from service.openapi import install
@@ -68,7 +69,11 @@ def create_app(settings: Settings | None = None, surety: Surety | None = None) -
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         logs.configure(chosen.log_level)
         whole = contextlib.nullcontext(surety) if surety else Surety.opened(chosen)
-        async with whole as opened, Running(opened) as running:
+        async with (
+            whole as opened,
+            Running(opened) as running,
+            Housekeeping(opened.state, chosen),
+        ):
             app.state.surety, app.state.running = opened, running
             yield
 

@@ -69,13 +69,15 @@ class _Rebuilt(Sampler):
     def __init__(self, ready: Ready) -> None:
         smoothed = ready.smoothed
         sigma = float(ready.certificate["proof"]["sigma"])
-        super().__init__(ready.image, sigma, ready.key, smoothed.denoiser, smoothed.postprocess)
+        super().__init__(
+            ready.image, sigma, lambda: ready.key, smoothed.denoiser, smoothed.postprocess
+        )
         self._indices = ready.indices
 
     def draw(self, start: int, count: int) -> Sequence[Pixels]:
         """Make samples, fewer than `count` at the end. Runs in a thread."""
         indices = self._indices[start : start + count]
-        noisy = noise.draw_many(self._key, indices, self.clean.shape, self._sigma)
+        noisy = noise.draw_many(self._key(), indices, self.clean.shape, self._sigma)
         noisy += self.clean
         return list(self._denoiser.clean(noisy, self._sigma))
 

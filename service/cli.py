@@ -12,6 +12,7 @@ from service.commands.certify import certify
 from service.commands.denoisers import app as denoisers
 from service.commands.emulate import emulate
 from service.commands.keys import app as keys
+from service.commands.ledgers import app as ledgers
 from service.commands.predict import predict
 from service.commands.providers import app as providers
 from service.commands.reveal import reveal
@@ -36,6 +37,7 @@ app.add_typer(denoisers, name="denoisers")
 app.add_typer(train, name="train")
 app.add_typer(keys, name="keys")
 app.add_typer(certificates, name="certificates")
+app.add_typer(ledgers, name="ledgers")
 
 
 def _print_version(asked: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from fastapi.sse import format_sse_event
 
 from service import problem_kinds as kinds
-from service.answers import RUN_HEADER
+from service.answers import ACCOUNTING_HEADER, RUN_HEADER
 from service.negotiation import EVENTS, JSON
 from service.openapi_examples import STREAMS
 from service.openapi_fields import ref
@@ -136,7 +136,8 @@ def run_responses(kind: Literal["certificate", "prediction"]) -> Responses:
     answer[200]["content"][EVENTS] = {
         "schema": {
             "type": "string",
-            "description": f"Server-sent events: run, progress …, then {kind} or problem.",
+            "description": f"Server-sent events: run, progress …, then accounting and {kind}, or "
+            "problem.",
         },
         "example": stream.decode(),
     }
@@ -146,7 +147,13 @@ def run_responses(kind: Literal["certificate", "prediction"]) -> Responses:
             "required": True,
             "schema": {"type": "string"},
             "example": events[0][1]["id"],
-        }
+        },
+        ACCOUNTING_HEADER: {
+            "description": "What this request cost, as JSON; with events it is one of them.",
+            "required": False,
+            "schema": {"type": "string", "contentMediaType": JSON},
+            "example": json.dumps(dict(events)["accounting"]),
+        },
     }
     return answer | problem_responses(*RUN_ERRORS)
 

@@ -35,7 +35,7 @@ STREAMS: dict[str, list[tuple[str, dict[str, Any]]]] = {
 }
 CERTIFICATE: dict[str, Any] = STREAMS["certificate"][-1][1]
 PREDICTION: dict[str, Any] = STREAMS["prediction"][-1][1]
-PROGRESS: dict[str, Any] = STREAMS["certificate"][-2][1]
+PROGRESS: dict[str, Any] = [d for name, d in STREAMS["certificate"] if name == "progress"][-1]
 RUN_ID: str = RECORDED["answers"]["Cancelled"]["id"]
 PROBLEM_KIND = {
     "type": kinds.NOT_AN_IMAGE.type,

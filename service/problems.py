@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.routing import compile_path
 from starlette.types import Scope
 
 import adapters.errors
@@ -239,4 +240,17 @@ async def answer_problem(request: Request, error: Exception) -> Response:
     """FastAPI's exception handler for everything."""
     if isinstance(error, ClientDisconnect):
         return Response(status_code=499)  # nobody reads it; the log shows why it was short
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        error.headers = {**(error.headers or {}), "Allow": _allowed(request)}
     return problem_of(error).response(instance_of(request.scope))
+
+
+def _allowed(request: Request) -> str:
+    """Return all methods of a path: Starlette names those of the first route alone."""
+    methods = {
+        method.upper()
+        for template, operations in request.app.openapi()["paths"].items()
+        if compile_path(template)[0].match(request.scope["path"])
+        for method in operations
+    }
+    return ", ".join(sorted(methods)) or "GET"

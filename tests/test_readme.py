@@ -103,21 +103,32 @@ def test_command_line(deployment, tmp_path):
     assert (tmp_path / "sheet.png").stat().st_size > 10_000
 
 
-def test_a_cloud_without_an_account(deployment, tmp_path):
-    (block,) = blocks(README, "bash")
-    install, *lines = block.splitlines()
-    assert "pip install" in install
-    (tmp_path / "service").symlink_to(ROOT / "service")
+def shell(deployment, folder, lines):
+    (folder / "service").symlink_to(ROOT / "service")
     script = "\n".join(lines).replace(".venv/bin/surety", " ".join(SURETY))
-    done = subprocess.run(
+    return subprocess.run(
         ["bash", "-ec", script],
-        cwd=tmp_path,
+        cwd=folder,
         env={**deployment.environment, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=PATIENCE,
         check=False,
     )
+
+
+def test_nothing_is_lost_and_everything_can_be_checked(deployment, tmp_path):
+    done = shell(deployment, tmp_path, blocks(README, "bash")[0].splitlines())
+    assert done.returncode == 0, done.stderr
+    assert "votes reused" in done.stdout
+    assert "verified" in done.stdout
+
+
+def test_a_cloud_without_an_account(deployment, tmp_path):
+    _, block = blocks(README, "bash")
+    install, *lines = block.splitlines()
+    assert "pip install" in install
+    done = shell(deployment, tmp_path, lines)
     assert "aws answered in" in done.stdout, done.stderr
     assert "cat" in done.stdout
     assert done.returncode in (0, 3), done.stderr  # which votes come depends on the port

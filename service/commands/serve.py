@@ -73,9 +73,10 @@ def serve(
 
     async def main() -> None:
         # Opened here, since what is wrong with keys or store is better told in one line.
-        async with Surety.opened(chosen) as surety:
-            app = create_app(chosen, surety)
-            await serve_until_signal(app, listener, when_started)
+        with listener:
+            async with Surety.opened(chosen) as surety:
+                app = create_app(chosen, surety)
+                await serve_until_signal(app, listener, when_started)
 
     logs.configure(chosen.log_level)
     asyncio.run(main())

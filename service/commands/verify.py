@@ -59,13 +59,13 @@ def verify(
 
     settings = load_settings()
     document = _read(certificate)
-    keys = trusted_keys(settings) if key is None else parse_public_keys(_text_or_file(key))
+    keys = trusted_keys(settings) if key is None else parse_public_keys(text_or_file(key))
     report = check(
         document,
         keys=keys,
         image=None if image is None else _read(image),
         votes=None if votes is None else _read(votes),
-        noise_key=None if noise_key is None else _text_or_file(noise_key),
+        noise_key=None if noise_key is None else text_or_file(noise_key),
     )
     told = report.describe()
     if ledger:
@@ -108,7 +108,7 @@ def _read(path: Path) -> bytes:
     return read_picture(path, MOST_BYTES)
 
 
-def _text_or_file(given: str) -> bytes:
+def text_or_file(given: str) -> bytes:
     """Take the digits themselves, else the file of that name."""
     bare = given.strip()
     if len(bare) in (32, 64) and all(c in "0123456789abcdefABCDEF" for c in bare):

@@ -199,10 +199,14 @@ class Store:
     async def _once(self, work: Command[T]) -> T:
         if self._client is None:
             raise StoreUnavailable("the store is closed")
+        task = asyncio.current_task()
+        asked_before = task.cancelling() if task else 0
         try:
             found = await work(self._client)
         except (exceptions.RedisError, OSError) as error:
+            _not_cancelled_since(task, asked_before)
             raise mapped(error) from error
+        _not_cancelled_since(task, asked_before)
         if self._away:
             self._away = False
             log.info("the store is back")
@@ -216,3 +220,13 @@ class Store:
                 await asyncio.to_thread(self._server.start)
             except ConfigurationError as error:
                 log.warning("the store does not start", error=str(error))
+
+
+def _not_cancelled_since(task: asyncio.Task[Any] | None, asked_before: int) -> None:
+    """Raise what redis-py may have swallowed: a task that was cancelled while it connected.
+
+    Raises:
+        CancelledError: if the task was asked to end in the meantime.
+    """
+    if task is not None and task.cancelling() > asked_before:
+        raise asyncio.CancelledError

@@ -92,7 +92,7 @@ class Restorer:
         chain = Chain(ledger_key(self._seals.secrets[keeper], sha), ledger.header)
         for start in range(0, len(ledger.votes), PIECE):
             piece = ledger.votes[start : start + PIECE]
-            macs, _ = chain.extended(piece)
+            macs, _ = chain.extended(piece, 0)
             chain.extend(piece, macs)
         fields: dict[str, bytes | str] = {
             "header": ledger.header,
@@ -100,7 +100,7 @@ class Restorer:
             "draft": ledger.draft,
             "keeper": keeper,
             "n": str(len(ledger.votes)),
-            "head": chain.head_when_sealed(ledger.sealed),
+            "head": chain.head(ledger.sealed, len(ledger.names)),
             "alpha": seal(repr(ledger.alpha), "alpha", sha),
             "alpha_number": repr(ledger.alpha),
             "vouched": seal(str(ledger.vouched), "vouched", sha),

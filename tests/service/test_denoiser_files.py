@@ -143,7 +143,7 @@ def test_a_file_on_the_command_line(surety: Any, write: Any) -> None:
     assert (done.code, done.err) == (0, "")
     subject = json.loads(done.out)["proof"]["subject"]
     assert subject["denoiser"] == {"name": "my-net", "weights_sha256": sha256(path)}
-    done = surety("predict", "cat.png", "--denoiser", path, "--n", 20)
+    done = surety("predict", "cat.png", "--denoiser", path)  # n was fixed with the first vote
     assert (done.code, done.err) == (0, "")
 
 

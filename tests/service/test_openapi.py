@@ -106,7 +106,7 @@ def test_the_forms_are_described(document: dict[str, Any]) -> None:
     assert set(schema["properties"]) == {
         *("image", "provider", "sigma", "denoiser", "alpha", "target_radius", "max_votes"),
         *("max_cost", "max_seconds", "good_enough", "milestone", "label", "size", "rule"),
-        *("synonyms", "encoding"),
+        *("synonyms", "encoding", "keep_image"),
     }
     for name, field in schema["properties"].items():
         assert field["description"], name

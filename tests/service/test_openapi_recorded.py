@@ -58,7 +58,7 @@ async def record(folder: Path) -> dict[str, Any]:
                 ("Version", "/version"),
                 ("Providers", "/providers"),
                 ("Denoisers", "/denoisers"),
-                ("Certificates", f"/certificates?provider=local&until={quote(issued.json()['created'])}"),
+                ("Certificates", f"/certificates?until={quote(issued.json()['created'])}"),
                 ("Votes", f"/certificates/{few}/votes"),
                 ("Keys", "/keys"),
                 ("RunState", f"/runs/{issued.headers['Surety-Run']}"),

@@ -80,7 +80,7 @@ def test_it_says_what_a_reader_wants_to_know():
         "denoiser cifar",
         "rule top1",
         "centre crop",
-        "2026-11-24, 20:24 UTC",
+        CERTIFICATE["created"][:16].replace("T", ", ") + " UTC",
         "91 of 109",
         CERTIFICATE["id"],
         CERTIFICATE["proof"]["subject_sha256"],

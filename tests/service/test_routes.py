@@ -1,9 +1,11 @@
 """Every route: what it answers, and which problems it gives."""
 
+import json
 from typing import Any
 
 import httpx
 import pytest
+import rfc8785
 from fastapi import FastAPI
 from structlog.testing import capture_logs
 
@@ -28,9 +30,9 @@ async def test_certify(app: FastAPI, client: httpx.AsyncClient) -> None:
     assert body["id"] == certificate_id(body)
     assert (await client.get(f"/certificates/{body['id']}")).json() == body
     assert (await client.get("/runs")).json() == {"runs": []}
-    again = (await client.post("/certify", files=files(), data=fields)).json()
-    assert again["proof"] == body["proof"]
-    assert again["accounting"]["calls"] == 0
+    again = await client.post("/certify", files=files(), data=fields)
+    assert again.content == response.content == rfc8785.dumps(body)
+    assert json.loads(again.headers["surety-accounting"])["calls"] == 0
 
 
 async def test_certify_takes_every_field(client: httpx.AsyncClient) -> None:
@@ -334,12 +336,69 @@ async def test_a_default_that_is_not_there_is_not_the_clients_fault(
         assert slug(problem(named, app)) == f"unknown-{part}"
 
 
-async def test_asking_again_keeps_what_the_certificate_cost(client: httpx.AsyncClient) -> None:
-    first = (await client.post("/certify", files=files(), data={"max_votes": "40"})).json()
-    again = (await client.post("/certify", files=files(), data={"max_votes": "40"})).json()
-    assert again["id"] == first["id"]
-    assert again["accounting"]["calls"] == 0
-    assert (await client.get(f"/certificates/{first['id']}")).json() == first
+async def test_asking_for_more_pays_for_the_new_votes_alone(client: httpx.AsyncClient) -> None:
+    bills, found = [], []
+    for data in ({"max_votes": "40"}, {"max_votes": "100"}, {"max_votes": "70", "alpha": "0.1"}):
+        answer = await client.post("/certify", files=files(), data={"good_enough": ""} | data)
+        bills.append(json.loads(answer.headers["surety-accounting"]))
+        found.append(answer.json())
+    assert [bill["votes_reused"] for bill in bills] == [0, 40, 70]
+    assert [bill["images"] for bill in bills] == [41, 60, 0]
+    assert len({certificate["id"] for certificate in found}) == 3
+    assert len({certificate["proof"]["subject_sha256"] for certificate in found}) == 1
+
+
+async def test_what_belongs_to_a_certificate(client: httpx.AsyncClient) -> None:
+    form = {"max_votes": "40", "keep_image": "true"}
+    body = (await client.post("/certify", files=files(), data=form)).json()
+    place = f"/certificates/{body['id']}"
+    image = await client.get(f"{place}/image")
+    assert image.headers["content-type"] == "image/png"
+    votes = await client.get(f"{place}/votes")
+    assert len(votes.json()["votes"]) == 40
+    page = await client.get(f"{place}/picture")
+    assert page.headers["content-type"].startswith("image/svg+xml")
+    assert "data:image/png" in page.text
+    (line,) = (await client.get(f"/certificates?image={body['image']['sha256']}")).json()[
+        "certificates"
+    ]
+    assert line["id"] == body["id"]
+    keys = (await client.get("/keys")).json()["keys"]
+    assert [key["id"] for key in keys] == [body["signature"]["key_id"]]
+    beside = {"certificate": rfc8785.dumps(body), "votes": votes.content, "image": image.content}
+    told = (await client.post("/verify", files=beside)).json()
+    assert told["verified"]
+    passed = {check["level"] for check in told["checks"] if check["status"] == "passed"}
+    assert passed == {"form", "signature", "radius", "image", "votes", "ledger"}
+    beside["certificate"] = rfc8785.dumps(body | {"created": "2026-01-01T00:00:00+00:00"})
+    told = (await client.post("/verify", files=beside)).json()
+    assert not told["verified"]
+    assert [c["level"] for c in told["checks"] if c["status"] == "failed"] == ["signature"]
+
+
+async def test_pictures_are_kept_only_if_asked_for(client: httpx.AsyncClient, app: FastAPI) -> None:
+    body = (await client.post("/certify", files=files(), data={"max_votes": "5"})).json()
+    assert slug(problem(await client.get(f"/certificates/{body['id']}/image"), app)) == "not-found"
+    page = await client.get(f"/certificates/{body['id']}/picture")
+    assert "data:image/png" not in page.text
+
+
+async def test_what_came_of_a_run_can_be_looked_up(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/certify", files=files(), data={"max_votes": "5"})
+    told = (await client.get(f"/runs/{answer.headers['surety-run']}")).json()
+    assert told["outcome"]["certificate"] == answer.json()["id"]
+    answer = await client.post("/predict", files=files(), data={"n": "5"})
+    assert answer.status_code == 409  # the subject's n was fixed before
+    answer = await client.post("/predict", files=files())
+    told = (await client.get(f"/runs/{answer.headers['surety-run']}")).json()
+    assert told["outcome"]["prediction"] == answer.json()
+
+
+@pytest.mark.parametrize(
+    "query", ["image=x", "limit=0", "since=yesterday", "provder=local", "after=nothing"]
+)
+async def test_a_search_that_is_wrong(client: httpx.AsyncClient, app: FastAPI, query: str) -> None:
+    problem(await client.get(f"/certificates?{query}"), app)
 
 
 async def test_a_browser_at_the_root_finds_the_docs(client: httpx.AsyncClient) -> None:
