@@ -43,6 +43,7 @@ TABLE: Mapping[type[Exception], type[StoreError]] = {
     exceptions.ExternalAuthProviderError: StoreDenied,
     exceptions.NoPermissionError: StoreDenied,
     exceptions.ResponseError: StoreError,
+    exceptions.ExecAbortError: StoreUnavailable,  # a command of it was refused, as when it is full
     exceptions.ReadOnlyError: StoreUnavailable,
     exceptions.OutOfMemoryError: StoreUnavailable,
     exceptions.ClusterError: StoreUnavailable,
@@ -94,7 +95,8 @@ class Server(Protocol):
 
 def mapped(error: Exception) -> StoreError:
     """Return what an error of the client or of the server is to us."""
-    word = str(error).split(" ", 1)[0].rstrip(":")
+    # In a transaction redis-py puts "Command # 1 (…) of pipeline caused error: " before it.
+    word = str(error).rpartition(" caused error: ")[2].split(" ", 1)[0].rstrip(":")
     kind = PREFIXES.get(word) if isinstance(error, exceptions.ResponseError) else None
     if kind is None:
         kind = next((TABLE[c] for c in type(error).__mro__ if c in TABLE), StoreError)
