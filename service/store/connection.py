@@ -5,6 +5,7 @@ for runs, whose votes are paid for, and which wait until it is back.
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
@@ -96,12 +97,13 @@ class Server(Protocol):
 def mapped(error: Exception) -> StoreError:
     """Return what an error of the client or of the server is to us."""
     # In a transaction redis-py puts "Command # 1 (…) of pipeline caused error: " before it.
-    word = str(error).rpartition(" caused error: ")[2].split(" ", 1)[0].rstrip(":")
+    found = re.match(r"\W*([A-Z]+)\b", str(error).rpartition(" caused error: ")[2])
+    word = found[1] if found else ""
     kind = PREFIXES.get(word) if isinstance(error, exceptions.ResponseError) else None
     if kind is None:
         kind = next((TABLE[c] for c in type(error).__mro__ if c in TABLE), StoreError)
     # The server's own word is told, and no more: its text may hold an address or a user.
-    told = word if word.isupper() else type(error).__name__
+    told = word or type(error).__name__
     return kind(f"{WORDS[kind]} ({told}). Try again in a moment")
 
 
