@@ -48,6 +48,18 @@ async def ledger_of(state: State, subject_sha256: str) -> RedisLedger:
     return ledger
 
 
+async def whole(ledger: RedisLedger) -> list[Vote]:
+    """Return a ledger's votes, after all that stands beside them has been verified too.
+
+    Raises:
+        LedgerDamaged: naming what is not as written.
+    """
+    await ledger.names()
+    await ledger.spent()
+    await ledger.vouched()
+    return await ledger.read()
+
+
 async def counted_votes(state: State, certificate: Document) -> tuple[RedisLedger, list[Vote]]:
     """Return the ledger of a certificate, and the votes that the certificate counts.
 
@@ -135,7 +147,7 @@ async def check_ledger(state: State, report: Report) -> dict[str, str]:
     proof = report.certificate["proof"]
     try:
         ledger = await ledger_of(state, proof["subject_sha256"])
-        counted = (await ledger.read())[: proof["votes"]["n"]]
+        counted = (await whole(ledger))[: proof["votes"]["n"]]
     except (NotFound, LedgerConflict) as error:
         return _told("not checked", str(error))
     except LedgerDamaged as error:

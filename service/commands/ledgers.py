@@ -195,6 +195,7 @@ async def _subject(state: "State", name: str, known: "Sequence[str]") -> str:
 
 async def _described(state: "State", subjects: "Sequence[str]") -> list[dict[str, Any]]:
     from certification.errors import LedgerConflict, LedgerDamaged
+    from service.lasting import whole
 
     found = []
     for subject in subjects:
@@ -204,8 +205,7 @@ async def _described(state: "State", subjects: "Sequence[str]") -> list[dict[str
             if ledger is None:
                 raise LedgerDamaged("it is gone from the store")
             header = ledger.header
-            votes = await ledger.read()
-            await ledger.names()
+            votes = await whole(ledger)
             told |= {
                 "provider": header.subject.get("provider", {}).get("name"),
                 "image_sha256": header.subject.get("image", {}).get("sha256"),

@@ -10,6 +10,7 @@ import redis
 from certification.deployment_secret import secret_id
 from certification.errors import ClaimLost, LedgerConflict, LedgerDamaged, LedgerSealed
 from certification.protocols import CleanAnswer, Header, Rerolls
+from service.lasting import whole
 from service.settings import Settings
 from service.state import State
 
@@ -129,7 +130,7 @@ async def test_a_change_of_any_byte_is_found(place):
                 found.append(await damage(place))
             client.set(name + part, kept)
         fields = client.hgetall(name)
-        for field in (b"header", b"mac", b"n", b"head"):
+        for field in (b"header", b"mac", b"n", b"head", b"alpha", b"vouched"):
             changed = bytearray(fields[field])
             changed[rng.randrange(len(changed))] ^= 1
             client.hset(name, field, bytes(changed))
@@ -138,6 +139,9 @@ async def test_a_change_of_any_byte_is_found(place):
         client.lset(name + b":labels", 1, "frog")
         found.append(await damage(place))
         client.lset(name + b":labels", 1, "dog")
+        names = client.hgetall(name + b":names")
+        client.hset(name + b":names", "cat", names[b"cat"][:-1] + b"x")
+        found.append(await damage(place))
         client.delete(name + b":names")
         found.append(await damage(place))
     assert all(found), found
@@ -148,7 +152,7 @@ async def damage(place):
     """Return what a fresh reader says."""
     state = await place()
     try:
-        await (await state.ledgers.find(DRAFT)).read()
+        await whole(await state.ledgers.find(DRAFT))
     except (LedgerDamaged, LedgerConflict) as error:
         return str(error)
     return ""
