@@ -6,10 +6,12 @@
 Nothing secret is kept in the store.
 """
 
+import contextlib
 import json
 from collections.abc import Iterable
 from typing import Any
 
+from certification.errors import LedgerDamaged
 from service.errors import ConfigurationError
 from service.keyring import PublicKey
 from service.store.connection import Store
@@ -77,6 +79,14 @@ class Deployment:
         async def keep(redis: Any) -> None:  # noqa: ANN401
             for key_id, entry in entries.items():
                 await redis.hsetnx(name, key_id, entry)
+            # Under the present secret, so that they can be read once an old one is gone.
+            for key_id, entry in (await redis.hgetall(name)).items():
+                if not entry.startswith(self._seals.current.encode()):
+                    with contextlib.suppress(LedgerDamaged):  # whoever reads it is told
+                        told = self._seals.unseal(entry, "key", key_id.decode())
+                        await redis.hset(
+                            name, key_id, self._seals.seal(told, "key", key_id.decode())
+                        )
 
         await self._store.brisk(keep)
 

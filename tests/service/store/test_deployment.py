@@ -1,0 +1,52 @@
+"""All processes of a deployment share a secret, and keep each other's public keys."""
+
+import pytest
+
+from service.errors import ConfigurationError
+from service.settings import Settings
+from service.state import State
+
+ONE, TWO, THREE = "1a" * 32, "2b" * 32, "3c" * 32
+
+
+@pytest.fixture
+def process(tmp_path):
+    """Start a process with a data directory and a secret, and end it."""
+
+    async def started(folder, secret, old=None):
+        settings = Settings(data_dir=tmp_path / folder, secret=secret, old_secrets=old)
+        state = await State.open(settings)
+        try:
+            current = state.keyring.signer.key_id
+            return current, {k.id for k in await state.deployment.public_keys(current)}
+        finally:
+            await state.close()
+
+    return started
+
+
+async def test_a_process_with_another_secret_is_refused(process):
+    await process("a", ONE)
+    with pytest.raises(ConfigurationError, match="SURETY_REDIS_PREFIX") as refused:
+        await process("b", TWO)
+    assert ONE not in str(refused.value)
+    assert TWO not in str(refused.value)
+
+
+async def test_a_secret_is_rotated_by_whoever_knows_the_old_one(process):
+    first, _ = await process("a", ONE)
+    await process("a", TWO, ONE)
+    with pytest.raises(ConfigurationError, match="rotated away"):
+        await process("b", ONE)
+    with pytest.raises(ConfigurationError, match="rotated away"):
+        await process("b", ONE, TWO)  # no way back
+    await process("a", THREE, f"{ONE},{TWO}")
+    _, known = await process("c", THREE)  # the old ones are not needed to read public keys
+    assert first in known
+
+
+async def test_public_keys_of_all_processes_stay(process):
+    first, _ = await process("a", ONE)
+    second, known = await process("b", ONE)
+    assert first != second
+    assert known == {first, second}
