@@ -114,6 +114,7 @@ class Collector:
             await watch.vouch(length)  # else new votes might be of another model
         if reason is not None:
             return Collected(ledger.header, await ledger.names(), counted, reused, reason)
+        await ledger.append(length, [])  # a sealed one says so before anything is paid for
         with self._asker.reserved(1) if watch is not None else contextlib.nullcontext():
             reason, length = await self._ask_on(tally, counted, watch, meter)
         if watch is not None and not await watch.vouch(length):

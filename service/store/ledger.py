@@ -117,6 +117,8 @@ class RedisLedger:
                 raise LedgerConflict(f"votes from {start} on differ from those already kept")
             new = list(votes[len(overlap) :])
             further = {k: n for k, n in (names or {}).items() if k not in self._named}
+            if self._sealed:
+                raise self._refused(self._sealed)
             if new or further:
                 await self._write(new, further)
 
@@ -169,11 +171,7 @@ class RedisLedger:
             if told[0] == b"lost":
                 raise ClaimLost("another worker has taken this subject over")
             if told[0] == b"sealed":
-                raise LedgerSealed(
-                    f"the noise key of this subject was revealed on {told[1].decode()}, so its "
-                    "ledger takes no more votes: an operator may have the noise drawn anew "
-                    "(surety ledgers reroll)"
-                )
+                raise self._refused(told[1].decode())
             if tried_again:
                 raise LedgerDamaged(
                     f"the ledger {self.subject_sha256[:16]}… is not as this process left it"
@@ -300,6 +298,12 @@ class RedisLedger:
         if found is None:
             raise self._damaged(f"its field {field} is missing")
         return self._seals.unseal(found, field, self.subject_sha256)
+
+    def _refused(self, when: str) -> LedgerSealed:
+        return LedgerSealed(
+            f"the noise key of this subject was revealed on {when}, so its ledger takes no more "
+            "votes: an operator may have the noise drawn anew (surety ledgers reroll)"
+        )
 
     def _damaged(self, what: str) -> LedgerDamaged:
         return LedgerDamaged(

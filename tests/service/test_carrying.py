@@ -8,10 +8,11 @@ import time
 
 import pytest
 
-from certification.errors import InvalidParameter, LedgerConflict
+from certification.errors import InvalidParameter, LedgerConflict, LedgerSealed
 from service.core import Surety
 from service.errors import NotFound
 from service.housekeeping import clean
+from service.lasting import reveal
 from service.settings import Settings
 from service.transfer import export_ledgers, import_ledgers
 from tests.service.pictures import png
@@ -65,6 +66,31 @@ async def test_a_ledger_is_carried_and_goes_on_under_its_own_secret(deployment):
         more = await certify(a, 60)
     async with deployment("b", secret=THEIRS, old_secrets=OURS) as b:
         assert (await certify(b, 60))["proof"] == more["proof"]
+
+
+async def test_a_sealed_ledger_is_counted_and_nothing_is_asked_for_more(deployment):
+    async with deployment("a") as surety:
+        first = await certify(surety, 20)
+        await reveal(surety.state, surety.machine, first["id"])
+        assert (await certify(surety, 20))["id"] == first["id"]
+        asked = []
+        adapter = await surety.adapter("half")
+        plain = adapter.classify
+
+        async def counted(images):
+            asked.append(len(images))
+            return await plain(images)
+
+        adapter.classify = counted
+        with pytest.raises(LedgerSealed, match="reroll"):
+            await certify(surety, 40)
+        assert asked == []
+        ledger = await surety.state.ledgers.of_subject(first["proof"]["subject_sha256"])
+        await surety.state.ledgers.reroll(ledger.draft)
+        again = await certify(surety, 20)
+        spent = again["proof"]["subject"]["rerolls"]
+        assert spent == {"count": 1, "alpha_spent": first["proof"]["alpha"]}
+        assert again["proof"]["noise"] != first["proof"]["noise"]
 
 
 async def test_nothing_comes_from_a_deployment_that_is_not_trusted(deployment):
