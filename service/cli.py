@@ -9,6 +9,7 @@ from service import log_lines
 from service.commands.audit import audit
 from service.commands.certificates import app as certificates
 from service.commands.certify import certify
+from service.commands.clean import clean
 from service.commands.denoisers import app as denoisers
 from service.commands.emulate import emulate
 from service.commands.keys import app as keys
@@ -30,7 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for command in (certify, predict, verify, audit, reveal, serve, emulate, version):
+for command in (certify, predict, verify, audit, reveal, serve, clean, emulate, version):
     app.command()(command)
 app.add_typer(providers, name="providers")
 app.add_typer(denoisers, name="denoisers")

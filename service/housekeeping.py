@@ -1,125 +1,124 @@
-"""Retention: pictures, ended runs and certificates go by age and by count. Ledgers never do.
+"""Drops what is past its time: kept pictures, ended runs, certificates. Never ledgers.
 
-A certificate that went can be had again for nothing, as long as its ledger is there.
+Every process of a deployment does it; of two that want to drop the same, one does.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Self
+from typing import Self
 
 import structlog
 
-from service.errors import NotFound, StoreError
+from service.errors import NotFound, StoreDamaged, StoreError
 from service.settings import Settings
 from service.state import State
+from service.store.ages import Ages
 
-EVERY_SECONDS = 3600.0
-PAGE = 500
+EVERY = 3600.0  # seconds
 DAY = 86_400.0
 
+Drop = Callable[[str, float], Awaitable[bool]]
+
 log = structlog.get_logger("surety.housekeeping")
+
+
+class Housekeeping:
+    """Cleans at the start and every hour, in the background.
+
+    Args:
+        state: the deployment's.
+        settings: how long what is kept.
+        every: seconds between two times.
+    """
+
+    def __init__(self, state: State, settings: Settings, every: float = EVERY) -> None:
+        self._state, self._settings, self._every = state, settings, every
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Begin; the first time is not waited for."""
+        self._task = asyncio.create_task(self._work())
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        """End; what is left to drop waits for the next time."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _work(self) -> None:
+        while True:
+            try:
+                dropped = await clean(self._state, self._settings)
+                if any(dropped.values()):
+                    log.info("dropped what is past its time", **dropped)
+            except StoreError as error:
+                log.warning("nothing is dropped while the store is away", error=str(error))
+            except Exception as error:
+                log.error("dropping what is past its time failed", exc_info=error)
+            await asyncio.sleep(self._every)
 
 
 async def clean(
     state: State, settings: Settings, now: float | None = None, *, dry_run: bool = False
 ) -> dict[str, int]:
-    """Drop what is too old, or too many, once.
+    """Drop what is past its time.
 
     Args:
         state: the deployment's.
-        settings: say how long, and how many.
-        now: seconds since 1970; None for now.
+        settings: how long what is kept.
+        now: seconds since 1970; None for the present.
         dry_run: only count.
 
     Returns:
-        What was dropped, by kind. Two processes that clean at once do no harm.
+        How many pictures (`images`), ended runs (`runs`) and certificates (`certificates`).
 
     Raises:
-        StoreError: if the store is away.
+        StoreError: if the store is away; what was dropped until then is gone.
     """
-    moment = time.time() if now is None else now
-    rules: dict[str, tuple[str, float | None, int | None, Callable[[str], Awaitable[None]]]] = {
-        "images": (
-            "images",
-            settings.keep_images_days,
-            settings.keep_images_most,
-            state.images.drop,
-        ),
-        "runs": ("runs:ended", settings.keep_runs_days, settings.keep_runs_most, state.runs.drop),
-        "certificates": (
-            "certificates",
-            settings.keep_certificates_days,
-            settings.keep_certificates_most,
-            state.certificates.drop,
-        ),
+    at = time.time() if now is None else now
+    key = state.store.key
+
+    def ages(index: str, days: float | None, most: int | None) -> Ages:
+        return Ages(state.store, index, None if days is None else at - days * DAY, most)
+
+    images = ages("images", settings.keep_images_days, settings.keep_images_most)
+    runs = ages("runs:ended", settings.keep_runs_days, settings.keep_runs_most)
+    certificates = ages(
+        "certificates", settings.keep_certificates_days, settings.keep_certificates_most
+    )
+
+    async def drop_certificate(name: str, date: float) -> bool:
+        try:
+            await state.certificates.drop(name)
+        except NotFound:  # its index alone has it, or another process was quicker
+            return await certificates.drop(name, date, key("certificate", name))
+        return True
+
+    work: dict[str, tuple[Ages, Drop]] = {
+        "images": (images, lambda name, date: images.drop(name, date, key("image", name))),
+        "runs": (runs, lambda name, date: runs.drop(name, date, key("run", name))),
+        "certificates": (certificates, drop_certificate),
     }
-    dropped = {}
-    for kind, (index, days, most, drop) in rules.items():
-        names = await _due(state, index, days, most, moment)
-        dropped[kind] = len(names)
-        for name in [] if dry_run else names:
+    return {
+        what: await (index.surplus() if dry_run else _drop(index, drop))
+        for what, (index, drop) in work.items()
+    }
+
+
+async def _drop(ages: Ages, drop: Drop) -> int:
+    """Drop all that is due; returns how many this process has dropped."""
+    dropped = left = 0
+    while page := await ages.page(left):
+        before = dropped + left
+        for name, date in page:
             try:
-                await drop(name)
-            except NotFound:  # another process was quicker, or a crash came between
-                await _forget(state, index, name)
+                if await drop(name, date):
+                    dropped += 1
+            except StoreDamaged as error:
+                left += 1
+                log.error("a damaged entry was not dropped", entry=name, error=str(error))
+        if dropped + left == before:  # another process is at it
+            break
     return dropped
-
-
-async def _due(
-    state: State, index: str, days: float | None, most: int | None, now: float
-) -> list[str]:
-    """Return the members of an index that are too old, or too many, the oldest first."""
-    key = state.store.key(index)
-    count = int(await state.store.brisk(lambda redis: redis.zcard(key)))
-    old = 0
-    if days is not None:
-        limit = f"({now - days * DAY}"
-        old = int(await state.store.brisk(lambda redis: redis.zcount(key, "-inf", limit)))
-    many = 0 if most is None else max(0, count - most)
-    due = max(old, many)
-    found: list[bytes] = []
-    if due:
-        found = await state.store.brisk(lambda redis: redis.zrange(key, 0, due - 1))
-    return [name.decode() for name in found]
-
-
-async def _forget(state: State, index: str, name: str) -> None:
-    key = state.store.key(index)
-    await state.store.brisk(lambda redis: redis.zrem(key, name))
-
-
-class Housekeeping:
-    """Cleans at the start and every hour, as an async context.
-
-    Args:
-        state: the deployment's.
-        settings: say how long, and how many.
-    """
-
-    def __init__(self, state: State, settings: Settings) -> None:
-        self._state, self._settings = state, settings
-        self._cleaning: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        """Begin."""
-        self._cleaning = asyncio.create_task(self._go_on())
-        return self
-
-    async def __aexit__(self, *failure: object) -> None:
-        """End."""
-        if self._cleaning is not None:
-            self._cleaning.cancel()
-            await asyncio.gather(self._cleaning, return_exceptions=True)
-
-    async def _go_on(self) -> None:
-        while True:
-            try:
-                dropped: dict[str, Any] = await clean(self._state, self._settings)
-                if any(dropped.values()):
-                    log.info("dropped what was kept for long enough", **dropped)
-            except StoreError as error:
-                log.warning("retention has to wait", error=str(error))
-            except Exception as error:
-                log.error("retention failed", exc_info=error)
-            await asyncio.sleep(EVERY_SECONDS)

@@ -1,252 +1,234 @@
-"""`surety ledgers`: look at them, check them, have noise drawn anew, carry them elsewhere."""
+"""`surety ledgers`: the votes that are kept, and what an operator may do with them."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from service.commands import arguments as a
+from service.commands.ledgers_file import export, import_
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable
 
+    from rich.console import RenderableType
+
+    from service.kept_ledgers import Checked, Document
     from service.state import State
 
-REROLL = (
-    "The noise of this subject will be drawn anew: its next request begins a new ledger under a "
-    "new key. Every later certificate of it says so, with the alpha that was spent before, and "
-    "what was proved from the old votes stays proved."
+NEW_DRAW = (
+    "A re-roll gives this picture, with this provider, noise level and so on, a new noise key and "
+    "an empty ledger: all votes are asked and paid for again. The ledger so far is kept, and takes "
+    "no more votes. Every later certificate of the subject tells how often it was re-rolled and "
+    "the alpha that was spent before, since each draw is another chance for luck. Where votes are "
+    "merely too few, ask for more instead: that costs the new ones alone."
 )
-SHORTEST = 8  # digits of a subject that name it
 
-app = typer.Typer(no_args_is_help=True, help="Ledgers: all votes, kept for good.")
+app = typer.Typer(no_args_is_help=True, help="The votes that are kept: list, check, move, re-roll.")
+app.command()(export)
+app.command("import")(import_)
 
 Subject = Annotated[
     str,
     typer.Argument(
-        metavar="SUBJECT",
-        help="SHA-256 of a subject, its first 8 digits or more, or a certificate's id.",
+        metavar="SUBJECT|CERTIFICATE",
+        help="SHA-256 of a subject, the first 8 or more digits of it, or a certificate's id.",
     ),
-]
-Subjects = Annotated[
-    list[str] | None, typer.Argument(metavar="[SUBJECT]...", help="All, if none is named.")
 ]
 
 
 @app.command("list")
 def list_(as_json: a.Json = False) -> None:
-    """List the ledgers.
+    """List all ledgers; their votes are counted, but not verified (`check` does that).
 
-    Exit codes: 0 listed, 6 configuration, 2 bad usage, 141 nobody reads, 1 internal error.
+    Exit codes: 0 listed, 6 configuration or the store is away, 2 bad usage, 141 nobody reads
+    the output, 1 internal error.
     """
-    _print(_with(_described, None), as_json)
+    import json
+
+    from service.terminal import output
+
+    async def all_of(state: "State") -> "list[Document]":
+        from service.kept_ledgers import glance
+
+        return [await glance(state, subject) for subject in await state.ledgers.subjects()]
+
+    found = _with_state(all_of)
+    if as_json:
+        typer.echo(json.dumps({"ledgers": found}))
+    elif found:
+        output().print(_table(found))
+    else:
+        typer.echo("no ledger yet: surety certify begins one")
 
 
 @app.command()
 def show(subject: Subject, as_json: a.Json = False) -> None:
-    """Show a ledger: what its header fixed, and what it holds.
+    """Show one ledger: what was fixed before its first vote, and its votes, verified.
 
-    Exit codes: 0 shown, 2 there is none, 6 configuration, 141 nobody reads, 1 internal error.
+    Exit codes: 0 shown, 6 it is damaged, or configuration, 2 bad usage or no such ledger,
+    141 nobody reads the output, 1 internal error.
     """
-    _print(_with(_described, [subject]), as_json)
+    import json
+
+    from service.terminal import output
+
+    async def one(state: "State") -> "Document":
+        from service.kept_ledgers import details, find_subject
+
+        return await details(state, await find_subject(state, subject))
+
+    found = _with_state(one)
+    if as_json:
+        typer.echo(json.dumps(found))
+    else:
+        output().print(_sheet(found))
 
 
 @app.command()
-def check(subjects: Subjects = None, as_json: a.Json = False) -> None:
-    """Verify every vote of all ledgers, or of some.
+def check(
+    subjects: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SUBJECT]…", help="Of each: SHA-256 or its beginning; else all."),
+    ] = None,
+    as_json: a.Json = False,
+) -> None:
+    """Verify ledgers, vote by vote, and say where a damaged one is not as it was written.
 
-    Exit codes: 0 all are as they were written, 3 one is not, 2 bad usage, 6 configuration,
-    141 nobody reads, 1 internal error.
+    Exit codes: 0 all are whole, 3 some are not, or cannot be verified, 6 configuration,
+    2 bad usage or no such ledger, 141 nobody reads the output, 1 internal error.
     """
-    from service.exit_codes import ExitCode
+    import json
 
-    found = _with(_described, subjects)
-    _print(found, as_json)
-    raise typer.Exit(ExitCode.ABSTAINED if any(f["damage"] for f in found) else ExitCode.DONE)
+    from service.exit_codes import ExitCode
+    from service.terminal import cell, output
+
+    async def all_of(state: "State") -> "list[Checked]":
+        from service.kept_ledgers import check as check_one
+        from service.kept_ledgers import find_subject
+
+        chosen = [await find_subject(state, given) for given in subjects or ()]
+        wanted = [*dict.fromkeys(chosen)] if subjects else await state.ledgers.subjects()
+        return [await check_one(state, subject) for subject in wanted]
+
+    found = _with_state(all_of)
+    bad = [one for one in found if one.status != "whole"]
+    if as_json:
+        told = [
+            {"subject_sha256": x.subject, "status": x.status, "detail": x.detail} for x in found
+        ]
+        typer.echo(json.dumps({"checked": len(found), "whole": not bad, "ledgers": told}))
+    else:
+        for one in bad:
+            output().print(cell(f"{one.subject}: {one.detail}"), style="red", soft_wrap=True)
+        typer.echo(f"{len(found) - len(bad)} of {len(found)} ledgers are whole")
+    raise typer.Exit(ExitCode.ABSTAINED if bad else ExitCode.DONE)
 
 
 @app.command()
 def reroll(
     subject: Subject,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: a.Json = False,
 ) -> None:
-    """Have a subject's noise drawn anew; every later certificate of it says so.
+    """Have the noise of a subject drawn anew; every later certificate of it says so.
 
-    Exit codes: 0 done, 2 there is none, or nobody can be asked, 6 configuration, 130 not
-    confirmed, 1 internal error.
+    Exit codes: 0 re-rolled, 2 bad usage, no such ledger, it is in use no more, or a run adds to
+    it, 6 it is damaged, or configuration, 130 not confirmed, 141 nobody reads the output,
+    1 internal error.
     """
+    import json
+
     from service.commands.confirm import confirm
     from service.terminal import say
 
-    say(REROLL)
+    async def spent(state: "State") -> "tuple[str, str, float, int]":
+        from service.kept_ledgers import find_subject, in_use
+
+        ledger = await in_use(state, await find_subject(state, subject))
+        votes, alpha = await ledger.read(), await ledger.spent()
+        before = await state.ledgers.rerolls(ledger.draft)
+        total = alpha + (0.0 if before is None else before.alpha_spent)
+        return ledger.subject_sha256, ledger.draft, total, len(votes)
+
+    found, draft, alpha, votes = _with_state(spent)
+    say(NEW_DRAW)
+    say(f"{found}: {votes} votes, alpha {alpha:g} spent with this draw and those before")
     if not yes:
-        confirm("Draw the noise anew?")
-
-    async def work(state: "State", names: "Sequence[str]") -> Any:  # noqa: ANN401
-        ledger = await state.ledgers.of_subject(names[0])
-        assert ledger is not None  # noqa: S101  it was found by its name
-        return await state.ledgers.reroll(ledger.draft)
-
-    done = _with(work, [subject])
-    say(f"drawn anew {done.count} times; alpha spent before: {done.alpha_spent:g}")
+        confirm("Re-roll?")
+    told = _with_state(lambda state: state.ledgers.reroll(draft)).describe()
+    if as_json:
+        typer.echo(json.dumps({"subject_sha256": found, **told}))
+    else:
+        typer.echo(f"re-rolled: {told['count']} so far, alpha spent before {told['alpha_spent']:g}")
 
 
-@app.command()
-def export(
-    subjects: Subjects = None,
-    *,
-    output: Annotated[Path, typer.Option(help="The file, JSON lines, signed.")],
-    force: Annotated[bool, typer.Option("--force", help="Replace a file.")] = False,
-    skip_damaged: Annotated[
-        bool, typer.Option("--skip-damaged", help="Leave them out, and say so in the file.")
-    ] = False,
-) -> None:
-    """Write ledgers to a file that is signed by this deployment.
-
-    Exit codes: 0 written, 6 configuration (also a damaged ledger), 2 bad usage, 1 internal error.
-    """
-    import tempfile
-
-    from service.output_file import check_output, write_output
-    from service.terminal import say
-    from service.transfer import export_ledgers
-
-    check_output(output, force=force)
-
-    async def work(state: "State", names: "Sequence[str]") -> Any:  # noqa: ANN401
-        with tempfile.TemporaryFile() as file:
-            told = await export_ledgers(state, file, names, skip_damaged=skip_damaged)
-            file.seek(0)
-            write_output(output, file.read(), force=force)
-            return told
-
-    told = _with(work, subjects)
-    say(f"{told.count} ledgers written to {output}")
-    for one in told.left_out:
-        say(f"left out: {one['subject_sha256'][:16]}…: {one['reason']}", "yellow")
-
-
-@app.command("import")
-def import_(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="An exported file.")],
-    trust: Annotated[
-        str,
-        typer.Option(
-            help="Public key of the deployment that you trust: 64 hexadecimal digits, or a file "
-            "with them, with a PEM, or with the JSON of GET /keys."
-        ),
-    ],
-    as_json: a.Json = False,
-) -> None:
-    """Take over ledgers that another deployment has exported and signed.
-
-    Exit codes: 0 all taken over or here already, 3 some refused, 2 bad usage or signature,
-    6 configuration, 1 internal error.
-    """
-    from dataclasses import asdict
-
-    from certification.signing import parse_public_keys
-    from service.commands.verify import text_or_file
-    from service.exit_codes import ExitCode
-    from service.transfer import import_ledgers
-
-    keys = parse_public_keys(text_or_file(trust))
-
-    async def work(state: "State", _: "Sequence[str]") -> list[dict[str, Any]]:
-        with file.open("rb") as opened:
-            return [asdict(one) async for one in import_ledgers(state, opened, keys)]
-
-    told = _with(work, [])
-    _print(told, as_json)
-    refused = any(one["outcome"] == "refused" for one in told)
-    raise typer.Exit(ExitCode.ABSTAINED if refused else ExitCode.DONE)
-
-
-def _with(work: Any, named: "Sequence[str] | None") -> Any:  # noqa: ANN401
-    """Open the store, find the subjects that are named, and do something with them."""
+def _with_state(work: "Callable[[State], Awaitable[Any]]") -> Any:  # noqa: ANN401  as of the work
     import asyncio
 
     from service.commands.stored import with_state
     from service.load_settings import load_settings
 
-    async def found(state: "State") -> Any:  # noqa: ANN401
-        known = await state.ledgers.subjects()
-        if named is None:
-            return await work(state, known)
-        return await work(state, [await _subject(state, name, known) for name in named])
-
-    return asyncio.run(with_state(load_settings(), found))
+    return asyncio.run(with_state(load_settings(), work))
 
 
-async def _subject(state: "State", name: str, known: "Sequence[str]") -> str:
-    from service.errors import BadRequest, NotFound
-
-    fitting = [subject for subject in known if len(name) >= SHORTEST and subject.startswith(name)]
-    if len(fitting) == 1:
-        return fitting[0]
-    if len(fitting) > 1:
-        raise BadRequest(f"{name} names {len(fitting)} ledgers: write more digits")
-    try:
-        document = await state.certificates.get(name)
-    except NotFound:
-        raise NotFound(f"there is no ledger and no certificate {name[:64]!r} here") from None
-    return str(document["proof"]["subject_sha256"])
-
-
-async def _described(state: "State", subjects: "Sequence[str]") -> list[dict[str, Any]]:
-    from certification.errors import LedgerConflict, LedgerDamaged
-    from service.lasting import whole
-
-    found = []
-    for subject in subjects:
-        told: dict[str, Any] = {"subject_sha256": subject, "damage": None}
-        try:
-            ledger = await state.ledgers.of_subject(subject)
-            if ledger is None:
-                raise LedgerDamaged("it is gone from the store")
-            header = ledger.header
-            votes = await whole(ledger)
-            told |= {
-                "provider": header.subject.get("provider", {}).get("name"),
-                "image_sha256": header.subject.get("image", {}).get("sha256"),
-                "sigma": header.subject.get("sigma"),
-                "votes": len(votes),
-                "clean_answer": header.clean.vote,
-                "model_version": header.clean.model_version,
-                "milestone": header.milestone,
-                "predict_n": header.predict_n,
-                "secret_id": header.secret_id,
-                "alpha_spent": await ledger.spent(),
-                "sealed": ledger.sealed or None,
-            }
-        except (LedgerDamaged, LedgerConflict) as error:
-            told["damage"] = str(error)
-        found.append(told)
-    return found
-
-
-def _print(found: list[dict[str, Any]], as_json: bool) -> None:
-    import json
-
+def _table(found: "list[Document]") -> "RenderableType":
+    from rich import box
     from rich.table import Table
-    from rich.text import Text
 
-    from service.terminal import output, plain
+    from service.terminal import cell
 
-    if as_json:
-        for one in found:
-            typer.echo(json.dumps(one))
-        return
-    if not found:
-        output().print(Text("no ledgers"))
-        return
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("subject", "provider", "image", "σ", "votes", "secret", "alpha", "sealed"):
+        table.add_column(heading, overflow="fold")
     for one in found:
-        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-        table.add_column(style="dim", no_wrap=True)
-        table.add_column(overflow="fold")
-        for name, value in one.items():
-            if value is not None:
-                style = "bold red" if name == "damage" else ""
-                table.add_row(name.replace("_", " "), Text(plain(str(value)), style))
-        output().print(table)
-        output().print()
+        short = one["subject_sha256"][:12]
+        if "problem" in one:
+            table.add_row(short, cell(one["problem"]), style="red")
+            continue
+        table.add_row(
+            short,
+            cell(one["provider"]),
+            cell(one["image_sha256"][:8]),
+            cell(f"{one['sigma']:g}"),
+            cell(one["n"]),
+            cell(one["secret_id"]),
+            cell(f"{one['alpha_spent']:g}"),
+            cell((one["sealed"] or "")[:10]),
+        )
+    return table
+
+
+def _sheet(found: "Document") -> "RenderableType":
+    from rich.table import Table
+
+    from service.terminal import cell
+
+    subject, provider = found["subject"], found["subject"]["provider"]
+    rerolls = found["rerolls_of_draft"]
+    version = provider["model_version"] or "not told"
+    votes = ", ".join(f"{label} {count}" for label, count in found["counts"].items())
+    rows = {
+        "subject": found["subject_sha256"],
+        "in use": "yes" if found["in_use"] else "no more: its votes are kept",
+        "picture": subject["image"]["sha256"],
+        "provider": f"{provider['name']}, model version {version}",
+        "sigma": f"{subject['sigma']:g}",
+        "clean answer": found["clean"]["vote"] or "abstained",
+        "milestone": found["milestone"] or "none",
+        "n of predictions": found["predict_n"],
+        "votes": f"{found['n']}: {votes or 'none'}, {found['abstentions']} abstentions",
+        "alpha spent": f"{found['alpha_spent']:g}",
+        "re-rolls": "none"
+        if rerolls is None
+        else f"{rerolls['count']}, alpha {rerolls['alpha_spent']:g} spent before",
+        "sealed": found["sealed"] or "no",
+        "noise key": f"SHA-256 {found['key_sha256']}",
+        "begun under": found["secret_id"]
+        + ("" if found["secret_known"] else ", which is not known here: it takes no more votes"),
+    }
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows.items():
+        table.add_row(name, cell(value))
+    return table

@@ -16,7 +16,7 @@ from service.store.drafts import Drafts, DraftState, Raw
 from service.store.encoding import encode
 from service.store.seals import Seals
 
-PIECE = 512 * BLOCK  # votes; a chain takes a time that grows with the square of what it is given
+PIECE = 512 * BLOCK  # votes that are taken at a time, so that others have their turn
 
 Told = Literal["done", "there", "moved"]
 
