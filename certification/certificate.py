@@ -21,6 +21,7 @@ from certification.martingale import PER_UNIT, STEPS
 from certification.options import Options
 from certification.protocols import Header, Vote
 from certification.radius import floored, l1_radius, l2_radius, linf_radius, percent
+from certification.subject import subject_sha256
 
 SCHEMA = "surety.certificate/1"
 VERSION = "0.1.0"
@@ -90,7 +91,7 @@ def build(
             "sha256": votes_sha256(votes),
         },
         "subject": dict(header.subject),
-        "subject_sha256": hashlib.sha256(rfc8785.dumps(dict(header.subject))).hexdigest(),
+        "subject_sha256": subject_sha256(header),
         "noise": {
             "law": "rounded Gaussian on 0..255",
             "generator": "philox4x64-10",

@@ -22,7 +22,6 @@ from certification.deployment_secret import secret_id
 from certification.errors import (
     ClaimLost,
     InvalidParameter,
-    LedgerConflict,
     ModelVersionChanged,
     ProviderFailed,
     RunInterrupted,
@@ -216,13 +215,14 @@ class Engine:
         return answer
 
     def _collector(self, ledger: Ledger, tally_of: TallyOf) -> Collector:
-        header = ledger.header
-        self.subject = self.subject.of_header(header)
-
-        def key() -> bytes:  # votes that are there are counted without it
-            return self._key_of(header)
-
-        sampler = Sampler(self._image, self._options.sigma, key, self._denoiser, self._postprocess)
+        self.subject = self.subject.of_header(ledger.header)
+        sampler = Sampler(
+            self._image,
+            self._options.sigma,
+            lambda: self._machine.noise_key(ledger.header),  # votes are counted without it
+            self._denoiser,
+            self._postprocess,
+        )
         return Collector(
             BoundedLedger(ledger, self._interrupt),
             tally_of,
@@ -234,13 +234,3 @@ class Engine:
             on_progress=self._on_progress,
             just_asked=self._just_asked,
         )
-
-    def _key_of(self, header: Header) -> bytes:
-        """Return the noise key of a ledger."""
-        key = noise.derive_key(self._machine.secret_of(header), self.subject.canonical())
-        if noise.key_sha256(key) != header.key_sha256:
-            raise LedgerConflict(
-                "this subject's votes were begun with another noise key, and further ones would "
-                "come from other noise"
-            )
-        return key

@@ -8,11 +8,10 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-import rfc8785
-
 from certification.errors import LedgerConflict
 from certification.interrupt import held
 from certification.protocols import Header, Rerolls, Vote, Waiter
+from certification.subject import canonical_subject
 
 
 class MemoryLedger:
@@ -88,7 +87,7 @@ class MemoryLedgers:
         self, draft: str, header: Header, names: Mapping[str, str] | None = None
     ) -> MemoryLedger:
         """Begin a ledger, or return the one that this subject already has."""
-        subject = rfc8785.dumps(dict(header.subject))
+        subject = canonical_subject(header)
         ledger = self._all.setdefault(subject, MemoryLedger(header))
         ledger.remember(names or {})
         self._current[draft] = ledger

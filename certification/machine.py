@@ -5,11 +5,13 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
+from certification import noise
 from certification.deployment_secret import secret_id
 from certification.errors import LedgerConflict
 from certification.interrupt import Interrupt, held
 from certification.patience import Patience
 from certification.protocols import Gates, Header, Ledgers
+from certification.subject import canonical_subject
 
 
 @dataclass
@@ -48,6 +50,20 @@ class Machine:
                 "service that secret again (SURETY_OLD_SECRETS)"
             )
         return self.old_secrets[header.secret_id]
+
+    def noise_key(self, header: Header) -> bytes:
+        """Return the noise key of a ledger: 16 bytes.
+
+        Raises:
+            LedgerConflict: if its secret is not known, or the ledger has another key.
+        """
+        key = noise.derive_key(self.secret_of(header), canonical_subject(header))
+        if noise.key_sha256(key) != header.key_sha256:
+            raise LedgerConflict(
+                "this subject's votes were begun with another noise key, and further ones would "
+                "come from other noise"
+            )
+        return key
 
     @contextlib.asynccontextmanager
     async def turn(self, interrupt: Interrupt) -> AsyncIterator[None]:

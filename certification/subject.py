@@ -16,6 +16,16 @@ from certification.postprocess import PostProcess
 from certification.protocols import Classifier, Denoiser, Header, Rerolls
 
 
+def canonical_subject(header: Header) -> bytes:
+    """Return the RFC 8785 bytes of a ledger's subject, that derive its noise key and name it."""
+    return rfc8785.dumps(dict(header.subject))
+
+
+def subject_sha256(header: Header) -> str:
+    """Name a ledger: SHA-256 of its canonical subject, the model version included."""
+    return hashlib.sha256(canonical_subject(header)).hexdigest()
+
+
 @dataclass(frozen=True)
 class Subject:
     """See the module's text.

@@ -77,7 +77,7 @@ async def prepare(
         raise InvalidParameter("sample must be at least 1", "sample")
     certificate = await surety.state.certificates.get(certificate_id)
     ledger, votes = await lasting.counted_votes(surety.state, certificate)
-    key = lasting.noise_key_of(surety.machine, ledger)
+    key = surety.machine.noise_key(ledger.header)
     await _check_genuine(surety, certificate)
     if not votes:
         raise BadRequest("this certificate counts no votes: there is nothing to ask about again")

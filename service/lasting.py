@@ -4,12 +4,7 @@ Both the API and the command line use it.
 """
 
 import asyncio
-import contextlib
-from collections.abc import Coroutine
 from datetime import UTC, datetime
-from typing import Any
-
-import rfc8785
 
 from certification import noise
 from certification.canonical import Limits
@@ -27,7 +22,6 @@ from service.state import State
 from service.store.ledger import RedisLedger
 
 LEDGER_LEVEL = "ledger"
-CLAIM_SECONDS = 0.5  # for a claim that nobody else has
 
 
 async def public_keys(state: State) -> list[PublicKey]:
@@ -91,19 +85,6 @@ async def votes_of(state: State, certificate_id: str) -> Document:
     return votes_file.build(certificate, counted)
 
 
-def noise_key_of(machine: Machine, ledger: RedisLedger) -> bytes:
-    """Return the noise key of a ledger: 16 bytes.
-
-    Raises:
-        LedgerConflict: if the secret that it was begun with is not known here.
-    """
-    subject = rfc8785.dumps(dict(ledger.header.subject))
-    key = noise.derive_key(machine.secret_of(ledger.header), subject)
-    if noise.key_sha256(key) != ledger.header.key_sha256:
-        raise LedgerConflict("this ledger was begun with another noise key than it should be")
-    return key
-
-
 async def check(
     state: State,
     certificate: bytes,
@@ -130,8 +111,14 @@ async def check(
     """
     if keys is None:
         keys = {key.id: key.public for key in await public_keys(state)}
-    report = verify(
-        certificate, keys=keys, image=image, votes=votes, noise_key=key_of_noise, limits=limits
+    report = await asyncio.to_thread(  # a million votes take seconds
+        verify,
+        certificate,
+        keys=keys,
+        image=image,
+        votes=votes,
+        noise_key=key_of_noise,
+        limits=limits,
     )
     return report, await check_ledger(state, report)
 
@@ -170,11 +157,11 @@ async def reveal(state: State, machine: Machine, certificate_id: str) -> Documen
     """
     certificate = await state.certificates.get(certificate_id)
     ledger = await ledger_of(state, certificate["proof"]["subject_sha256"])
-    key = noise_key_of(machine, ledger)
+    key = machine.noise_key(ledger.header)
     await ledger.read()
     if not ledger.sealed:
         # A run that goes on would lose the votes that are on their way, which are paid for.
-        async with state.ledgers.hold(ledger.draft, _at_once):
+        async with state.ledgers.hold_now(ledger.draft):
             await ledger.seal(datetime.now(UTC).isoformat(timespec="seconds"))
     return {
         "schema": noise_key.SCHEMA,
@@ -183,11 +170,3 @@ async def reveal(state: State, machine: Machine, certificate_id: str) -> Documen
         "key_sha256": noise.key_sha256(key),
         "sealed": ledger.sealed,
     }
-
-
-async def _at_once(entering: Coroutine[Any, Any, bool]) -> bool:
-    """Take a claim, or say that a run has it."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(CLAIM_SECONDS):
-            return await entering
-    raise LedgerConflict("a run is adding to this subject's ledger: cancel it, or wait for its end")

@@ -24,10 +24,10 @@ from certification.checks.kinds import (
 from certification.errors import InvalidParameter
 from certification.options import MAX_SIGMA, MAX_VOTES
 from certification.protocols import Header, Rerolls, Vote
+from certification.subject import subject_sha256
 from service.store import header as headers
 from service.store.drafts import DraftState
 from service.store.restore import Whole
-from service.store.subject_sha256 import subject_sha256
 
 MOST_BYTES = 64 * 2**20
 MOST_VOTES = 2 * MAX_VOTES  # a run may end with more than it counts

@@ -5,16 +5,14 @@ imported one has to begin with its votes, or it with the imported one's.
 """
 
 import asyncio
-import contextlib
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
-
-import rfc8785
+from typing import Literal
 
 from certification import noise
 from certification.errors import ClaimLost, LedgerConflict
 from certification.protocols import Header
+from certification.subject import canonical_subject
 from service.ledger_entry import Entry, from_line
 from service.ledger_file import SignedFile
 from service.state import State
@@ -22,8 +20,6 @@ from service.store.drafts import Drafts, DraftState, merged
 from service.store.ledger import RedisLedger
 from service.store.restore import PIECE, Restorer
 from service.store.seals import Seals
-
-CLAIM_SECONDS = 0.5  # for a claim that nobody else has
 
 Outcome = Literal["added", "extended", "sealed", "left", "refused"]
 
@@ -67,7 +63,7 @@ class Importer:
             LedgerConflict, LedgerDamaged, ClaimLost: if that cannot be; nothing was changed.
         """
         self._check_noise_key(entry)
-        async with self._state.ledgers.hold(entry.draft, _at_once):
+        async with self._state.ledgers.hold_now(entry.draft):
             ours = await self._state.ledgers.of_subject(entry.subject)
             return await (self._add(entry) if ours is None else self._join(ours, entry))
 
@@ -146,7 +142,7 @@ class Importer:
         secret = self._state.keyring.secrets.get(entry.header.secret_id)
         if secret is None:
             return
-        key = noise.derive_key(secret, rfc8785.dumps(dict(entry.header.subject)))
+        key = noise.derive_key(secret, canonical_subject(entry.header))
         if noise.key_sha256(key) != entry.header.key_sha256:
             raise LedgerConflict(
                 f"its noise key is not the one that the secret {entry.header.secret_id} gives"
@@ -177,13 +173,3 @@ def _check_votes(kept: Sequence[str | None], entry: Entry) -> None:
 def _said(entry: Entry) -> str:
     sealed = f", sealed on {entry.sealed}" if entry.sealed else ""
     return f"{len(entry.votes)} votes in the file{sealed}"
-
-
-async def _at_once(entering: Coroutine[Any, Any, bool]) -> bool:
-    """Take a claim, or say that a run has it."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(CLAIM_SECONDS):
-            return await entering
-    raise LedgerConflict(
-        "a run is adding to this subject's ledger: import the file again once it has ended"
-    )

@@ -39,7 +39,7 @@ class Outcome:
     error: ExitCode = ExitCode.DONE
 
 
-class _Breaks:
+class Breaks:
     """Answers Ctrl-C.
 
     Args:
@@ -53,6 +53,7 @@ class _Breaks:
         self.cancelled = False
 
     def __call__(self, number: int) -> None:
+        """End the run in order, the second time at once."""
         if self.cancelled and number == HANG_UP:
             return  # both the terminal and the shell send one
         if self.interrupt is None or self.cancelled:
@@ -79,6 +80,7 @@ class _Breaks:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
+        """Answer the signals that end a run, until the context is left."""
         loop = asyncio.get_running_loop()
         signals = [signal.SIGINT, signal.SIGTERM]
         if HANG_UP is not None and signal.getsignal(HANG_UP) is not signal.SIG_IGN:  # by nohup
@@ -118,7 +120,7 @@ async def run_all(
         One outcome per picture that was worked on.
     """
     outcomes: list[Outcome] = []
-    breaks = _Breaks(at_abort)
+    breaks = Breaks(at_abort)
     async with Surety.opened(settings) as surety:
         with breaks.listening():
             for path in pictures:
@@ -134,7 +136,7 @@ async def _outcome(
     path: Path,
     kind: Kind,
     options: dict[str, Any],
-    breaks: _Breaks,
+    breaks: Breaks,
     deliver: Deliver,
 ) -> Outcome:
     try:
@@ -153,7 +155,7 @@ async def _run_one(
     path: Path,
     kind: Kind,
     options: dict[str, Any],
-    breaks: _Breaks,
+    breaks: Breaks,
 ) -> Issued:
     with LiveBar(picture_name(path)) as bar:
         breaks.bar, breaks.interrupt = bar, None

@@ -4,8 +4,9 @@ import contextlib
 import os
 import secrets
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 from service.errors import BadRequest
 
@@ -38,22 +39,34 @@ def check_output(path: Path, *, force: bool, inputs: Sequence[Path] = ()) -> Non
 
 
 def write_output(path: Path, content: str | bytes, *, force: bool) -> None:
-    """Write a file in one step: a reader sees all of it or nothing.
+    """Write a file in one step: a reader sees all of it or nothing; see :func:`streamed`."""
+    # A lone surrogate (of a file name, say) comes out as what JSON calls it: \udcff.
+    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
+    with streamed(path, force=force) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def streamed(path: Path, *, force: bool) -> Iterator[IO[bytes]]:
+    """Give a file to write to; it gets its name at the end, unless there was an error.
 
     Devices and pipes are written straight into, and a link stays: its target is replaced.
+
+    Args:
+        path: as `check_output` has found it good.
+        force: whether a file may be replaced.
 
     Raises:
         BadRequest: if it appeared meanwhile and may not be replaced, or cannot be written.
     """
-    # A lone surrogate (of a file name, say) comes out as what JSON calls it: \udcff.
-    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     try:
         mode = _mode(path)
         if mode is None or stat.S_ISREG(mode):
-            _replace(_target(path), data, force=force)
+            with _replacing(_target(path), force=force) as file:
+                yield file
         else:
             with open(os.open(path, os.O_WRONLY), "wb") as device:
-                device.write(data)
+                yield device
     except FileExistsError:
         raise BadRequest(f"--output {path} exists by now; add --force to replace it") from None
     except OSError as error:
@@ -95,11 +108,12 @@ def _aside(target: Path) -> Path:
     return target.with_name(f".surety-{secrets.token_hex(4)}")
 
 
-def _replace(target: Path, data: bytes, *, force: bool) -> None:
+@contextlib.contextmanager
+def _replacing(target: Path, *, force: bool) -> Iterator[IO[bytes]]:
     aside = _aside(target)
     try:
         with aside.open("xb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         if not force:

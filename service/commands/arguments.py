@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from service.settings import Settings
 
 STDIN = STDOUT = Path("-")
+MOST_KEY_BYTES = 1 << 20
 
 
 def check_pictures(paths: list[Path]) -> list[Path]:
@@ -183,6 +185,18 @@ def read_picture(path: Path, limit: int) -> bytes:
             return file.read(limit + 1)
     except OSError as error:
         raise BadRequest(f"cannot be read: {error.strerror}", "image") from None
+
+
+def key_or_file(given: str) -> bytes:
+    """Take a key that is written out in hexadecimal digits, else the file of that name.
+
+    Raises:
+        BadRequest: if the file cannot be read.
+    """
+    bare = given.strip()
+    if re.fullmatch("([0-9a-fA-F]{32}){1,2}", bare):  # of noise, or public
+        return bare.encode()
+    return read_picture(Path(given), MOST_KEY_BYTES)
 
 
 def picture_name(path: Path) -> str:

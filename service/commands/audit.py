@@ -91,7 +91,7 @@ async def _audited(
     from service.audit_ready import prepare
     from service.audit_report import AuditBar
     from service.core import Surety
-    from service.local_runs import _Breaks as Breaks
+    from service.local_runs import Breaks
 
     breaks = Breaks(lambda: None)
     async with Surety.opened(settings) as surety:

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,12 +10,10 @@ from service.commands import arguments as a
 from service.errors import BadRequest, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
     from service.issued import Document
     from service.state import State
-
-T = TypeVar("T")
 
 ID = re.compile(r"[0-9a-f]{32}")
 
@@ -35,6 +33,7 @@ def show(
     import rfc8785
 
     from service import render
+    from service.commands.stored import with_store
     from service.terminal import output as console
 
     _check_output(output, force=force)
@@ -53,6 +52,7 @@ def votes(certificate_id: Id, output: Output = None, force: Force = False) -> No
     """
     import rfc8785
 
+    from service.commands.stored import with_store
     from service.lasting import votes_of
 
     _check_output(output, force=force)
@@ -70,6 +70,8 @@ def image(
     Exit codes: 0 fetched, 2 bad usage, or it is not kept here, 6 configuration,
     141 nobody reads the output, 1 internal error.
     """
+    from service.commands.stored import with_store
+
     _check_output(output, force=force)
     _deliver(with_store(lambda state: _png(state, certificate_id)), output, force=force)
 
@@ -97,6 +99,7 @@ def picture(
     Exit codes: 0 drawn, 2 bad usage or input, or it is not kept here, 6 configuration,
     141 nobody reads the output, 1 internal error.
     """
+    from service.commands.stored import with_store
     from service.picture import certificate_svg
     from service.terminal import say
 
@@ -113,16 +116,6 @@ def picture(
         say("its signature was not checked: that is what `surety verify` does", "yellow")
     page = certificate_svg(document, thumbnail_png=png)
     _deliver(page.encode(), output, force=force)
-
-
-def with_store(work: "Callable[[State], Awaitable[T]]") -> T:
-    """Do something with the deployment's store."""
-    import asyncio
-
-    from service.commands.stored import with_state
-    from service.load_settings import load_settings
-
-    return asyncio.run(with_state(load_settings(), work))
 
 
 async def _png(state: "State", certificate_id: str) -> bytes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.commands import arguments as a
-from service.commands.certificate_parts import image, picture, show, votes, with_store
+from service.commands.certificate_parts import image, picture, show, votes
 from service.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -122,6 +122,7 @@ def _search(
 def _list(wanted: "Search", as_json: bool) -> None:
     import json
 
+    from service.commands.stored import with_store
     from service.store.certificates import summary
     from service.terminal import output, say
 

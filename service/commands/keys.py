@@ -65,6 +65,7 @@ def rotate(
     Exit codes: 0 rotated, 6 configuration (they come from the environment, or cannot be
     written), 2 bad usage, 130 not confirmed, 141 nobody reads the output, 1 internal error.
     """
+    from service.commands.confirm import confirm
     from service.errors import BadRequest
     from service.keys import check_rotation
     from service.keys import rotate as rotate_keys
@@ -80,26 +81,8 @@ def rotate(
             say(follows)
     say(RESTART)
     if not yes:
-        _confirm()
+        confirm("Rotate?")
     _print(rotate_keys(settings, secret=secret, signing=signing))
-
-
-def _confirm() -> None:
-    import sys
-
-    from service.errors import BadRequest
-    from service.exit_codes import ExitCode
-    from service.terminal import say
-
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise BadRequest("this cannot be undone, and nobody can be asked here: add --yes")
-    try:
-        confirmed = typer.confirm("This cannot be undone. Rotate?", err=True)
-    except typer.Abort:
-        confirmed = False
-    if not confirmed:
-        say("nothing was changed")
-        raise typer.Exit(ExitCode.CANCELLED)
 
 
 def _listed(keyring: "Keyring") -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """`surety ledgers`: the votes that are kept, and what an operator may do with them."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -8,8 +8,6 @@ from service.commands import arguments as a
 from service.commands.ledgers_file import export, import_
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from rich.console import RenderableType
 
     from service.kept_ledgers import Checked, Document
@@ -45,6 +43,7 @@ def list_(as_json: a.Json = False) -> None:
     """
     import json
 
+    from service.commands.stored import with_store
     from service.terminal import output
 
     async def all_of(state: "State") -> "list[Document]":
@@ -52,7 +51,7 @@ def list_(as_json: a.Json = False) -> None:
 
         return [await glance(state, subject) for subject in await state.ledgers.subjects()]
 
-    found = _with_state(all_of)
+    found = with_store(all_of)
     if as_json:
         typer.echo(json.dumps({"ledgers": found}))
     elif found:
@@ -70,6 +69,7 @@ def show(subject: Subject, as_json: a.Json = False) -> None:
     """
     import json
 
+    from service.commands.stored import with_store
     from service.terminal import output
 
     async def one(state: "State") -> "Document":
@@ -77,7 +77,7 @@ def show(subject: Subject, as_json: a.Json = False) -> None:
 
         return await details(state, await find_subject(state, subject))
 
-    found = _with_state(one)
+    found = with_store(one)
     if as_json:
         typer.echo(json.dumps(found))
     else:
@@ -99,6 +99,7 @@ def check(
     """
     import json
 
+    from service.commands.stored import with_store
     from service.exit_codes import ExitCode
     from service.terminal import cell, output
 
@@ -110,7 +111,7 @@ def check(
         wanted = [*dict.fromkeys(chosen)] if subjects else await state.ledgers.subjects()
         return [await check_one(state, subject) for subject in wanted]
 
-    found = _with_state(all_of)
+    found = with_store(all_of)
     bad = [one for one in found if one.status != "whole"]
     if as_json:
         told = [
@@ -139,6 +140,7 @@ def reroll(
     import json
 
     from service.commands.confirm import confirm
+    from service.commands.stored import with_store
     from service.terminal import say
 
     async def spent(state: "State") -> "tuple[str, str, float, int]":
@@ -150,25 +152,16 @@ def reroll(
         total = alpha + (0.0 if before is None else before.alpha_spent)
         return ledger.subject_sha256, ledger.draft, total, len(votes)
 
-    found, draft, alpha, votes = _with_state(spent)
+    found, draft, alpha, votes = with_store(spent)
     say(NEW_DRAW)
     say(f"{found}: {votes} votes, alpha {alpha:g} spent with this draw and those before")
     if not yes:
         confirm("Re-roll?")
-    told = _with_state(lambda state: state.ledgers.reroll(draft)).describe()
+    told = with_store(lambda state: state.ledgers.reroll(draft)).describe()
     if as_json:
         typer.echo(json.dumps({"subject_sha256": found, **told}))
     else:
         typer.echo(f"re-rolled: {told['count']} so far, alpha spent before {told['alpha_spent']:g}")
-
-
-def _with_state(work: "Callable[[State], Awaitable[Any]]") -> Any:  # noqa: ANN401  as of the work
-    import asyncio
-
-    from service.commands.stored import with_state
-    from service.load_settings import load_settings
-
-    return asyncio.run(with_state(load_settings(), work))
 
 
 def _table(found: "list[Document]") -> "RenderableType":

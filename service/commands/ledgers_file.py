@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from service.state import State
     from service.transfer import Exported
 
-MOST_KEY_BYTES = 1 << 20
-
 
 def export(
     output: Annotated[
@@ -126,8 +124,6 @@ def import_(
 
 
 def _trusted(given: list[str]) -> dict[str, bytes]:
-    import re
-
     from certification.signing import parse_public_keys
 
     if not given:
@@ -138,8 +134,7 @@ def _trusted(given: list[str]) -> dict[str, bytes]:
         )
     keys: dict[str, bytes] = {}
     for one in given:
-        bare = re.fullmatch(r"\s*[0-9a-fA-F]{64}\s*", one)
-        keys |= parse_public_keys(one if bare else a.read_picture(Path(one), MOST_KEY_BYTES))
+        keys |= parse_public_keys(a.key_or_file(one))
     return keys
 
 
@@ -148,7 +143,7 @@ def _target(path: Path, *, force: bool) -> "Iterator[IO[bytes]]":
     """Give a file that is there once it is whole, or a stream, which says by itself if it is."""
     import sys
 
-    from service.streamed_output import streamed
+    from service.output_file import streamed
 
     if path == a.STDOUT:
         yield sys.stdout.buffer

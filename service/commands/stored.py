@@ -1,9 +1,11 @@
 """What commands share that look into a deployment's store."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from service.keys import FILE, load_keyring
+from service.load_settings import load_settings
 from service.settings import Settings
 from service.state import State
 
@@ -17,6 +19,11 @@ async def with_state(settings: Settings, work: Callable[[State], Awaitable[T]]) 
         return await work(state)
     finally:
         await state.close()
+
+
+def with_store(work: Callable[[State], Awaitable[T]]) -> T:
+    """Do something with the store of the deployment that the environment names."""
+    return asyncio.run(with_state(load_settings(), work))
 
 
 def trusted_keys(settings: Settings) -> dict[str, bytes]:

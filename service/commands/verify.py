@@ -59,13 +59,13 @@ def verify(
 
     settings = load_settings()
     document = _read(certificate)
-    keys = trusted_keys(settings) if key is None else parse_public_keys(text_or_file(key))
+    keys = trusted_keys(settings) if key is None else parse_public_keys(a.key_or_file(key))
     report = check(
         document,
         keys=keys,
         image=None if image is None else _read(image),
         votes=None if votes is None else _read(votes),
-        noise_key=None if noise_key is None else text_or_file(noise_key),
+        noise_key=None if noise_key is None else a.key_or_file(noise_key),
     )
     told = report.describe()
     if ledger:
@@ -103,14 +103,4 @@ def _table(told: dict[str, Any]) -> "Table":
 
 
 def _read(path: Path) -> bytes:
-    from service.commands.arguments import read_picture
-
-    return read_picture(path, MOST_BYTES)
-
-
-def text_or_file(given: str) -> bytes:
-    """Take the digits themselves, else the file of that name."""
-    bare = given.strip()
-    if len(bare) in (32, 64) and all(c in "0123456789abcdefABCDEF" for c in bare):
-        return bare.encode()
-    return _read(Path(given))
+    return a.read_picture(path, MOST_BYTES)

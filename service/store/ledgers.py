@@ -13,8 +13,9 @@ import contextlib
 import json
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 from weakref import WeakValueDictionary
 
 import structlog
@@ -22,15 +23,16 @@ import structlog
 from certification.errors import LedgerConflict, LedgerDamaged
 from certification.interrupt import held
 from certification.protocols import Header, Rerolls, Waiter
+from certification.subject import subject_sha256
 from service.errors import StoreError
 from service.store import header as headers
 from service.store.connection import Store
 from service.store.ledger import RedisLedger
 from service.store.process import Process
 from service.store.seals import Seals
-from service.store.subject_sha256 import subject_sha256
 
 POLL_SECONDS = 0.1
+FREE_SECONDS = 0.5  # for a claim that nobody has
 
 log = structlog.get_logger("surety.ledger")
 
@@ -138,7 +140,7 @@ class RedisLedgers:
         Raises:
             LedgerConflict: if there is no ledger, or a run adds to it.
         """
-        async with self.hold(draft, _at_once):
+        async with self.hold_now(draft):
             ledger = await self.find(draft)
             if ledger is None:
                 raise LedgerConflict("this subject has no ledger, so its noise is new anyway")
@@ -173,6 +175,16 @@ class RedisLedgers:
             self._waiting[draft] -= 1
             if self._waiting[draft] == 0:
                 del self._locks[draft], self._waiting[draft]
+
+    @asynccontextmanager
+    async def hold_now(self, draft: str) -> AsyncIterator[None]:
+        """Do the same, but without waiting for a run.
+
+        Raises:
+            LedgerConflict: if one adds to the ledger.
+        """
+        async with self.hold(draft, _at_once):
+            yield
 
     async def _claim(self, draft: str, token: str) -> bool:
         keys = [self._store.key("claim", draft)]
@@ -211,9 +223,9 @@ class RedisLedgers:
         await self._store.patient(lambda redis: redis.hset(key, field, sealed))
 
 
-async def _at_once(entering: "object") -> bool:
-    """Enter, or say that somebody else is at it."""
+async def _at_once(entering: Coroutine[Any, Any, bool]) -> bool:
+    """Take a claim, or say that a run has it."""
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(POLL_SECONDS * 5):
-            return bool(await entering)  # type: ignore[misc]
+        async with asyncio.timeout(FREE_SECONDS):
+            return await entering
     raise LedgerConflict("a run is adding to this subject's ledger: cancel it, or wait for its end")

@@ -43,7 +43,7 @@ async def surety(tmp_path):
 async def samples(surety, certificate, indices):
     """What the provider was sent, rebuilt by the code of `surety verify`."""
     ledger = await lasting.ledger_of(surety.state, certificate["proof"]["subject_sha256"])
-    key = lasting.noise_key_of(surety.machine, ledger)
+    key = surety.machine.noise_key(ledger.header)
     pixels = canonicalise(png()).pixels
     return [np.clip(rebuild(certificate, pixels, key, i), 0, 255).astype(np.uint8) for i in indices]
 

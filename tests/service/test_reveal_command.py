@@ -131,7 +131,7 @@ def test_a_certificate_that_is_not_here():
 
 
 def test_a_ledger_that_a_run_adds_to_is_not_sealed(certificate, tmp_path, monkeypatch):
-    monkeypatch.setattr(lasting, "CLAIM_SECONDS", 0.05)
+    monkeypatch.setattr(ledgers, "FREE_SECONDS", 0.05)
     monkeypatch.setattr(ledgers, "POLL_SECONDS", 0.01)
 
     async def waited(work):
