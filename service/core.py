@@ -282,7 +282,8 @@ class Surety:
         signed, state = self.state.keyring.signer.sign(made), self.state
         kept = await bounded(interrupt, state.certificates.put(signed))
         if prepared.keep_image:
-            await state.images.put(prepared.image.sha256, prepared.image.png())
+            png = await asyncio.to_thread(prepared.image.png)
+            await state.images.put(prepared.image.sha256, png)
         return Issued(kept, made["accounting"], again=kept != signed)
 
     async def predict(

@@ -7,6 +7,7 @@
 The picture goes as soon as the run has ended.
 """
 
+import asyncio
 import json
 import time
 from collections.abc import Mapping
@@ -84,7 +85,7 @@ class RedisRuns:
         }
         fields = {
             "what": self._seals.seal(json.dumps(what, allow_nan=False), "run", run_id),
-            "png": image.png(),
+            "png": await asyncio.to_thread(image.png),  # a large one takes half a second
             "process": self._process.id,
             "units": "0",
         }
