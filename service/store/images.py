@@ -48,14 +48,3 @@ class RedisImages:
                 "this certificate's picture is not kept: certify with keep_image=true to keep it"
             )
         return found
-
-    async def drop(self, sha256: str) -> None:
-        """Forget a picture."""
-
-        async def forget(redis: Any) -> None:  # noqa: ANN401
-            async with redis.pipeline(transaction=True) as both:
-                both.delete(self._store.key("image", sha256))
-                both.zrem(self._store.key("images"), sha256)
-                await both.execute()
-
-        await self._store.brisk(forget)
