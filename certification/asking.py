@@ -64,6 +64,7 @@ class Asker:
         self.bill = Bill(price=price, cap=cap, before=self._allowance.spent)
         self._closed = asyncio.Event()
         self._in_flight = 0  # calls
+        self._covering = 0  # units of calls that wait until they are noted
         self._waiting = 0  # units of calls that wait at the gate
 
     def sibling(self) -> "Asker":
@@ -180,8 +181,7 @@ class Asker:
         reserved, billed = held, 0
         try:
             if self.bill.cap is not None:
-                used = self.bill.units + self.bill.reserved + self._waiting
-                await self._allowance.cover(used + units)
+                await self._covered(units)
             # A call that waits at the gate holds no money: one that is asked again goes first.
             permit = await self._admitted(len(payloads), 0 if held else units)
             self.bill.reserved += units - held
@@ -202,6 +202,15 @@ class Asker:
         finally:
             self.bill.reserved -= reserved
             self.bill.units += billed
+
+    async def _covered(self, units: int) -> None:
+        """Wait until units are noted, beside those of calls that wait for the same."""
+        self._covering += units
+        try:
+            used = self.bill.units + self.bill.reserved + self._waiting + self._covering
+            await self._allowance.cover(used)
+        finally:
+            self._covering -= units
 
     async def _admitted(self, images: int, units: int) -> Permit | None:
         """Wait for the gate; `units` more have to be affordable before and after."""

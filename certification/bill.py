@@ -26,7 +26,7 @@ class Allowance:
         if self.note is not None and units > self.noted:
             noted = units + STEP
             await self.note(self.spent + noted)
-            self.noted = noted
+            self.noted = max(self.noted, noted)
 
 
 @dataclass
