@@ -2,15 +2,14 @@
 
 import contextlib
 import errno
-import fcntl
 import os
 import shlex
 import stat
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from service.errors import ConfigurationError
+from service.store.locks import FileLock
 
 PATIENCE = 10.0  # seconds; a writer needs a few milliseconds
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -64,19 +63,20 @@ def writing_to(path: Path) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         # A file of its own: the one it stands for is replaced, and a lock goes with the old one.
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(path.with_name(f".{path.name}.lock"), flags, 0o600)
+        lock = FileLock(path.with_name(f".{path.name}.lock"))
     except OSError as error:
         raise unusable(path, error) from None
-    try:
+    with lock:
         try:
-            _give_to_owner_of(path.parent, descriptor)
-            _lock(descriptor, path)
+            _give_to_owner_of(path.parent, lock.descriptor)
+            taken = lock.wait(PATIENCE)
         except OSError as error:
             raise unusable(path, error) from None
+        if not taken:
+            raise ConfigurationError(
+                f"another process has been changing {path} for {PATIENCE:g} s: end it, or try again"
+            )
         yield
-    finally:
-        os.close(descriptor)
 
 
 def replace_private(path: Path, text: str) -> None:
@@ -113,22 +113,6 @@ def unusable(path: Path, error: OSError) -> ConfigurationError:
         f"{path} cannot be used ({error.strerror or type(error).__name__}): make {folder} "
         "writable for this user, or set SURETY_DATA_DIR"
     )
-
-
-def _lock(descriptor: int, path: Path) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise ConfigurationError(
-                    f"another process has been changing {path} for {PATIENCE:g} s: end it, or "
-                    "try again"
-                ) from None
-            time.sleep(0.01)
-        else:
-            return
 
 
 def _give_to_owner_of(folder: Path, descriptor: int) -> None:

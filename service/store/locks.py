@@ -35,7 +35,8 @@ class FileLock:
                 "Valkey server (version 7 or newer) and set SURETY_REDIS_URL"
             )
         self.path = path
-        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        self.descriptor = os.open(path, flags, 0o600)
         _open.add(self)
 
     def take(self, *, shared: bool = False) -> bool:
