@@ -150,19 +150,12 @@ def to_line(entry: Entry) -> bytes:
     """
     labels = [*dict.fromkeys(vote for vote in entry.votes if vote is not None)]
     places = {label: place for place, label in enumerate(labels, 1)}
-    header, state = entry.header, entry.state
+    state = entry.state
     line = documents.canonical(
         {
             "subject_sha256": entry.subject,
             "draft": entry.draft,
-            "header": {
-                "subject": dict(header.subject),
-                "clean": {"vote": header.clean.vote, "model_version": header.clean.model_version},
-                "milestone": header.milestone,
-                "predict_n": header.predict_n,
-                "key_sha256": header.key_sha256,
-                "secret_id": header.secret_id,
-            },
+            "header": headers.describe(entry.header),
             "labels": labels,
             "votes": [0 if vote is None else places[vote] for vote in entry.votes],
             "names": dict(entry.names),
@@ -192,7 +185,7 @@ def from_line(line: bytes) -> Entry:
     wrong = next(_ENTRY(found, ""), None) or next(_disagreements(found), None)
     if wrong is not None:
         raise InvalidParameter(f"it is not a ledger as Surety writes it: {wrong}", "ledger")
-    header = headers.from_bytes(documents.canonical(found["header"]))
+    header = headers.described(found["header"])
     table: list[Vote] = [None, *found["labels"]]
     told = found["rerolls"]
     state = DraftState(
