@@ -1,11 +1,6 @@
 """`surety keys`: shows ids and public keys, and asks before it rotates."""
 
 import json
-import os
-import pty
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -14,9 +9,9 @@ from certification.signing import parse_public_keys
 from service.commands.keys import app
 from service.errors import BadRequest, ConfigurationError
 from service.exit_codes import ExitCode
+from tests.service.asked import answered
 from tests.service.keyrings import OTHER, OWN, hidden
 
-ROOT = Path(__file__).parents[2]
 COMMAND = "from service.commands.keys import app; app()"
 
 
@@ -118,21 +113,7 @@ def test_rotate_refuses_what_the_environment_gives_before_it_asks(keys, folder, 
 )
 def test_rotate_asks_on_a_terminal(answer, code, secrets, keys, folder):
     listed(keys)
-    ours, theirs = pty.openpty()
-    try:
-        asked = subprocess.Popen(
-            [sys.executable, "-c", COMMAND, "rotate", "--secret"],
-            cwd=ROOT,
-            env={**os.environ, "COLUMNS": "100"},
-            stdin=theirs,
-            stdout=subprocess.PIPE,
-            stderr=theirs,
-        )
-        os.write(ours, answer)
-        printed, _ = asked.communicate(timeout=60)
-    finally:
-        os.close(theirs)
-        os.close(ours)
-    assert asked.returncode == code
+    ended, printed = answered(answer, COMMAND, "rotate", "--secret")
+    assert ended == code
     assert (b"signing key" in printed) is (code == ExitCode.DONE)
     assert len(listed(keys)["secrets"]) == secrets

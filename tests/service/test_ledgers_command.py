@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import pty
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from service.commands.clean import clean
 from service.commands.ledgers import app as ledgers_app
 from service.errors import BadRequest, NotFound
 from service.exit_codes import ExitCode
+from tests.service.asked import answered
 from tests.service.transferring import (
     SECRETS,
     begin,
@@ -257,21 +257,8 @@ def test_reroll_refuses_without_yes_where_nobody_can_be_asked(begun):
 
 def test_reroll_asks_on_a_terminal(begun):
     for answer, code, in_use in ((b"n\n", ExitCode.CANCELLED, True), (b"y\n", 0, False)):
-        ours, theirs = pty.openpty()
-        try:
-            asked = subprocess.Popen(
-                [sys.executable, "-c", COMMAND, "reroll", begun[0]],
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
-                stdin=theirs,
-                stdout=subprocess.PIPE,
-                stderr=theirs,
-            )
-            os.write(ours, answer)
-            asked.communicate(timeout=60)
-        finally:
-            os.close(theirs)
-            os.close(ours)
-        assert asked.returncode == code
+        ended, _ = answered(answer, COMMAND, "reroll", begun[0])
+        assert ended == code
         assert told("ledgers", "show", begun[0])["in_use"] is in_use
 
 

@@ -2,11 +2,6 @@
 
 import asyncio
 import json
-import os
-import pty
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import typer
@@ -19,10 +14,10 @@ from service.commands.reveal import reveal
 from service.errors import BadRequest, NotFound
 from service.exit_codes import ExitCode
 from service.store import ledgers
+from tests.service.asked import answered
 from tests.service.auditing import SECRET, Turning, certify, install, opened
 from tests.service.pictures import png
 
-ROOT = Path(__file__).parents[2]
 COMMAND = "import typer; from service.commands.reveal import reveal; typer.run(reveal)"
 app = typer.Typer()
 app.command()(reveal)
@@ -101,21 +96,8 @@ def test_nothing_happens_without_a_yes(certificate, tmp_path):
 
 @pytest.mark.parametrize(("answer", "code"), [(b"y\n", ExitCode.DONE), (b"n\n", 130)])
 def test_it_asks_on_a_terminal(answer, code, certificate, tmp_path):
-    ours, theirs = pty.openpty()
-    try:
-        asked = subprocess.Popen(
-            [sys.executable, "-c", COMMAND, certificate["id"]],
-            env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"},
-            stdin=theirs,
-            stdout=subprocess.PIPE,
-            stderr=theirs,
-        )
-        os.write(ours, answer)
-        printed, _ = asked.communicate(timeout=60)
-    finally:
-        os.close(theirs)
-        os.close(ours)
-    assert asked.returncode == code
+    ended, printed = answered(answer, COMMAND, certificate["id"])
+    assert ended == code
     assert (b"key_sha256" in printed) is (code == ExitCode.DONE)
     assert (sealed(tmp_path, certificate) != "") is (code == ExitCode.DONE)
 
