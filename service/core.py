@@ -9,7 +9,6 @@ import dataclasses
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, Self
 
 import adapters.errors
@@ -25,7 +24,7 @@ from certification.bounded_ledger import bounded
 from certification.canonical import CanonicalImage, Limits, canonicalise, parse_size
 from certification.certify import certify
 from certification.collecting import OnProgress
-from certification.decision import LabelMap, normalise, parse_rule
+from certification.decision import LabelMap, parse_rule
 from certification.errors import InvalidParameter
 from certification.interrupt import Interrupt
 from certification.machine import Machine
@@ -33,41 +32,13 @@ from certification.options import Options
 from certification.postprocess import PostProcess
 from certification.predict import predict
 from certification.protocols import Denoiser
-from certification.subject import Subject
-from service.errors import BadRequest, Overloaded, UnknownLabel
+from service.errors import Overloaded
 from service.issued import Document, Issued
+from service.prepared import Prepared, check_labels
 from service.settings import Settings
 from service.state import State
 
-SHOWN_LABELS = 20  # in an error
 SMALL, SMALL_SIZE, OTHERS = "cifar", (32, 32), "photo"  # what "auto" stands for
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A request that has passed every check; nothing has been asked or kept yet."""
-
-    image: CanonicalImage
-    options: Options
-    denoiser: Denoiser
-    adapter: Adapter
-    keep_image: bool = False
-
-    @property
-    def draft(self) -> str:
-        """SHA-256 of the subject without its model version."""
-        plan = PostProcess.plan(
-            self.image.height, self.image.width, self.adapter.traits, self.options.encoding
-        )
-        return Subject.of(
-            self.image,
-            sigma=self.options.sigma,
-            denoiser=self.denoiser,
-            classifier=self.adapter,
-            postprocess=plan,
-            rule=self.options.rule,
-            labels=self.options.labels,
-        ).draft
 
 
 class Surety:
@@ -246,7 +217,7 @@ class Surety:
         if adapter.synonyms:
             both = LabelMap.of({**LabelMap.of(adapter.synonyms).synonyms, **labels.synonyms})
             chosen = dataclasses.replace(chosen, labels=both)
-        _check_labels(adapter, chosen, labels)
+        check_labels(adapter, chosen, labels)
         image = data
         if not isinstance(image, CanonicalImage):
             asked = parse_size(size) if size is not None else adapter.traits.input_size
@@ -341,32 +312,3 @@ class Surety:
         if self._state is not None:
             await self._state.close()
             self._state = None
-
-
-def _check_labels(adapter: Adapter, options: Options, asked_map: LabelMap) -> None:
-    """Refuse a request's label that the provider cannot give, if its labels are a closed set."""
-    known = adapter.traits.labels
-    if known is None:
-        return
-    given = {normalise(label) for label in known}
-    more = f" and {len(known) - SHOWN_LABELS:,} more" if len(known) > SHOWN_LABELS else ""
-    shown = ", ".join(known[:SHOWN_LABELS]) + more
-    for label in asked_map.synonyms:
-        if label not in given:
-            raise UnknownLabel(
-                f"{adapter.name} gives no label {label[:60]!r} that could stand for another: it "
-                f"knows {shown}",
-                "synonyms",
-            )
-    allowed = given | set(options.labels.synonyms.values())
-    asked = [(label, "rule") for label in getattr(options.rule, "labels", ())]
-    if options.truth is not None:
-        if not asked:
-            asked.append((options.truth, "label"))
-        elif normalise(options.truth) not in ("yes", "no"):
-            raise BadRequest('with a yes/no rule the true label is "yes" or "no"', "label")
-    for label, field in asked:
-        if normalise(label) not in allowed:
-            raise UnknownLabel(
-                f"{adapter.name} knows no label {label[:60]!r}: it knows {shown}", field
-            )

@@ -21,9 +21,10 @@ from certification.canonical import CanonicalImage
 from certification.collecting import OnProgress
 from certification.errors import LedgerConflict, LedgerDamaged
 from certification.interrupt import Interrupt
-from service.core import Prepared, Surety
+from service.core import Surety
 from service.errors import StoreError
 from service.issued import Issued
+from service.prepared import Prepared
 from service.problems import problem_of
 from service.runs import Kind, Run, Runs
 from service.store.runs import RunRecord
