@@ -11,14 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
-import adapters.errors
-import adapters.registry
-import denoisers.errors
-import denoisers.files
-import denoisers.registry
-from adapters.interface import Adapter
 from adapters.policy.gate import AccountGates
-from adapters.profiles import Profiles, read_profiles
 from certification.bill import Allowance
 from certification.bounded_ledger import bounded
 from certification.canonical import CanonicalImage, Limits, canonicalise, parse_size
@@ -31,37 +24,27 @@ from certification.machine import Machine
 from certification.options import Options
 from certification.postprocess import PostProcess
 from certification.predict import predict
-from certification.protocols import Denoiser
+from certification.protocols import Gates
 from service.errors import Overloaded
 from service.issued import Document, Issued
+from service.parts import Parts
 from service.prepared import Prepared, check_labels
 from service.settings import Settings
 from service.state import State
 
-SMALL, SMALL_SIZE, OTHERS = "cifar", (32, 32), "photo"  # what "auto" stands for
 
-
-class Surety:
+class Surety(Parts):
     """One deployment in one process: ledgers, secret, loaded denoisers and adapters.
 
     Args:
         settings: the deployment's settings.
-
-    Attributes:
-        settings: as given.
-        profiles: the operator's, by the names that requests give.
 
     Raises:
         NotConfigured: if the file of profiles cannot be read.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        file = settings.providers_file
-        self.profiles = Profiles() if file is None else read_profiles(file)
-        self._adapters: dict[str, Adapter] = {}
-        self._denoisers: dict[str, Denoiser] = {}
-        self._loading = asyncio.Lock()
+        super().__init__(settings)
         self._decoder = ThreadPoolExecutor(1, "decode")  # a large picture takes a gigabyte
         self._admitted = 0
         self._state: State | None = None
@@ -103,76 +86,6 @@ class Surety:
         """What it certifies with; there in an opened deployment."""
         assert self._machine is not None, "open the deployment first"  # noqa: S101
         return self._machine
-
-    async def adapter(self, name: str | None) -> Adapter:
-        """Return a provider's adapter, built on first use.
-
-        Args:
-            name: None for the deployment's default.
-
-        Raises:
-            AdapterError: if it is unknown, not installed or not configured.
-        """
-        chosen = self.settings.provider if name is None else name
-        async with self._loading:
-            if chosen not in self._adapters:
-                try:
-                    made = await asyncio.to_thread(adapters.registry.load, chosen, self.profiles)
-                except adapters.errors.UnknownAdapter as error:
-                    if name is not None:
-                        raise
-                    raise adapters.errors.NotConfigured(f"SURETY_PROVIDER: {error}") from None
-                self._adapters[chosen] = made
-            return self._adapters[chosen]
-
-    def default_denoisers(self) -> list[str]:
-        """Return the names that a request may get if it names none."""
-        given = self.settings.denoiser
-        return [SMALL, OTHERS] if given == denoisers.registry.AUTO else [given]
-
-    async def denoiser(self, name: str | None, size: tuple[int, int] = SMALL_SIZE) -> Denoiser:
-        """Return a denoiser, loaded on first use.
-
-        Args:
-            name: None for the deployment's default.
-            size: height and width of the picture, which "auto" goes by.
-
-        Raises:
-            DenoiserError: if it is unknown or its weights are broken.
-        """
-        chosen = self.settings.denoiser if name is None else name
-        if chosen == denoisers.registry.AUTO:
-            chosen = SMALL if size == SMALL_SIZE else OTHERS
-        async with self._loading:
-            if chosen not in self._denoisers:
-                try:
-                    made = await asyncio.to_thread(self._load_denoiser, chosen)
-                except denoisers.errors.UnknownDenoiser as error:
-                    if name is not None:
-                        raise
-                    raise denoisers.errors.NotUsable(f"SURETY_DENOISER: {error}") from None
-                self._denoisers[chosen] = made
-            return self._denoisers[chosen]
-
-    def denoiser_names(self) -> list[str]:
-        """Return the names of all denoisers, installed or from files of the settings, sorted."""
-        return sorted({*denoisers.registry.names(), *self.settings.denoiser_files})
-
-    def provider_names(self) -> list[str]:
-        """Return the names of all providers, installed or from the operator's file, sorted."""
-        return adapters.registry.names(self.profiles)
-
-    def _load_denoiser(self, name: str) -> Denoiser:
-        named, device = self.settings.denoiser_files, self.settings.device
-        if name in named:
-            return denoisers.files.load(name, named[name], device)
-        try:
-            return denoisers.registry.load(name, device)
-        except denoisers.errors.UnknownDenoiser as error:
-            if not named:
-                raise
-            known = ", ".join(sorted(named))
-            raise denoisers.errors.UnknownDenoiser(f"{error}; from files: {known}") from None
 
     async def prepare(
         self,
@@ -250,6 +163,27 @@ class Surety:
         """
         interrupt = interrupt or Interrupt()
         made = await self._run(certify, prepared, interrupt, on_progress, allowance)
+        return await self.issue(prepared, made, interrupt)
+
+    async def collect(self, prepared: Prepared, interrupt: Interrupt, gates: Gates) -> Document:
+        """Run a certification, but neither sign nor keep what comes of it.
+
+        Args:
+            prepared: the request.
+            interrupt: ends it early.
+            gates: through which calls go, in place of the deployment's own.
+
+        Raises:
+            CertificationError: see :func:`certification.certify.certify`.
+        """
+        return await self._run(certify, prepared, interrupt, None, None, gates)
+
+    async def issue(self, prepared: Prepared, made: Document, interrupt: Interrupt) -> Issued:
+        """Sign a certificate and keep it.
+
+        Raises:
+            StoreError: if it cannot be kept.
+        """
         signed, state = self.state.keyring.signer.sign(made), self.state
         kept = await bounded(interrupt, state.certificates.put(signed))
         if prepared.keep_image:
@@ -276,9 +210,11 @@ class Surety:
         interrupt: Interrupt,
         on_progress: OnProgress | None,
         allowance: Allowance | None,
+        gates: Gates | None = None,
     ) -> Document:
+        machine = self.machine
         return await work(
-            self.machine,
+            machine if gates is None else dataclasses.replace(machine, gates=gates),
             prepared.image,
             prepared.options,
             denoiser=prepared.denoiser,
@@ -305,9 +241,7 @@ class Surety:
 
     async def close(self) -> None:
         """Release what adapters hold open."""
-        closing = (adapter.close() for adapter in self._adapters.values())
-        await asyncio.gather(*closing, return_exceptions=True)  # one that fails stops no other
-        self._adapters.clear()
+        await self.close_adapters()
         self._decoder.shutdown(wait=False, cancel_futures=True)
         if self._state is not None:
             await self._state.close()

@@ -1,0 +1,114 @@
+"""What a deployment loads on first use: adapters and denoisers."""
+
+import asyncio
+
+import adapters.errors
+import adapters.registry
+import denoisers.errors
+import denoisers.files
+import denoisers.registry
+from adapters.interface import Adapter
+from adapters.profiles import Profiles, read_profiles
+from certification.protocols import Denoiser
+from service.settings import Settings
+
+SMALL, SMALL_SIZE, OTHERS = "cifar", (32, 32), "photo"  # what "auto" stands for
+
+
+class Parts:
+    """See the module's text.
+
+    Args:
+        settings: the deployment's settings.
+
+    Attributes:
+        settings: as given.
+        profiles: the operator's, by the names that requests give.
+
+    Raises:
+        NotConfigured: if the file of profiles cannot be read.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        file = settings.providers_file
+        self.profiles = Profiles() if file is None else read_profiles(file)
+        self._adapters: dict[str, Adapter] = {}
+        self._denoisers: dict[str, Denoiser] = {}
+        self._loading = asyncio.Lock()
+
+    async def adapter(self, name: str | None) -> Adapter:
+        """Return a provider's adapter, built on first use.
+
+        Args:
+            name: None for the deployment's default.
+
+        Raises:
+            AdapterError: if it is unknown, not installed or not configured.
+        """
+        chosen = self.settings.provider if name is None else name
+        async with self._loading:
+            if chosen not in self._adapters:
+                try:
+                    made = await asyncio.to_thread(adapters.registry.load, chosen, self.profiles)
+                except adapters.errors.UnknownAdapter as error:
+                    if name is not None:
+                        raise
+                    raise adapters.errors.NotConfigured(f"SURETY_PROVIDER: {error}") from None
+                self._adapters[chosen] = made
+            return self._adapters[chosen]
+
+    def default_denoisers(self) -> list[str]:
+        """Return the names that a request may get if it names none."""
+        given = self.settings.denoiser
+        return [SMALL, OTHERS] if given == denoisers.registry.AUTO else [given]
+
+    async def denoiser(self, name: str | None, size: tuple[int, int] = SMALL_SIZE) -> Denoiser:
+        """Return a denoiser, loaded on first use.
+
+        Args:
+            name: None for the deployment's default.
+            size: height and width of the picture, which "auto" goes by.
+
+        Raises:
+            DenoiserError: if it is unknown or its weights are broken.
+        """
+        chosen = self.settings.denoiser if name is None else name
+        if chosen == denoisers.registry.AUTO:
+            chosen = SMALL if size == SMALL_SIZE else OTHERS
+        async with self._loading:
+            if chosen not in self._denoisers:
+                try:
+                    made = await asyncio.to_thread(self._load_denoiser, chosen)
+                except denoisers.errors.UnknownDenoiser as error:
+                    if name is not None:
+                        raise
+                    raise denoisers.errors.NotUsable(f"SURETY_DENOISER: {error}") from None
+                self._denoisers[chosen] = made
+            return self._denoisers[chosen]
+
+    def denoiser_names(self) -> list[str]:
+        """Return the names of all denoisers, installed or from files of the settings, sorted."""
+        return sorted({*denoisers.registry.names(), *self.settings.denoiser_files})
+
+    def provider_names(self) -> list[str]:
+        """Return the names of all providers, installed or from the operator's file, sorted."""
+        return adapters.registry.names(self.profiles)
+
+    def _load_denoiser(self, name: str) -> Denoiser:
+        named, device = self.settings.denoiser_files, self.settings.device
+        if name in named:
+            return denoisers.files.load(name, named[name], device)
+        try:
+            return denoisers.registry.load(name, device)
+        except denoisers.errors.UnknownDenoiser as error:
+            if not named:
+                raise
+            known = ", ".join(sorted(named))
+            raise denoisers.errors.UnknownDenoiser(f"{error}; from files: {known}") from None
+
+    async def close_adapters(self) -> None:
+        """Release what they hold open."""
+        closing = (adapter.close() for adapter in self._adapters.values())
+        await asyncio.gather(*closing, return_exceptions=True)  # one that fails stops no other
+        self._adapters.clear()
