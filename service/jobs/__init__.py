@@ -1,0 +1,1 @@
+"""Batch jobs: whole datasets, several machines, a rate limit and a budget."""

@@ -1,0 +1,17 @@
+-- Notes what came of a picture, once; of its last one the job ends.
+-- KEYS job, rows, out, ready, index of ended jobs
+-- ARGV job's id, number, row, state of the picture, now, date
+if redis.call('ZREM', KEYS[3], ARGV[1] .. '/' .. ARGV[2]) == 0 then return 0 end
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
+redis.call('HINCRBY', KEYS[1], 'working', -1)
+redis.call('HINCRBY', KEYS[1], ARGV[4], 1)
+redis.call('HINCRBY', KEYS[1], 'ended_pictures', 1)
+local now = redis.call('HMGET', KEYS[1], 'state', 'waiting', 'working')
+local left = tonumber(now[2]) + tonumber(now[3])
+if left == 0 and (now[1] == 'running' or now[1] == 'paused') then
+  redis.call('HSET', KEYS[1], 'state', 'finished', 'ended', ARGV[6])
+  redis.call('ZREM', KEYS[4], ARGV[1])
+  redis.call('ZADD', KEYS[5], ARGV[5], ARGV[1])
+end
+return 1
