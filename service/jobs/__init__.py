@@ -1,0 +1,1 @@
+"""Batch jobs: many pictures certified under one budget."""
