@@ -5,6 +5,7 @@
     ├── BadRequest                a field of a request is wrong; names the field
     ├── UnknownLabel              the provider knows no such label
     ├── NotFound                  nothing of this id
+    ├── JobConflict               the job is not in a state for this
     ├── Overloaded                too many runs are waiting; says when to come back
     ├── ShuttingDown              the service ends before the run had an answer
     └── StoreError                the store of ledgers and certificates does not do its part
@@ -50,6 +51,10 @@ class UnknownLabel(ServiceError):
 
 class NotFound(ServiceError):
     """Nothing of this id."""
+
+
+class JobConflict(ServiceError):
+    """The job is not in a state for this."""
 
 
 class ShuttingDown(ServiceError):

@@ -138,6 +138,14 @@ LEDGER_CONFLICT = Kind(
     "Milestone and predict's n are fixed before a subject's first vote. Choosing them after "
     "seeing votes would void the bound on errors; leave them out to go on with the fixed ones.",
 )
+JOB_CONFLICT = Kind(
+    "job-conflict",
+    409,
+    "The job is not in a state for this",
+    "What can be done with a job depends on its state; `actions` in GET /jobs/{id} lists it. A "
+    "running one has to be paused or cancelled before it is deleted, and must have ended before "
+    "it is extended or its failed pictures are asked about again.",
+)
 MODEL_CHANGED = Kind(
     "model-version-changed",
     409,

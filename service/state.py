@@ -4,15 +4,20 @@ from typing import Self
 
 from service.keys import load_keyring
 from service.settings import Settings
+from service.store import unix_socket
 from service.store.certificates import RedisCertificates
 from service.store.connection import Store
 from service.store.deployment import Deployment
 from service.store.embedded import EmbeddedServer
 from service.store.images import RedisImages
+from service.store.job_pictures import RedisJobPictures
+from service.store.jobs import RedisJobs
 from service.store.ledgers import RedisLedgers
 from service.store.process import Process
 from service.store.runs import RedisRuns
 from service.store.seals import Seals
+from service.store.uploads import RedisUploads
+from service.store.workers import RedisWorkers
 
 
 class State:
@@ -30,6 +35,10 @@ class State:
         certificates: those that were issued.
         runs: those that are worked on, and those that have ended.
         images: those that somebody asked to keep.
+        uploads: pictures of jobs, as they came.
+        jobs: batch jobs.
+        pictures: theirs, and what came of each.
+        workers: who works on them.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -44,6 +53,11 @@ class State:
         self.certificates = RedisCertificates(self.store)
         self.runs = RedisRuns(self.store, seals, self.process)
         self.images = RedisImages(self.store)
+        self.uploads = RedisUploads(self.store)
+        self.jobs = RedisJobs(self.store, seals)
+        self.pictures = RedisJobPictures(self.store, seals, self.jobs, self.uploads)
+        self.workers = RedisWorkers(self.store, settings.lease_seconds)
+        self._url, self._store_folder = url, settings.data_dir.absolute() / "store"
 
     @classmethod
     async def open(cls, settings: Settings) -> Self:
@@ -64,6 +78,11 @@ class State:
             await state.store.close()
             raise
         return state
+
+    @property
+    def url(self) -> str:
+        """The address of the store, for clients beside our own; may hold a password."""
+        return self._url or f"unix://{unix_socket.reachable(self._store_folder)}"
 
     async def close(self) -> None:
         """Give up all claims, and disconnect."""

@@ -2,7 +2,7 @@
 -- by what one of the job's pictures takes on average, over the job's share (start-time fair
 -- queueing, Goyal, Vin and Cheng 1996). Jobs that are paused or held back are passed over.
 -- KEYS ready, out, clock
--- ARGV prefix of jobs' keys, most that may be out, most to take, now
+-- ARGV prefix of jobs' keys, most that may be out, most to take, now in milliseconds
 local taken = {}
 local room = math.min(tonumber(ARGV[3]), tonumber(ARGV[2]) - redis.call('ZCARD', KEYS[2]))
 while #taken < room do

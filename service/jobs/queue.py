@@ -1,0 +1,141 @@
+"""The engine of batch jobs, streaq, behind a narrow door: numbers of pictures go in, and each is
+worked on by some worker, again by another one if that one dies.
+
+A task names a picture and nothing else; what is to be done stands in the job, and what was done in
+its rows and ledgers, so that a task which is delivered twice does no harm. Each compute type has a
+stream of its own, which only workers of that type read.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import structlog
+from anyio import CancelScope, sleep_forever
+from streaq import Worker
+from streaq.task import AsyncRegisteredTask, TaskStatus
+
+from service.errors import ConfigurationError
+from service.store.job_pictures import Taken
+
+FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0
+
+Work = Callable[[Taken, int], Awaitable[None]]
+"""Is called with a picture, and which time it is that this is tried."""
+
+log = structlog.get_logger("surety.jobs")
+
+
+class _Streaq(Worker[None]):
+    """streaq's worker, but for signals, which are the process's own."""
+
+    async def signal_handler(self, scope: CancelScope) -> None:
+        """Leave them alone."""
+        await sleep_forever()
+
+
+class Queue:
+    """One process's end of the queue.
+
+    Args:
+        url: of the store.
+        prefix: before every key.
+        computes: compute types whose pictures are worked on here.
+        concurrency: pictures that are worked on at the same time.
+        idle_seconds: after so long without a sign of life a worker's pictures go to another.
+        work: is called for each picture; what it raises is told to the log.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        prefix: str,
+        computes: Sequence[str],
+        *,
+        concurrency: int,
+        idle_seconds: float,
+        work: Work,
+    ) -> None:
+        self._settings: dict[str, Any] = {
+            "redis_url": url,
+            "concurrency": concurrency,
+            "prefetch": 1,  # what is fetched ahead is lost to other workers for a while
+            "queue_name": f"{prefix}jobs",
+            "idle_timeout": idle_seconds,
+            "serializer": _to_json,
+            "deserializer": json.loads,
+        }
+        self.computes, self._work = list(computes), work
+        self._worker: _Streaq | None = None
+        self._task: AsyncRegisteredTask[[str, int, int], None] | None = None
+        self._ready = asyncio.Event()
+
+    async def run(self) -> None:
+        """Work until cancelled, whatever happens to the store meanwhile."""
+        wait = FIRST_WAIT
+        while True:
+            worker = self._begin()
+            try:
+                async with asyncio.TaskGroup() as both:
+                    running = both.create_task(worker.run_async())
+                    both.create_task(self._tell(worker, running))
+                wait = FIRST_WAIT
+            except* Exception as errors:
+                log.warning("the queue of jobs is away", error=type(errors.exceptions[0]).__name__)
+            finally:
+                self._ready.clear()
+            await asyncio.sleep(wait)
+            wait = min(LONGEST_WAIT, 2 * wait)
+
+    async def put(self, compute: str, pictures: Sequence[Taken]) -> None:
+        """Have pictures worked on; one that is in the queue already stays there once.
+
+        Raises:
+            ConfigurationError: if nobody here works on this compute type.
+        """
+        if compute not in self.computes:
+            raise ConfigurationError(f"pictures of the compute type {compute} are not taken here")
+        await self._ready.wait()
+        assert self._worker is not None and self._task is not None  # noqa: S101,PT018
+        tasks = []
+        for taken in pictures:
+            task = self._task.enqueue(*taken).start(priority=compute)
+            task.id = _name(taken)
+            tasks.append(task)
+        await self._worker.enqueue_many(tasks)
+
+    async def knows(self, taken: Taken) -> bool:
+        """Tell whether a picture is in the queue, or worked on."""
+        await self._ready.wait()
+        assert self._worker is not None  # noqa: S101
+        status = await self._worker.status_by_id(_name(taken))
+        return status in (TaskStatus.QUEUED, TaskStatus.RUNNING, TaskStatus.SCHEDULED)
+
+    def _begin(self) -> _Streaq:
+        self._worker = worker = _Streaq(priorities=[*self.computes], **self._settings)
+
+        @worker.task(max_tries=None, ttl=0, silent=True, name="picture")
+        async def picture(job_id: str, number: int, at: int) -> None:
+            try:
+                await self._work(Taken(job_id, number, at), registered.context.tries)
+            except Exception as error:  # the queue takes none well; the sweep finds the picture
+                log.error("a picture's work broke off", job=job_id, number=number, exc_info=error)
+
+        self._task = registered = picture
+        return worker
+
+    async def _tell(self, worker: _Streaq, running: asyncio.Task[None]) -> None:
+        while not worker._running and not running.done():  # noqa: SLF001,ASYNC110  it has no event
+            await asyncio.sleep(0.01)
+        self._ready.set()
+
+
+def _name(taken: Taken) -> str:
+    return "/".join(map(str, taken))
+
+
+def _to_json(told: Any) -> str:  # noqa: ANN401
+    """Write JSON; an exception by the name of its type, since one that cannot be written kills
+    the worker, and its redelivery the next."""
+    return json.dumps(told, default=lambda x: {"error": type(x).__name__})

@@ -1,0 +1,59 @@
+"""What an error of one picture means for its job."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import adapters.errors
+import certification.errors
+import denoisers.errors
+import service.errors
+from service.problems import problem_of
+
+HOLD_SECONDS = 30.0  # a provider that is down is tried again after
+
+What = Literal["back", "hold", "pause", "unpaid", "failed"]
+
+
+@dataclass(frozen=True)
+class Stop:
+    """See the module's text.
+
+    Attributes:
+        what: "back" puts the picture back to those that wait; "hold" does so, and no picture of
+            the job is handed out for a while; "pause" pauses the job, since every picture would
+            fail alike; "unpaid" and "failed" end the picture.
+        problem: RFC 9457, without an instance.
+    """
+
+    what: What
+    problem: dict[str, Any]
+
+
+def stop_of(error: Exception, where: str) -> Stop:
+    """Tell what to do about an error.
+
+    Args:
+        error: of one picture's work.
+        where: reference to the picture.
+    """
+    return Stop(_what(error), problem_of(error).describe(where))
+
+
+def _what(error: Exception) -> What:
+    match error:
+        case certification.errors.InvalidParameter(field="max_cost"):
+            return "unpaid"
+        case adapters.errors.ProviderDown():
+            return "hold"
+        case adapters.errors.AdapterError() | denoisers.errors.DenoiserError():
+            return "pause"
+        case (
+            service.errors.StoreError()
+            | service.errors.ShuttingDown()
+            | certification.errors.ClaimLost()
+            | certification.errors.LedgerUnavailable()
+            | certification.errors.RunInterrupted()
+        ):
+            return "back"
+        case _:
+            return "failed"

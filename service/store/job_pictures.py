@@ -1,0 +1,273 @@
+"""The pictures of jobs in the store: which wait, which a worker has, and what came of each."""
+
+import dataclasses
+import json
+import time
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from service.errors import NotFound
+from service.jobs.item import Item
+from service.jobs.job import Job
+from service.jobs.rows import Row
+from service.jobs.states import AGAIN, Action, PictureState
+from service.store.connection import Store
+from service.store.jobs import RedisJobs, conflict
+from service.store.seals import Seals
+from service.store.uploads import RedisUploads
+
+
+class Taken(NamedTuple):
+    """A picture that a worker has, or will have.
+
+    Attributes:
+        job_id: of which job.
+        number: of the picture.
+        at: when it was taken, in milliseconds since 1970; tells it from the next time.
+    """
+
+    job_id: str
+    number: int
+    at: int
+
+
+CHUNK = 500  # rows read at a time, so that a large job needs no more memory than a small one
+
+
+class RedisJobPictures:
+    """See the module's text, and that of :mod:`service.store.jobs` for the keys.
+
+    Args:
+        store: the connection.
+        seals: of the deployment.
+        jobs: the jobs.
+        uploads: what was uploaded.
+    """
+
+    def __init__(self, store: Store, seals: Seals, jobs: RedisJobs, uploads: RedisUploads) -> None:
+        self._store, self._seals = store, seals
+        self._jobs, self._uploads = jobs, uploads
+
+    async def add(self, job_id: str, items: Sequence[tuple[Item, Row | None]]) -> None:
+        """Add pictures to a job that is being taken in; one with a row has failed already."""
+        fields: dict[str, bytes] = {}
+        rows: dict[str, bytes] = {}
+        for item, row in items:
+            number = str(item.number)
+            fields[number] = self._seal(item.describe(), "item", job_id, number)
+            if row is not None:
+                rows[number] = self._row(job_id, row)
+        waiting = {number: int(number) for number in fields if number not in rows}
+        key = self._jobs.key
+
+        async def write(redis: Any) -> None:  # noqa: ANN401
+            async with redis.pipeline(transaction=True) as both:
+                both.hset(key(job_id, "items"), mapping=fields)
+                if rows:
+                    both.hset(key(job_id, "rows"), mapping=rows)
+                if waiting:
+                    both.zadd(key(job_id, "pending"), waiting)
+                both.hincrby(key(job_id), "count", len(fields))
+                both.hincrby(key(job_id), "waiting", len(waiting))
+                both.hincrby(key(job_id), "failed", len(rows))
+                await both.execute()
+
+        if fields:
+            await self._store.brisk(write)
+
+    async def item(self, job_id: str, number: int) -> Item:
+        """Return a picture as it was handed in.
+
+        Raises:
+            NotFound: if the job has none of this number.
+        """
+        key = self._jobs.key(job_id, "items")
+        found = await self._store.patient(lambda redis: redis.hget(key, str(number)))
+        if found is None:
+            raise NotFound(f"the job {job_id[:40]!r} has no picture {number}")
+        return Item.of(self._unseal(found, "item", job_id, str(number)))
+
+    async def row(self, job_id: str, number: int) -> Row | None:
+        """Return what is known of a picture, None if nothing yet."""
+        key = self._jobs.key(job_id, "rows")
+        found = await self._store.patient(lambda redis: redis.hget(key, str(number)))
+        return None if found is None else Row.of(self._unseal(found, "row", job_id, str(number)))
+
+    async def rows(self, job: Job, start: int = 0, count: int = CHUNK) -> list[Row]:
+        """Return rows of a job from a number on, those that nothing is known of yet included."""
+        numbers = [str(n) for n in range(max(0, start), min(job.count, start + count))]
+        if not numbers:
+            return []
+        members = [f"{job.id}/{number}" for number in numbers]
+        out, key = self._out(job.spec.compute), self._jobs.key
+
+        async def read(redis: Any) -> list[Any]:  # noqa: ANN401
+            async with redis.pipeline(transaction=True) as both:
+                both.hmget(key(job.id, "items"), numbers)
+                both.hmget(key(job.id, "rows"), numbers)
+                both.zmscore(out, members)
+                both.zmscore(key(job.id, "pending"), numbers)
+                found: list[Any] = await both.execute()
+                return found
+
+        items, rows, busy, orders = await self._store.brisk(read)
+        found = []
+        for number, item, row, since, order in zip(numbers, items, rows, busy, orders, strict=True):
+            if item is None:
+                raise NotFound(f"the job {job.id} was deleted meanwhile")
+            shown = self._shown(job, number, item, row)
+            if since is not None or order is not None:  # a row of before may say otherwise
+                state: PictureState = "waiting" if since is None else "working"
+                shown = dataclasses.replace(shown, state=state)
+            found.append(shown)
+        return found
+
+    async def all_rows(self, job: Job) -> AsyncIterator[Row]:
+        """Yield all rows of a job in order, a few hundred in memory at a time."""
+        for start in range(0, job.count, CHUNK):
+            for row in await self.rows(job, start, CHUNK):
+                yield row
+
+    async def any_ready(self, compute: str) -> bool:
+        """Tell whether a running job has pictures that wait."""
+        key = self._jobs.ready(compute)
+        return bool(await self._store.brisk(lambda redis: redis.exists(key)))
+
+    async def take(self, compute: str, most_out: int, most: int) -> list[Taken]:
+        """Take the next pictures of a compute type.
+
+        Args:
+            compute: of the workers.
+            most_out: pictures that workers may have altogether.
+            most: to take.
+        """
+        keys = [self._jobs.ready(compute), self._out(compute), self._store.key("jobs:clock")]
+        now = milliseconds()
+        args = [self._jobs.key(""), most_out, most, now]
+        found = await self._store.brisk_script("job_take", keys, args)
+        told = [x.decode() for x in found]
+        return [Taken(told[i], int(told[i + 1]), now) for i in range(0, len(told), 2)]
+
+    async def is_out(self, compute: str, taken: Taken) -> bool:
+        """Tell whether a picture is still out as it was taken: not ended, nor taken once more."""
+        member = f"{taken.job_id}/{taken.number}"
+        score = await self._store.patient(lambda r: r.zscore(self._out(compute), member))
+        return score is not None and int(score) == taken.at
+
+    async def end(self, job: Job, row: Row) -> bool:
+        """Note what came of a picture; tells whether nobody else had done so."""
+        key, compute, now = self._jobs.key, job.spec.compute, time.time()
+        keys = [key(job.id), key(job.id, "rows"), self._out(compute), self._jobs.ready(compute)]
+        keys.append(self._store.key("jobs:ended"))
+        date = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
+        args = [job.id, row.number, self._row(job.id, row), row.state, now, date]
+        return bool(await self._store.script("job_end", keys, args))
+
+    async def back(
+        self,
+        job_id: str,
+        compute: str,
+        number: int,
+        order: float | None = None,
+        row: Row | None = None,
+    ) -> None:
+        """Put a picture back among those that wait.
+
+        Args:
+            job_id: of which job.
+            compute: its compute type.
+            number: of the picture.
+            order: its place; None for the one that it had first.
+            row: what is known of it by now.
+        """
+        key = self._jobs.key
+        keys = [key(job_id), key(job_id, "rows"), key(job_id, "pending"), self._out(compute)]
+        keys += [self._jobs.ready(compute), self._store.key("jobs:clock")]
+        sealed = b"" if row is None else self._row(job_id, row)
+        args = [job_id, number, number if order is None else order, sealed]
+        await self._store.script("job_back", keys, args)
+
+    async def again(self, job: Job, action: Action) -> int:
+        """Have pictures of an ended job wait once more; returns how many.
+
+        Raises:
+            JobConflict: if the job has not ended.
+        """
+        key, count = self._jobs.key, 0
+        keys = [key(job.id), key(job.id, "rows"), key(job.id, "pending")]
+        async for chunk in self._raw_rows(job):
+            args: list[Any] = []
+            for row, raw in chunk:
+                if row.sha256 and row.state in AGAIN[action]:
+                    args += [row.number, row.state, raw or b""]
+            told = await self._store.script("job_again", keys, args) if args else 0
+            if told < 0:
+                raise conflict(action, (await self._jobs.get(job.id)).state)
+            count += told
+        return count
+
+    async def out(self, compute: str, before: int) -> list[Taken]:
+        """Return the pictures that workers have had since before a date, in milliseconds."""
+        found = await self._store.brisk(
+            lambda r: r.zrangebyscore(self._out(compute), "-inf", before, withscores=True)
+        )
+        parts = [(member.decode().rpartition("/"), int(at)) for member, at in found]
+        return [Taken(job_id, int(number), at) for (job_id, _, number), at in parts]
+
+    async def delete(self, job: Job) -> None:
+        """Delete a job with all that is kept for it; its votes and certificates stay."""
+        key = self._jobs.key
+        await self._store.patient(lambda redis: redis.hset(key(job.id), "state", "deleting"))
+        for start in range(0, job.count, CHUNK):
+            for row in await self.rows(job, start, CHUNK):
+                if row.sha256:
+                    await self._uploads.let_go(row.sha256, job.id)
+
+        async def forget(redis: Any) -> None:  # noqa: ANN401
+            async with redis.pipeline(transaction=True) as both:
+                both.zrem(self._store.key("jobs"), job.id)
+                both.zrem(self._store.key("jobs:ended"), job.id)
+                both.zrem(self._jobs.ready(job.spec.compute), job.id)
+                both.delete(key(job.id), *(key(job.id, p) for p in ("items", "rows", "pending")))
+                await both.execute()
+
+        await self._store.patient(forget)
+
+    async def _raw_rows(self, job: Job) -> AsyncIterator[list[tuple[Row, bytes | None]]]:
+        for start in range(0, job.count, CHUNK):
+            rows = await self.rows(job, start, CHUNK)
+            raw = await self._raw(job.id, [str(row.number) for row in rows])
+            yield list(zip(rows, raw, strict=True))
+
+    async def _raw(self, job_id: str, numbers: list[str]) -> list[bytes | None]:
+        key = self._jobs.key(job_id, "rows")
+        found: list[bytes | None] = await self._store.patient(lambda r: r.hmget(key, numbers))
+        return found
+
+    def _shown(self, job: Job, number: str, item: bytes, row: bytes | None) -> Row:
+        if row is None:
+            told = Item.of(self._unseal(item, "item", job.id, number))
+            shown = Row(told.number, told.name, told.sha256, "waiting", truth=told.truth)
+        else:
+            shown = Row.of(self._unseal(row, "row", job.id, number))
+        if shown.state == "waiting" and job.state == "cancelled":
+            return dataclasses.replace(shown, state="cancelled")
+        return shown
+
+    def _row(self, job_id: str, row: Row) -> bytes:
+        return self._seal(row.describe(), "row", job_id, str(row.number))
+
+    def _seal(self, told: Any, *about: str) -> bytes:  # noqa: ANN401
+        return self._seals.seal(json.dumps(told, allow_nan=False), *about)
+
+    def _unseal(self, sealed: bytes, *about: str) -> Any:  # noqa: ANN401
+        return json.loads(self._seals.unseal(sealed, *about))
+
+    def _out(self, compute: str) -> str:
+        return self._store.key("jobs:out", compute)
+
+
+def milliseconds() -> int:
+    """Return the date in milliseconds since 1970."""
+    return int(time.time() * 1000)

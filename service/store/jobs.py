@@ -1,0 +1,226 @@
+"""Jobs in the store.
+
+    job:ID            spec (sealed), state, pictures by state, money, figures
+    job:ID:items      number → name, SHA-256 and truth of a picture (sealed)
+    job:ID:rows       number → what came of it (sealed)
+    job:ID:pending    numbers of the pictures that wait, by order
+    jobs              ids by date; jobs:ended those that have ended, by date of that
+    jobs:ready:TYPE   running jobs with pictures that wait, of a compute type, by virtual time
+    jobs:out:TYPE     pictures that workers have, as ID/NUMBER, by date
+
+Each step is one script, so that none is half done whatever dies.
+"""
+
+import json
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from certification.errors import LedgerDamaged
+from service.errors import JobConflict, NotFound
+from service.jobs.job import NANO, Job
+from service.jobs.spec import JobSpec
+from service.jobs.states import FROM, PICTURE_STATES, TO, Action, JobState
+from service.store.connection import Store
+from service.store.seals import Seals
+
+NUMBERS = ("spent", "reserved", "images", "calls", "throttled", "skipped", "count")
+
+
+class RedisJobs:
+    """Jobs as wholes; their pictures are in :mod:`service.store.job_pictures`.
+
+    Args:
+        store: the connection.
+        seals: of the deployment: a job spends money, so nobody else may write one.
+    """
+
+    def __init__(self, store: Store, seals: Seals) -> None:
+        self._store, self._seals = store, seals
+
+    async def begin(self, spec: JobSpec, reader: str) -> str:
+        """Begin to take a job in; returns its id.
+
+        Args:
+            spec: what it is to do.
+            reader: the process that takes it in; if it dies before `start`, the job goes.
+        """
+        job_id, now = secrets.token_hex(8), time.time()
+        fields = {
+            "spec": self.sealed(job_id, spec),
+            "state": "reading",
+            "created": _date(now),
+            "share": spec.share,
+            "reader": reader,
+            **dict.fromkeys((*PICTURE_STATES, *NUMBERS), 0),
+        }
+
+        async def write(redis: Any) -> None:  # noqa: ANN401
+            async with redis.pipeline(transaction=True) as both:
+                both.hset(self.key(job_id), mapping=fields)
+                both.zadd(self._store.key("jobs"), {job_id: now})
+                await both.execute()
+
+        await self._store.brisk(write)
+        return job_id
+
+    async def get(self, job_id: str) -> Job:
+        """Return a job as it stands.
+
+        Raises:
+            NotFound: if there is none of this id.
+            LedgerDamaged: if this deployment did not write it.
+        """
+        found = await self._store.patient(lambda redis: redis.hgetall(self.key(job_id)))
+        if not found:
+            raise NotFound(f"no job {job_id[:40]!r} is kept: it was deleted, or never was")
+        return self._job(job_id, {name.decode(): value for name, value in found.items()})
+
+    async def list(self, limit: int = 50, before: str | None = None) -> list[Job]:
+        """Return jobs, the latest first.
+
+        Args:
+            limit: the most.
+            before: id of the last one seen.
+        """
+        index, first = self._store.key("jobs"), 0
+        if before is not None:
+            rank = await self._store.brisk(lambda redis: redis.zrevrank(index, before))
+            if rank is None:
+                raise NotFound(f"no job {before[:40]!r} is kept, to go on after")
+            first = int(rank) + 1
+        ids = await self._store.brisk(
+            lambda redis: redis.zrevrange(index, first, first + limit - 1)
+        )
+        jobs = []
+        for job_id in (found.decode() for found in ids):
+            try:
+                jobs.append(await self.get(job_id))
+            except NotFound:
+                continue  # deleted in between
+        return jobs
+
+    async def move(
+        self, job_id: str, action: Action, fields: Mapping[str, Any] | None = None
+    ) -> Job:
+        """Do something with a job that changes its state.
+
+        Args:
+            job_id: whose.
+            action: see :mod:`service.jobs.states`.
+            fields: to be written with it.
+
+        Raises:
+            NotFound: if there is no such job.
+            JobConflict: if it is not in a state for that.
+        """
+        job, now = await self.get(job_id), time.time()
+        keys = [self.key(job_id), self.key(job_id, "pending"), self.ready(job.spec.compute)]
+        keys += [self._store.key("jobs:clock"), self._store.key("jobs:ended")]
+        args: list[Any] = [job_id, TO[action], now, _date(now), json.dumps(dict(fields or {}))]
+        told = await self._store.script("job_move", keys, [*args, *FROM[action]])
+        if told[0] == b"gone":
+            raise NotFound(f"no job {job_id[:40]!r} is kept: it was deleted")
+        if told[0] == b"refused":
+            raise conflict(action, told[1].decode())
+        return await self.get(job_id)
+
+    async def respec(self, job_id: str, spec: JobSpec) -> None:
+        """Give an ended job another spec."""
+        fields = {"spec": self.sealed(job_id, spec), "share": spec.share}
+        await self._store.patient(lambda redis: redis.hset(self.key(job_id), mapping=fields))
+
+    async def hold(self, job_id: str, seconds: float, problem: Mapping[str, Any]) -> None:
+        """Hand out no picture of a job for a while, and say why."""
+        fields = {"held": int(1000 * (time.time() + seconds)), "problem": json.dumps(dict(problem))}
+
+        async def write(redis: Any) -> None:  # noqa: ANN401
+            if await redis.exists(self.key(job_id)):
+                await redis.hset(self.key(job_id), mapping=fields)
+
+        await self._store.patient(write)
+
+    async def states(self, job_ids: Sequence[str]) -> dict[str, JobState | None]:
+        """Return the states of jobs, None where one is deleted."""
+
+        async def read(redis: Any) -> list[bytes | None]:  # noqa: ANN401
+            async with redis.pipeline(transaction=False) as all_of_them:
+                for job_id in job_ids:
+                    all_of_them.hget(self.key(job_id), "state")
+                found: list[bytes | None] = await all_of_them.execute()
+                return found
+
+        found = await self._store.brisk(read) if job_ids else []
+        return {
+            job_id: None if state is None else state.decode()  # type: ignore[misc]
+            for job_id, state in zip(job_ids, found, strict=True)
+        }
+
+    async def tally(self, job_id: str, counts: Mapping[str, int]) -> None:
+        """Add to a job's figures: calls, images, throttled."""
+        args = [x for name, count in counts.items() for x in (name, count)]
+        await self._store.script("job_tally", [self.key(job_id)], args)
+
+    async def ended_before(self, date: float, most: int) -> Sequence[str]:
+        """Return ids of jobs that ended before a date (seconds since 1970), the oldest first."""
+        index = self._store.key("jobs:ended")
+        found = await self._store.brisk(
+            lambda redis: redis.zrangebyscore(index, "-inf", f"({date}", start=0, num=most)
+        )
+        return [job_id.decode() for job_id in found]
+
+    async def reserve(self, job_id: str, amount: int, cap: int | None) -> bool:
+        """Reserve money of a job, in billionths of a dollar; tells whether its cap allows that."""
+        args = [amount, "" if cap is None else cap]
+        return bool(await self._store.script("purse_reserve", [self.key(job_id)], args))
+
+    async def settle(self, job_id: str, reserved: int, billed: int) -> None:
+        """Settle what was reserved: what was not billed is free again."""
+        await self._store.script("purse_settle", [self.key(job_id)], [reserved, billed])
+
+    def sealed(self, job_id: str, spec: JobSpec) -> bytes:
+        """Return a spec as it is kept."""
+        return self._seals.seal(json.dumps(spec.describe(), allow_nan=False), "job", job_id)
+
+    def key(self, job_id: str, *parts: str) -> str:
+        """Return a key of a job."""
+        return self._store.key("job", job_id, *parts)
+
+    def ready(self, compute: str) -> str:
+        """Return the key of the jobs of a compute type that have pictures waiting."""
+        return self._store.key("jobs:ready", compute)
+
+    def _job(self, job_id: str, fields: Mapping[str, bytes]) -> Job:
+        try:
+            spec = JobSpec.of(json.loads(self._seals.unseal(fields["spec"], "job", job_id)))
+            problem = fields.get("problem")
+            return Job(
+                id=job_id,
+                state=fields["state"].decode(),  # type: ignore[arg-type]
+                spec=spec,
+                created=fields["created"].decode(),
+                counts={state: int(fields[state]) for state in PICTURE_STATES},
+                ended=fields["ended"].decode() if "ended" in fields else None,
+                problem=None if problem is None else json.loads(problem),
+                **{name: int(fields[name]) for name in NUMBERS},
+            )
+        except (KeyError, ValueError, TypeError):
+            raise LedgerDamaged(f"the store's entry of the job {job_id} is not whole") from None
+
+
+def conflict(action: Action, state: str) -> JobConflict:
+    """Say that a job is in no state for something."""
+    needed = " or ".join(FROM[action])
+    return JobConflict(f"the job is {state}, and {action} needs one that is {needed}")
+
+
+def cap_of(spec: JobSpec) -> int | None:
+    """Return a job's cap in billionths of a dollar, None if it has none."""
+    return None if spec.max_cost is None else int(Decimal(str(spec.max_cost)) * NANO)
+
+
+def _date(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
