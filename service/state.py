@@ -11,6 +11,7 @@ from service.store.embedded import EmbeddedServer
 from service.store.images import RedisImages
 from service.store.ledgers import RedisLedgers
 from service.store.process import Process
+from service.store.rate import RedisLimits
 from service.store.runs import RedisRuns
 from service.store.seals import Seals
 
@@ -30,6 +31,7 @@ class State:
         certificates: those that were issued.
         runs: those that are worked on, and those that have ended.
         images: those that somebody asked to keep.
+        limits: the rate limits that all processes share.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -44,6 +46,7 @@ class State:
         self.certificates = RedisCertificates(self.store)
         self.runs = RedisRuns(self.store, seals, self.process)
         self.images = RedisImages(self.store)
+        self.limits = RedisLimits(self.store, self.keyring.current_secret)
 
     @classmethod
     async def open(cls, settings: Settings) -> Self:
@@ -68,4 +71,5 @@ class State:
     async def close(self) -> None:
         """Give up all claims, and disconnect."""
         await self.process.end()
+        await self.limits.close()
         await self.store.close()

@@ -114,7 +114,7 @@ def test_calls_that_are_late_on_their_way_do_not_meet_the_next_ones(rate, batch)
 
 @pytest.mark.parametrize(
     ("rate", "largest", "batch"),
-    [(30, 16, 15), (50, 16, 16), (12, 4, 4), (5, 3, 1), (0.5, 16, 1), (1000, 16, 15)],
+    [(30, 16, 15), (50, 16, 16), (12, 4, 4), (5, 3, 1), (0.5, 16, 1), (1000, 16, 16)],
 )
 def test_batches_that_fill_a_second(rate, largest, batch):
     assert fitting_batch(rate, largest) == batch

@@ -1,0 +1,1 @@
+"""Batch jobs: whole data sets, on any number of machines, within a rate and a budget."""
