@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
-from certification.bill import Allowance, Bill
+from certification.bill import Allowance, Bill, billed_units
 from certification.errors import CertificationError, ProviderFailed, StopRun
 from certification.patience import Patience, Tries
 from certification.pipeline import Failed
@@ -196,8 +196,7 @@ class Asker:
                 self._in_flight -= 1
                 if permit is not None:
                     permit.done(outcomes)
-            charged = sum(not isinstance(o, Retry) or o.billed for o in outcomes)
-            billed = min(units, charged)
+            billed = billed_units(outcomes, units)
             return outcomes
         finally:
             self.bill.reserved -= reserved

@@ -1,11 +1,25 @@
 """What a run has cost: reserved before each call, settled after it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from certification.protocols import Outcome, Retry
+
 STEP = 64  # units that are allowed at once, so that not every call has to be noted
+
+
+def billed_units(outcomes: Sequence[Outcome] | None, units: int) -> int:
+    """Return what a call is billed.
+
+    Args:
+        outcomes: what came of it; None if it ended in an exception, and may have been billed.
+        units: what all of it would be.
+    """
+    if outcomes is None:
+        return units
+    return min(units, sum(not isinstance(o, Retry) or o.billed for o in outcomes))
 
 
 @dataclass

@@ -69,7 +69,7 @@ class Surety(Parts):
                 state.keyring.current_secret,
                 state.keyring.secrets,
                 slots=asyncio.Semaphore(settings.max_runs),
-                gates=AccountGates(),
+                gates=AccountGates(state.limits.of_account),
             )
             yield surety
         finally:

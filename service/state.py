@@ -14,6 +14,7 @@ from service.store.job_pictures import RedisJobPictures
 from service.store.jobs import RedisJobs
 from service.store.ledgers import RedisLedgers
 from service.store.process import Process
+from service.store.rate import RedisLimits
 from service.store.runs import RedisRuns
 from service.store.seals import Seals
 from service.store.uploads import RedisUploads
@@ -39,6 +40,7 @@ class State:
         jobs: batch jobs.
         pictures: theirs, and what came of each.
         workers: who works on them.
+        limits: the rate limits that all processes share.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -58,6 +60,7 @@ class State:
         self.pictures = RedisJobPictures(self.store, seals, self.jobs, self.uploads)
         self.workers = RedisWorkers(self.store, settings.lease_seconds)
         self._url, self._store_folder = url, settings.data_dir.absolute() / "store"
+        self.limits = RedisLimits(self.store, self.keyring.current_secret)
 
     @classmethod
     async def open(cls, settings: Settings) -> Self:
@@ -87,4 +90,5 @@ class State:
     async def close(self) -> None:
         """Give up all claims, and disconnect."""
         await self.process.end()
+        await self.limits.close()
         await self.store.close()

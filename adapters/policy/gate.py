@@ -1,19 +1,23 @@
 """The gate of one account: rate limit, concurrency and breaker in one place."""
 
 import asyncio
+import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from adapters.errors import ProviderDown
 from adapters.policy.breaker import Breaker, State
 from adapters.policy.concurrency import Concurrency
-from adapters.policy.limit import Limit, LocalLimit, Reservation
+from adapters.policy.limit import Limit, LocalLimit, Reservation, largest_call
 from adapters.policy.line import Line
 from adapters.policy.pace import Pace
 from certification.protocols import Classifier, Outcome, Permit, Retry, Traits
 
 WORTH_WAITING = 300.0  # seconds that the provider wants to be left alone for
 LONGEST_PAUSE = 3600.0  # seconds that it is, whatever it says
+
+LimitOf = Callable[[str, Traits], Limit | None]
+"""Returns the limit that an account shares with other processes, by its name and traits."""
 
 
 class AccountGate:
@@ -22,12 +26,16 @@ class AccountGate:
     Args:
         name: of the provider, for messages.
         traits: its limits.
-        limit: in place of this process's own.
+        limit_of: makes the rate limit, in place of this process's own; None, or a None that it
+            returns, for that.
     """
 
-    def __init__(self, name: str, traits: Traits, limit: Limit | None = None) -> None:
+    def __init__(
+        self, name: str, traits: Traits, limit_of: Callable[[Traits], Limit | None] | None = None
+    ) -> None:
         self._name, self._unit = name, traits.rate_unit
-        self._limit = limit
+        self._limit_of = limit_of
+        self._limit: Limit | None = None
         self.breaker, self.pace = Breaker(), Pace()
         self.concurrency = Concurrency(traits.concurrency)
         self._closed_until = 0.0  # the provider asked to be left alone
@@ -43,11 +51,10 @@ class AccountGate:
             return
         if self._limit is None:
             self._unit = traits.rate_unit
-        largest = traits.max_batch if self._unit == "image" else 1
-        if self._limit is None:
-            self._limit = LocalLimit(traits.rate, largest)
-        elif isinstance(self._limit, LocalLimit) and traits.rate_unit == self._unit:
-            self._limit.heed(traits.rate, largest)
+            shared = None if self._limit_of is None else self._limit_of(traits)
+            self._limit = shared or LocalLimit(traits.rate, largest_call(traits))
+        elif traits.rate_unit == self._unit:
+            self._limit.heed(traits.rate, largest_call(traits))
 
     async def enter(self, images: int, run: object = None) -> "AccountPermit":
         """Wait until a call may start.
@@ -87,10 +94,7 @@ class AccountGate:
             self.breaker.failed(now, trial=trial)
         elif trial:
             self.breaker.unused()  # cancelled, or a fault that stops the run: says nothing
-        for outcome in failed:
-            if outcome.throttled and outcome.after:
-                pause = min(LONGEST_PAUSE, outcome.after)
-                self._closed_until = max(self._closed_until, now + pause)
+        self._leave_alone(max((o.after or 0.0 for o in failed if o.throttled), default=0.0))
         self._tell()
 
     def unused(self, number: int, reservation: Reservation | None) -> None:
@@ -108,6 +112,14 @@ class AccountGate:
         if self.breaker.begin():
             self._trial = number
         return number
+
+    def _leave_alone(self, seconds: float) -> None:
+        """Make no call for a while, in the other processes of the account neither."""
+        if seconds > 0:
+            pause = min(LONGEST_PAUSE, seconds)
+            self._closed_until = max(self._closed_until, time.monotonic() + pause)
+            if self._limit is not None:
+                self._limit.leave_alone(pause)
 
     def _tell(self) -> None:
         if self._news is not None and not self._news.done():
@@ -129,8 +141,9 @@ class AccountGate:
         reservation = await self._limit.reserve(images if self._unit == "image" else 1)
         kept = False
         try:
-            await reservation.wait()
-            kept = self._delay(time.monotonic()) == 0
+            comes = await reservation.wait()
+            self._closed_until = max(self._closed_until, self._limit.closed_until)
+            kept = self._delay(time.monotonic()) == 0 and comes
         finally:
             if not kept:
                 reservation.give_back()
@@ -220,9 +233,15 @@ class RunGate:
 
 
 class AccountGates:
-    """All gates of this process, one for each account, with a line for each of its profiles."""
+    """All gates of this process, one for each account, with a line for each of its profiles.
 
-    def __init__(self) -> None:
+    Args:
+        limit_of: returns an account's rate limit where processes share it; None for limits of
+            this process alone. Pace, concurrency and breaker are always its own.
+    """
+
+    def __init__(self, limit_of: LimitOf | None = None) -> None:
+        self._limit_of = limit_of
         self._gates: dict[str, AccountGate] = {}
         self._lines: dict[tuple[str, str], Line] = {}
 
@@ -232,7 +251,9 @@ class AccountGates:
         if account in self._gates:
             self._gates[account].heed(classifier.traits)
         else:
-            self._gates[account] = AccountGate(classifier.name, classifier.traits)
+            shared = self._limit_of
+            limit_of = None if shared is None else functools.partial(shared, account)
+            self._gates[account] = AccountGate(classifier.name, classifier.traits, limit_of)
         most = classifier.traits.concurrency
         line = self._lines.setdefault((account, classifier.name), Line(most))
         return RunGate(self._gates[account], line, most)

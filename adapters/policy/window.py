@@ -1,11 +1,10 @@
 """A rate limit as a sliding window: never more than so many units in any stretch of time."""
 
-import math
 from collections import deque
 from dataclasses import dataclass
 
-SMALL_RATE = 10.0  # below, whole units a second would leave much of the rate unused
 SAFETY = 0.95  # of the limit: calls do not arrive quite when they start
+WORTH_FILLING = 0.9  # of a window, by whole batches
 
 
 @dataclass(eq=False)
@@ -29,13 +28,18 @@ class SlidingWindow:
     within the window as well: of a burst that is late on its way, and the next that is not, more
     than the limit might arrive within a second.
 
+    The 5 % that are kept off the rate make the window longer, not smaller: what a second allows
+    goes out in 1.05 s, so a call may be 50 ms later on its way than those behind it. Fewer units
+    in one second sharp would be as slow, and a batch that is 1 ms late would still meet the one
+    that starts a second after it.
+
     Args:
         rate: units a second that the account allows.
         largest: units of the largest call.
 
     Attributes:
         units: the most in any window.
-        seconds: its length, a second or more.
+        seconds: its length, more than a second.
     """
 
     def __init__(self, rate: float, largest: int) -> None:
@@ -45,7 +49,7 @@ class SlidingWindow:
     def resize(self, rate: float, largest: int) -> None:
         """Take other figures; places that were given stay as they are."""
         self.units = max(largest, _whole(rate))
-        self.seconds = max(1.0, self.units / (SAFETY * rate))
+        self.seconds = max(1.0, self.units / rate) / SAFETY
         self._spread = self.seconds / self.units
 
     def reserve(self, units: int, now: float) -> Slot:
@@ -72,7 +76,9 @@ class SlidingWindow:
 
     def started(self, slot: Slot, now: float) -> None:
         """Note that a call starts, which may be later than it might have."""
-        slot.at = max(slot.at, now)
+        if slot.at < now:
+            slot.at = now
+            self._slots = deque(sorted(self._slots, key=lambda each: each.at))
 
     def give_back(self, slot: Slot) -> None:
         """Free a place whose call has not started."""
@@ -81,23 +87,17 @@ class SlidingWindow:
 
 
 def fitting_batch(rate: float, largest: int) -> int:
-    """Return the batch, at most `largest`, of which several fill a second best.
+    """Return the batch, at most `largest`, of which several fill a window well.
 
-    At 30 pictures a second 28 are sent, which two batches of 14 do and one of 16 does not.
+    At 30 pictures a second two batches of 15 do, and one of 16 does not.
     """
     units = _whole(rate)
-    calls = -(-units // largest)
-    return max(1, min(largest, units // calls))
+    calls = max(1, units // largest)
+    while calls * min(largest, units // calls) < WORTH_FILLING * units:
+        calls += 1
+    return min(largest, units // calls)
 
 
 def _whole(rate: float) -> int:
-    """Return the units of a window: of a second, but for the rest of a small rate.
-
-    Two a second are sent as two in 1.05 s, since one in a second would be half of what is
-    allowed. No second holds more than the rate then either.
-    """
-    allowed = SAFETY * rate
-    if rate >= SMALL_RATE:
-        return int(allowed + 1e-9)
-    up = math.ceil(allowed - 1e-9)
-    return max(1, up if up <= rate else int(allowed + 1e-9))
+    """Return the units that a second allows, but at least one."""
+    return max(1, int(rate + 1e-9))

@@ -1,7 +1,6 @@
-"""The engine of batch jobs, streaq, behind a narrow door: numbers of pictures go in, and each is
-worked on by some worker, again by another one if that one dies.
+"""The engine of batch jobs, streaq, behind a narrow door.
 
-A task names a picture and nothing else; what is to be done stands in the job, and what was done in
+Pictures go in, and each is worked on by some worker, again by another one if that one dies. A task names a picture and nothing else; what is to be done stands in the job, and what was done in
 its rows and ledgers, so that a task which is delivered twice does no harm. Each compute type has a
 stream of its own, which only workers of that type read.
 """
@@ -81,7 +80,7 @@ class Queue:
                     running = both.create_task(worker.run_async())
                     both.create_task(self._tell(worker, running))
                 wait = FIRST_WAIT
-            except* Exception as errors:
+            except* Exception as errors:  # noqa: BLE001  whatever it is, it goes on
                 log.warning("the queue of jobs is away", error=type(errors.exceptions[0]).__name__)
             finally:
                 self._ready.clear()
@@ -126,7 +125,7 @@ class Queue:
         return worker
 
     async def _tell(self, worker: _Streaq, running: asyncio.Task[None]) -> None:
-        while not worker._running and not running.done():  # noqa: SLF001,ASYNC110  it has no event
+        while not worker._running and not running.done():  # noqa: ASYNC110  it has no event
             await asyncio.sleep(0.01)
         self._ready.set()
 
@@ -136,6 +135,8 @@ def _name(taken: Taken) -> str:
 
 
 def _to_json(told: Any) -> str:  # noqa: ANN401
-    """Write JSON; an exception by the name of its type, since one that cannot be written kills
-    the worker, and its redelivery the next."""
+    """Write JSON, an exception by the name of its type.
+
+    One that cannot be written would kill the worker, and its redelivery the next.
+    """
     return json.dumps(told, default=lambda x: {"error": type(x).__name__})

@@ -86,7 +86,7 @@ class Work:
         row = charged(item, before, used, price, time.monotonic() - started)
         await self._note(job, row, found)
 
-    async def _tried(  # noqa: PLR0913
+    async def _tried(
         self,
         job: Job,
         item: Item,
@@ -111,7 +111,7 @@ class Work:
                 [used, self.used.setdefault(job.id, Used())],
             )
             return await self._certified(job, prepared, before, interrupt, gates)
-        except Exception as error:  # noqa: BLE001  each has its meaning for the job
+        except Exception as error:
             stop = stop_of(error, where)
             if stop.what == "failed":
                 log.info("a picture failed", job=job.id, number=item.number, exc_info=error)

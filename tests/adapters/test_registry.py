@@ -107,7 +107,7 @@ def test_a_profile_of_the_adapters_own_name_overrides_its_figures():
 
 
 def test_batches_are_such_that_the_rate_can_be_used_up():
-    assert registry.load("cloud").traits.max_batch == 14
+    assert registry.load("cloud").traits.max_batch == 15
     free = registry.load("cloud", Profiles({"cloud": {"rate": 1.0}}))
     assert free.traits.max_batch == 1
 

@@ -72,11 +72,10 @@ def test_nine_tenths_of_what_is_allowed_are_used(rate, largest):
 @pytest.mark.parametrize(
     ("rate", "largest", "units", "seconds"),
     [
-        (20, 1, 19, 1.0),
-        (30, 14, 28, 1.0),
-        (15, 1, 14, 1.0),
-        (2, 1, 2, 2 / 1.9),
-        (1.5, 1, 1, 1.0),  # two within a second would be more than it allows
+        (20, 1, 20, 1 / SAFETY),
+        (30, 15, 30, 1 / SAFETY),
+        (2, 1, 2, 1 / SAFETY),
+        (1.5, 1, 1, 1 / SAFETY),  # two within a second would be more than it allows
         (20 / 60, 1, 1, 3.0 / SAFETY),
         (5, 16, 16, 16 / 4.75),
     ],
@@ -104,14 +103,18 @@ def test_places_stay_when_the_figures_change():
     assert window.reserve(1, 0.0).at == pytest.approx(17 / 19 + window.seconds)
 
 
-def test_calls_that_are_late_on_their_way_do_not_meet_the_next_ones():
-    window = SlidingWindow(10, 1)
-    starts = [window.reserve(1, 0.0).at for _ in range(40)]
-    arrivals = [at + (0.09 if number < 10 else 0.0) for number, at in enumerate(starts)]
+@pytest.mark.parametrize(("rate", "batch"), [(10, 1), (20, 1), (50, 16), (200, 1)])
+def test_calls_that_are_late_on_their_way_do_not_meet_the_next_ones(rate, batch):
+    window = SlidingWindow(rate, batch)
+    starts = [window.reserve(batch, 0.0).at for _ in range(4 * rate // batch)]
+    arrivals = [at + (0.05 if at < 1 else 0.0) for at in starts]
     for first in arrivals:
-        assert sum(first <= at < first + 1 for at in arrivals) <= 10
+        assert sum(batch for at in arrivals if first <= at < first + 1) <= rate
 
 
-@pytest.mark.parametrize(("rate", "largest", "batch"), [(30, 16, 14), (0.5, 16, 1), (1000, 16, 15)])
+@pytest.mark.parametrize(
+    ("rate", "largest", "batch"),
+    [(30, 16, 15), (50, 16, 16), (12, 4, 4), (5, 3, 1), (0.5, 16, 1), (1000, 16, 16)],
+)
 def test_batches_that_fill_a_second(rate, largest, batch):
     assert fitting_batch(rate, largest) == batch

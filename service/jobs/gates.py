@@ -1,0 +1,189 @@
+"""The gates of one job: its own rate and its own money, in front of the gates of the accounts.
+
+A call waits for a place in the job's rate, then at the account's gate, and at last takes its money
+from the job's purse; what it was not billed goes back there afterwards.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+
+from adapters.policy.limit import Limit, Reservation
+from adapters.policy.line import Line
+from certification.asking import AskingEndedError
+from certification.bill import billed_units
+from certification.protocols import Classifier, Gate, Gates, Outcome, Permit, Traits
+
+log = structlog.get_logger("surety.jobs")
+
+
+class Purse(Protocol):
+    """A job's money, over all workers, in billed units of its provider."""
+
+    async def reserve(self, units: int) -> bool:
+        """Set units aside for a call; tells whether there were as many."""
+        ...
+
+    async def settle(self, reserved: int, billed: int) -> None:
+        """Count what a call was billed; the rest of what was set aside for it is free again."""
+        ...
+
+
+OnCall = Callable[[Sequence[Outcome] | None], None]
+"""Is told what came of each call; None for an exception."""
+
+
+class JobGates:
+    """See :class:`certification.protocols.Gates`; those of one job in one process.
+
+    Args:
+        gates: of the accounts.
+        limit: of the job, counted in what its provider's rate counts; None for none of its own.
+        purse: the job's; None if it may spend what it likes.
+        on_call: is told of each call that was made.
+    """
+
+    def __init__(
+        self,
+        gates: Gates,
+        limit: Limit | None = None,
+        purse: Purse | None = None,
+        on_call: OnCall | None = None,
+    ) -> None:
+        self._gates = gates
+        self.limit, self.purse, self.on_call = limit, purse, on_call
+        self.line = Line()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def of(self, classifier: Classifier) -> "JobGate":
+        """See :class:`certification.protocols.Gates`."""
+        return JobGate(self, self._gates.of(classifier), classifier.traits)
+
+    async def drain(self) -> None:
+        """Wait until all calls that have ended are settled."""
+        while self._tasks:
+            await asyncio.wait([*self._tasks])
+
+    def later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something in the background that `drain` waits for."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # The money stays set aside, so that the job spends less than it might, never more.
+            log.error("a call was not settled", error=type(error).__name__)
+
+
+class JobGate:
+    """One run's way through the gates of its job and of its account.
+
+    Args:
+        job: the gates of the job.
+        gate: of the account.
+        traits: of the provider.
+    """
+
+    def __init__(self, job: JobGates, gate: Gate, traits: Traits) -> None:
+        self._job, self._gate, self._traits = job, gate, traits
+
+    async def enter(self, images: int) -> Permit:
+        """See :class:`certification.protocols.Gate`.
+
+        Raises:
+            AskingEndedError: if the job's money would not do for the call.
+            StopRun: if the provider is down and not worth waiting for.
+        """
+        held = _Held(self._job, self._units(images))
+        try:
+            if self._job.limit is None:
+                held.permit = await self._gate.enter(images)
+            else:
+                await self._in_turn(held, self._job.limit, images)
+            await self._pay(held)
+        except BaseException:
+            held.unused()
+            raise
+        return held
+
+    def _units(self, images: int) -> int:
+        return images if self._traits.unit == "image" else 1
+
+    async def _in_turn(self, held: "_Held", limit: Limit, images: int) -> None:
+        """Wait for both places.
+
+        One call of the job at a time, so that not many pass the job's limit and then wait
+        together for the account's: once that opened they would all go at once.
+        """
+        await self._job.line.acquire(self)
+        try:
+            counted = images if self._traits.rate_unit == "image" else 1
+            held.place = await limit.reserve(counted)
+            await held.place.wait()
+            held.permit = await self._gate.enter(images)
+        finally:
+            self._job.line.release()
+
+    async def _pay(self, held: "_Held") -> None:
+        purse = self._job.purse
+        if purse is None:
+            return
+        reserving = asyncio.ensure_future(purse.reserve(held.units))
+        try:
+            paid = await asyncio.shield(reserving)
+        except asyncio.CancelledError:
+            self._job.later(_repaid(purse, reserving, held.units))
+            raise
+        if not paid:
+            raise AskingEndedError("the next call could pass the job's max_cost")
+        held.paid = True
+
+
+@dataclass
+class _Held:
+    """What a call holds; once all of it is there, a :class:`certification.protocols.Permit`.
+
+    Attributes:
+        job: the gates of the job.
+        units: that the call may be billed.
+        place: in the job's rate.
+        permit: of the account.
+        paid: whether the units are set aside.
+    """
+
+    job: JobGates
+    units: int
+    place: Reservation | None = None
+    permit: Permit | None = None
+    paid: bool = False
+
+    def done(self, outcomes: Sequence[Outcome] | None) -> None:
+        """See :class:`certification.protocols.Permit`."""
+        if self.permit is not None:
+            self.permit.done(outcomes)
+        self._settle(billed_units(outcomes, self.units))
+        if self.job.on_call is not None:
+            self.job.on_call(outcomes)
+
+    def unused(self) -> None:
+        """See :class:`certification.protocols.Permit`."""
+        if self.permit is not None:
+            self.permit.unused()
+        if self.place is not None:
+            self.place.give_back()
+        self._settle(0)
+
+    def _settle(self, billed: int) -> None:
+        if self.paid and self.job.purse is not None:
+            self.job.later(self.job.purse.settle(self.units, billed))
+
+
+async def _repaid(purse: Purse, reserving: asyncio.Future[bool], units: int) -> None:
+    """Give back what was set aside for a call that was cancelled meanwhile."""
+    if await reserving:
+        await purse.settle(units, 0)
