@@ -1,7 +1,8 @@
 """The engine of batch jobs, streaq, behind a narrow door.
 
-Pictures go in, and each is worked on by some worker, again by another one if that one dies. A task names a picture and nothing else; what is to be done stands in the job, and what was done in
-its rows and ledgers, so that a task which is delivered twice does no harm. Each compute type has a
+Pictures go in, and each is worked on by some worker, again by another one if that one dies. A task
+names a picture and nothing else; what is to be done stands in the job, and what was done in its
+rows and ledgers, so that a task which is delivered twice does no harm. Each compute type has a
 stream of its own, which only workers of that type read.
 """
 

@@ -113,8 +113,8 @@ class Work:
             return await self._certified(job, prepared, before, interrupt, gates)
         except Exception as error:
             stop = stop_of(error, where)
-            if stop.what == "failed":
-                log.info("a picture failed", job=job.id, number=item.number, exc_info=error)
+            if stop.problem["type"] == INTERNAL.type:
+                log.error("a picture failed", job=job.id, number=item.number, exc_info=error)
             return stop
 
     async def _certified(
