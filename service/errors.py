@@ -3,6 +3,10 @@
     ServiceError
     ├── ConfigurationError        a setting or the data directory cannot be used
     ├── BadRequest                a field of a request is wrong; names the field
+    │   └── BadTable              a manifest or a file of labels is wrong; names line and column
+    ├── BadArchive                an archive cannot be read, or holds no picture
+    ├── ArchiveTooLarge           an archive holds more than may be taken in
+    ├── UnreadablePicture         one picture of many cannot be read; the others can
     ├── UnknownLabel              the provider knows no such label
     ├── NotFound                  nothing of this id
     ├── JobConflict               the job is not in a state for this
@@ -35,6 +39,34 @@ class BadRequest(ServiceError):
     def __init__(self, message: str, field: str | None = None) -> None:
         super().__init__(message)
         self.field = field
+
+
+class BadTable(BadRequest):
+    """A manifest or a file of labels is wrong.
+
+    Attributes:
+        field: "manifest" or "labels".
+        line: counted from 1; None if it is about the file as a whole.
+        column: name of the column.
+    """
+
+    def __init__(
+        self, message: str, field: str, line: int | None = None, column: str | None = None
+    ) -> None:
+        super().__init__(message, field)
+        self.line, self.column = line, column
+
+
+class BadArchive(ServiceError):
+    """An archive or a folder cannot be read, or holds no picture."""
+
+
+class ArchiveTooLarge(ServiceError):
+    """An archive, a folder or a manifest holds more than this deployment takes in at once."""
+
+
+class UnreadablePicture(ServiceError):
+    """One picture of many cannot be read, and fails alone."""
 
 
 class UnknownLabel(ServiceError):

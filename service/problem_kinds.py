@@ -91,6 +91,34 @@ TOO_LARGE = Kind(
     "from the file's header, before anything is decoded. Send a smaller picture.",
     "image",
 )
+BAD_ARCHIVE = Kind(
+    "bad-archive",
+    422,
+    "The archive cannot be used",
+    "It is no zip or tar (plain, gzip, bzip2 or xz), is cut off, damaged or forged, or there is no "
+    "picture in it; `detail` says which. Pack the pictures again and send all of it.",
+)
+ARCHIVE_TOO_LARGE = Kind(
+    "archive-too-large",
+    413,
+    "The archive holds too much",
+    "It has more entries than may be taken in at once, or unpacks to more bytes. Submit it as "
+    "several jobs. What unpacks to hundreds of times its own size is refused as a bomb.",
+)
+UNREADABLE_PICTURE = Kind(
+    "unreadable-picture",
+    422,
+    "A picture of the job cannot be read",
+    "It is no picture, too large, encrypted, damaged, a link, or has a name that leads out of the "
+    "archive. It fails alone; `detail` says why. The other pictures go on.",
+)
+BAD_TABLE = Kind(
+    "bad-table",
+    422,
+    "A manifest or a file of labels is wrong",
+    "`detail` names the line and the column. Nothing of the job was taken in: mend the line and "
+    "send it again.",
+)
 UNSUPPORTED_MEDIA_TYPE = Kind(
     "unsupported-media-type",
     415,

@@ -26,8 +26,11 @@ import certification.errors
 import denoisers.errors
 import service.errors
 from service.problem_kinds import (
+    ARCHIVE_TOO_LARGE,
     AUTHENTICATION,
+    BAD_ARCHIVE,
     BAD_REQUEST,
+    BAD_TABLE,
     BY_STATUS,
     CALL_REJECTED,
     DENOISER_NOT_READY,
@@ -56,6 +59,7 @@ from service.problem_kinds import (
     UNKNOWN_DENOISER,
     UNKNOWN_LABEL,
     UNKNOWN_PROVIDER,
+    UNREADABLE_PICTURE,
     UNSUPPORTED_IMAGE,
     VALIDATION,
     Kind,
@@ -110,6 +114,10 @@ TABLE: Mapping[type[Exception], Kind] = {
     service.errors.ServiceError: INTERNAL,
     service.errors.ConfigurationError: INTERNAL,
     service.errors.BadRequest: BAD_REQUEST,
+    service.errors.BadTable: BAD_TABLE,
+    service.errors.BadArchive: BAD_ARCHIVE,
+    service.errors.ArchiveTooLarge: ARCHIVE_TOO_LARGE,
+    service.errors.UnreadablePicture: UNREADABLE_PICTURE,
     service.errors.UnknownLabel: UNKNOWN_LABEL,
     service.errors.NotFound: NOT_FOUND,
     service.errors.JobConflict: JOB_CONFLICT,
