@@ -63,8 +63,8 @@ class JobGates:
         return JobGate(self, self._gates.of(classifier), classifier.traits)
 
     async def drain(self) -> None:
-        """Wait until all calls that have ended are settled."""
-        while self._tasks:
+        """Wait until all calls that have ended by now are settled."""
+        if self._tasks:
             await asyncio.wait([*self._tasks])
 
     def later(self, work: Coroutine[Any, Any, None]) -> None:

@@ -32,6 +32,10 @@ class Used:
         self.units += other.units
         self.throttled += other.throttled
 
+    def take(self, other: "Used") -> None:
+        """Take away what something else has used."""
+        self.add(Used(-other.calls, -other.images, -other.units, -other.throttled))
+
 
 def charged(item: Item, before: Row | None, used: Used, price: float, seconds: float) -> Row:
     """Return a picture's row with one attempt added to what all have used so far."""

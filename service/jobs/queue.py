@@ -60,7 +60,6 @@ class Queue:
         self._settings: dict[str, Any] = {
             "redis_url": url,
             "concurrency": concurrency,
-            "prefetch": 1,  # what is fetched ahead is lost to other workers for a while
             "queue_name": f"{prefix}jobs",
             "idle_timeout": idle_seconds,
             "serializer": _to_json,
@@ -114,6 +113,7 @@ class Queue:
 
     def _begin(self) -> _Streaq:
         self._worker = worker = _Streaq(priorities=[*self.computes], **self._settings)
+        worker.prefetch = worker.concurrency  # what is fetched ahead is lost to others for a while
 
         @worker.task(max_tries=None, ttl=0, silent=True, name="picture")
         async def picture(job_id: str, number: int, at: int) -> None:

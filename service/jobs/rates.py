@@ -1,7 +1,5 @@
 """How fast a worker is: a mean over the last seconds, in which older ones count less."""
 
-from collections.abc import Sequence
-
 from service.jobs.outcome import Used
 
 HALF_LIFE = 5.0  # seconds
@@ -13,20 +11,22 @@ class Rates:
 
     def __init__(self) -> None:
         self._last: float | None = None
+        self._counts = dict.fromkeys(NAMES, 0)
         self._rates = dict.fromkeys(NAMES, 0.0)
 
-    def after(self, used: Sequence[Used], now: float) -> dict[str, float]:
-        """Return the rates after what was used since the last time.
+    def after(self, used: Used, now: float) -> dict[str, float]:
+        """Return the rates at a moment.
 
         Args:
-            used: since then.
+            used: in all, by then.
             now: in seconds, of any steady clock.
         """
         passed = 0.0 if self._last is None else now - self._last
+        counts = {name: getattr(used, name) for name in NAMES}
         if passed > 0:
             kept = 0.5 ** (passed / HALF_LIFE)
             for name in NAMES:
-                rate = sum(getattr(one, name) for one in used) / passed
+                rate = (counts[name] - self._counts[name]) / passed
                 self._rates[name] = kept * self._rates[name] + (1 - kept) * rate
-        self._last = now
+        self._last, self._counts = now, counts
         return {name: round(rate, 3) for name, rate in self._rates.items()}

@@ -41,6 +41,10 @@ class Watch:
             if not self._at_work[job_id]:
                 del self._at_work[job_id]
 
+    def watches(self, job_id: str) -> bool:
+        """Tell whether a run of a job goes on."""
+        return job_id in self._at_work
+
     def end_all(self) -> None:
         """End every run, those that begin from now on too, since the process ends."""
         self._ending = True

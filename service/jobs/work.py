@@ -49,14 +49,15 @@ class Work:
         watch: ends runs of jobs that are paused or cancelled.
 
     Attributes:
-        used: what all of its pictures have used, by job, since somebody last took it away.
+        used: what all of its pictures have used.
         votes: counted by the certificates that were made here.
         pictures: that ended here.
     """
 
     def __init__(self, surety: Surety, watch: Watch) -> None:
         self._surety, self._watch = surety, watch
-        self.used: dict[str, Used] = {}
+        self.used = Used()
+        self._untold: dict[str, Used] = {}
         self._gates: dict[str, tuple[Any, JobGates]] = {}
         self.votes = 0
         self.pictures = 0
@@ -84,6 +85,7 @@ class Work:
             found = await self._tried(job, item, before, used, interrupt, tries)
         price = await self._price(job)
         row = charged(item, before, used, price, time.monotonic() - started)
+        await self.tell(job_id)  # so that an ended job has its figures
         await self._note(job, row, found)
 
     async def _tried(
@@ -106,11 +108,13 @@ class Work:
             )
             if prepared.denoiser.compute != job.spec.compute:
                 return Stop("pause", _other_compute(where, job, prepared))
-            gates = CountingGates(
-                self._gates_of(job, prepared.adapter.traits),
-                [used, self.used.setdefault(job.id, Used())],
-            )
-            return await self._certified(job, prepared, before, interrupt, gates)
+            money = self._gates_of(job, prepared.adapter.traits)
+            into = [used, self.used, self._untold.setdefault(job.id, Used())]
+            try:
+                gates = CountingGates(money, into)
+                return await self._certified(job, prepared, before, interrupt, gates)
+            finally:
+                await money.drain()
         except Exception as error:
             stop = stop_of(error, where)
             if stop.problem["type"] == INTERNAL.type:
@@ -186,6 +190,23 @@ class Work:
             return (await self._surety.adapter(provider)).traits.price
         except AdapterError:
             return 0.0  # nothing was asked then
+
+    async def tell(self, job_id: str) -> None:
+        """Add what a job has used to its figures."""
+        used = self._untold.get(job_id)
+        if used is None or not used.calls:
+            return
+        told = dataclasses.replace(used)
+        used.take(told)
+        counts = {"calls": told.calls, "images": told.images, "throttled": told.throttled}
+        await self._state.jobs.tally(job_id, counts)
+
+    async def tell_all(self) -> None:
+        """Do so for all jobs."""
+        for job_id in [*self._untold]:
+            await self.tell(job_id)
+            if not self._watch.watches(job_id):
+                self._untold.pop(job_id, None)
 
     def _gates_of(self, job: Job, traits: Traits) -> JobGates:
         """Return the gates that all runs of a job share in this process."""

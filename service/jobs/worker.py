@@ -20,7 +20,6 @@ import structlog
 from denoisers.device import choose, compute_type, precision
 from service.core import Surety
 from service.errors import StoreError
-from service.jobs.outcome import Used
 from service.jobs.queue import Queue
 from service.jobs.rates import Rates
 from service.jobs.watch import Watch
@@ -128,7 +127,7 @@ class JobWorker:
         if not await self._state.pictures.any_ready(compute):
             return
         workers = [w for w in await self._state.workers.list() if compute in w.computes]
-        most = sum(w.pictures + 1 for w in workers)  # each fetches one ahead
+        most = sum(w.pictures + 1 for w in workers)  # so that none waits for the next look
         taken = await self._state.pictures.take(compute, most, most)
         if taken:
             await self._queue.put(compute, taken)
@@ -151,9 +150,8 @@ class JobWorker:
     async def _report(self) -> None:
         host = f"{socket.gethostname()}:{os.getpid()}"
         while True:
-            used, self.work.used = self.work.used, {}
             try:
-                await self._tally(used)
+                await self.work.tell_all()
                 info = WorkerInfo(
                     self._state.process.id,
                     host,
@@ -162,17 +160,12 @@ class JobWorker:
                     inside=self._inside,
                     busy=self.busy,
                     done=self.work.pictures,
-                    rates=self._rates.after(list(used.values()), time.monotonic()),
+                    rates=self._rates.after(self.work.used, time.monotonic()),
                 )
                 await self._state.workers.tell(info)
             except StoreError as error:
                 log.debug("no sign of life could be given", error=str(error))
             await asyncio.sleep(REPORT_SECONDS)
-
-    async def _tally(self, used: dict[str, Used]) -> None:
-        for job_id, one in used.items():
-            counts = {"calls": one.calls, "images": one.images, "throttled": one.throttled}
-            await self._state.jobs.tally(job_id, counts)
 
 
 def pictures_at_once(max_runs: int, *, inside: bool) -> int:
