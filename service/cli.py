@@ -21,6 +21,7 @@ from service.commands.serve import serve
 from service.commands.train import app as train
 from service.commands.verify import verify
 from service.commands.version import installed_version, version
+from service.commands.worker import worker
 from service.exit_codes import ExitCode
 from service.terminal import ReaderGone, complain, prepare_streams
 
@@ -31,7 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for command in (certify, predict, verify, audit, reveal, serve, clean, emulate, version):
+for command in (certify, predict, verify, audit, reveal, serve, worker, clean, emulate, version):
     app.command()(command)
 app.add_typer(providers, name="providers")
 app.add_typer(denoisers, name="denoisers")

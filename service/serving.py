@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -83,3 +85,30 @@ async def _once_started(server: _Server, then: Callable[[], Awaitable[None]]) ->
         await then()
     except Exception as error:  # noqa: BLE001  told now, not when the service ends
         complain(error)
+
+
+async def until_signal(work: Coroutine[Any, Any, None]) -> None:
+    """Do something until SIGINT or SIGTERM, which cancel it and wait for its end.
+
+    A second signal ends the process at once.
+
+    Args:
+        work: runs until it is cancelled; what it raises is raised.
+    """
+    task, asked = asyncio.ensure_future(work), False
+
+    def stop() -> None:
+        nonlocal asked
+        if asked:
+            os._exit(128 + signal.SIGINT)
+        asked = True
+        task.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not asked:
+            raise
