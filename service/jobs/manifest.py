@@ -83,7 +83,7 @@ def read_manifest(
         BadTable: at the first wrong line; names it, and the column. A path with no file is wrong.
         ArchiveTooLarge: if there are more than `most` lines.
     """
-    form = Form(where, "manifest", COLUMNS, ("image",))
+    form = Form(where, "manifest", COLUMNS, ("image",), ("image",))
     root = None if folder is None else Path(os.path.realpath(folder))
     names: set[str] = set()
     for line, cells in records(source, form):

@@ -75,7 +75,7 @@ class Truths:
         Raises:
             BadTable: if it is wrong; names line and column.
         """
-        form = Form(where, "labels", COLUMNS, ("name",))
+        form = Form(where, "labels", COLUMNS, COLUMNS, ("name",))
         labels: dict[str, str] = {}
         lines: dict[str, int] = {}
         for line, cells in records(source, form):
@@ -114,7 +114,7 @@ class Truths:
         missing = [name for name in self._lines if name not in names]
         if not missing:
             return
-        form = Form(self._where, "labels", COLUMNS, ())
+        form = Form(self._where, "labels", COLUMNS, (), ())
         shown = ", ".join(repr(name) for name in missing[:MOST_NAMED])
         more = len(missing) - MOST_NAMED
         form.refuse(
