@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from service.errors import ArchiveTooLarge, BadTable
-from service.jobs.manifest import Listed, read_manifest
+from service.jobs.manifest import Listed, not_uploaded, read_manifest
 from service.problems import problem_of
 from tests.service.jobs.packing import PNG
 
@@ -166,6 +166,12 @@ def test_paths_without_a_file(image: str, tmp_path: Path) -> None:
 def test_a_manifest_that_is_away(tmp_path: Path) -> None:
     with pytest.raises(BadTable, match="No such file"):
         list(read_manifest(tmp_path / "none.csv"))
+
+
+def test_a_picture_that_nobody_uploaded() -> None:
+    error = not_uploaded(one(f"image\n{UPLOADED}"))
+    assert str(error).startswith("manifest, line 2, column image: nobody has uploaded")
+    assert (error.line, error.column, error.field) == (2, "image", "manifest")
 
 
 def test_too_many_lines() -> None:

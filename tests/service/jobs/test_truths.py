@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from service.errors import BadTable
+from service.errors import BadRequest, BadTable
 from service.jobs.entries import LabelFile
 from service.jobs.truths import Truths
 
@@ -37,6 +37,11 @@ def test_what_is_asked_for_comes_first() -> None:
     beside = LabelFile("labels.csv", b"no such thing")
     assert Truths.choose(CSV, beside).get("cats/1.jpg") == "cat"
     assert Truths.choose("folders", beside).get("cats/1.jpg") == "cats"
+
+
+def test_another_word() -> None:
+    with pytest.raises(BadRequest, match="folders"):
+        Truths.choose("labels.csv")
 
 
 def test_folders() -> None:
