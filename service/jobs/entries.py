@@ -168,7 +168,8 @@ class Source(ABC):
         try:
             data = read()
         except (UnreadablePicture, OSError) as error:
-            raise BadArchive(f"the file of labels {name} cannot be read: {error}") from None
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise BadArchive(f"the file of labels {name} cannot be read: {reason}") from None
         self.labels = LabelFile(name, data)
 
 

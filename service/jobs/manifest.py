@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.errors import ArchiveTooLarge, UnreadablePicture
+from service.errors import ArchiveTooLarge, BadTable, UnreadablePicture
 from service.jobs.entries import Entry, judged
 from service.jobs.folder import read_file
 from service.jobs.names import clean_label, clean_name, shown_name
@@ -83,7 +83,7 @@ def read_manifest(
         BadTable: at the first wrong line; names it, and the column. A path with no file is wrong.
         ArchiveTooLarge: if there are more than `most` lines.
     """
-    form = Form(where, "manifest", COLUMNS, ("image",))
+    form = Form(where, "manifest", COLUMNS, ("image",), ("image",))
     root = None if folder is None else Path(os.path.realpath(folder))
     names: set[str] = set()
     for line, cells in records(source, form):
@@ -120,6 +120,22 @@ def read_manifest(
         yield Listed(line, name, sha256, path, truth, None if outside else root)
     if not names:
         form.refuse("it lists no picture")
+
+
+def not_uploaded(listed: Listed, where: str = "manifest") -> BadTable:
+    """Return the error of a line whose picture nobody has uploaded.
+
+    Args:
+        listed: the line.
+        where: what messages call the manifest.
+    """
+    return BadTable(
+        f"{where}, line {listed.line:,}, column image: nobody has uploaded a picture of this "
+        "SHA-256: upload it first",
+        "manifest",
+        listed.line,
+        "image",
+    )
 
 
 def _digest(image: str, line: int, form: Form) -> str:

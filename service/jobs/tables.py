@@ -28,12 +28,14 @@ class Form:
         where: what messages call it.
         field: the form field it came in.
         columns: all that are known; empty cells are as good as none.
+        header: those that the header of a CSV has.
         required: those that every record has.
     """
 
     where: str
     field: str
     columns: Sequence[str]
+    header: Sequence[str]
     required: Sequence[str]
 
     def refuse(self, what: str, line: int | None = None, column: str | None = None) -> NoReturn:
@@ -178,7 +180,7 @@ def _header(row: Sequence[str], line: int, form: Form) -> list[str]:
     seen: set[str] = set()
     for column in columns:
         _require_column(column, seen, line, form)
-    missing = next((column for column in form.required if column not in seen), None)
+    missing = next((column for column in form.header if column not in seen), None)
     if missing is not None:
         form.refuse(
             f"the header lacks it: the columns are {', '.join(form.columns)}", line, missing

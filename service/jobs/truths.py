@@ -17,9 +17,9 @@ The file has the columns `name` and `label`:
 
 from collections.abc import Container
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
-from service.errors import UnreadablePicture
+from service.errors import BadRequest, UnreadablePicture
 from service.jobs.entries import LabelFile
 from service.jobs.names import LONGEST_LABEL, clean_label, clean_name
 from service.jobs.tables import Form, records
@@ -43,7 +43,7 @@ class Truths:
     @classmethod
     def choose(
         cls,
-        asked: Literal["folders"] | bytes | Path | None = None,
+        asked: str | bytes | Path | None = None,
         found: LabelFile | None = None,
     ) -> Self:
         """Take what the user asks for, else what lies beside the pictures, else nothing.
@@ -53,10 +53,13 @@ class Truths:
             found: `labels` of the archive or folder, after its last entry.
 
         Raises:
+            BadRequest: if it is another word.
             BadTable: if the file is wrong; names line and column.
         """
         if asked == "folders":
             return cls(None, {}, "folders")
+        if isinstance(asked, str):
+            raise BadRequest('labels must be "folders" or a file of labels', "labels")
         if isinstance(asked, bytes | Path):
             return cls.of_file(asked, asked.name if isinstance(asked, Path) else "labels")
         if found is not None:
@@ -75,7 +78,7 @@ class Truths:
         Raises:
             BadTable: if it is wrong; names line and column.
         """
-        form = Form(where, "labels", COLUMNS, ("name",))
+        form = Form(where, "labels", COLUMNS, COLUMNS, ("name",))
         labels: dict[str, str] = {}
         lines: dict[str, int] = {}
         for line, cells in records(source, form):
@@ -114,7 +117,7 @@ class Truths:
         missing = [name for name in self._lines if name not in names]
         if not missing:
             return
-        form = Form(self._where, "labels", COLUMNS, ())
+        form = Form(self._where, "labels", COLUMNS, (), ())
         shown = ", ".join(repr(name) for name in missing[:MOST_NAMED])
         more = len(missing) - MOST_NAMED
         form.refuse(
