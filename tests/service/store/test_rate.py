@@ -56,6 +56,14 @@ async def store():
         yield opened
 
 
+@pytest.fixture
+async def limits(store):
+    """As a process of a deployment has them."""
+    opened = RedisLimits(store, bytes(32))
+    yield opened
+    await opened.close()
+
+
 def limit_of(store, clock, rate, largest=1, name=None):
     return SharedLimit(store, name or secrets.token_hex(8), rate, largest, clock=clock)
 
@@ -66,7 +74,7 @@ async def settled(limit):
         await asyncio.wait([*limit._tasks])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(rate=RATES, largest=st.integers(1, 20), steps=st.lists(STEPS, max_size=40))
 def test_places_are_those_of_a_window_in_one_process(rate, largest, steps):
     """Reserved and given back at random; those that wait for their place let it pass."""
@@ -91,7 +99,7 @@ def test_places_are_those_of_a_window_in_one_process(rate, largest, steps):
     asyncio.run(main())
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 @given(rate=RATES, largest=st.integers(1, 20), steps=st.lists(STEPS, max_size=30))
 def test_a_call_that_starts_late_is_counted_where_it_starts(rate, largest, steps):
     """One after the other, as the gate does it."""
@@ -112,7 +120,7 @@ def test_a_call_that_starts_late_is_counted_where_it_starts(rate, largest, steps
     asyncio.run(main())
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 @given(
     rate=RATES,
     largest=st.integers(1, 20),
@@ -328,8 +336,7 @@ class Provider:
     traits = Traits(rate=20)
 
 
-async def test_the_provider_is_left_alone_by_all_processes_when_one_has_heard_it(store):
-    limits = RedisLimits(store, bytes(32))
+async def test_the_provider_is_left_alone_by_all_processes_when_one_has_heard_it(store, limits):
     one, two = (AccountGates(limits.of_account).of(Provider()) for _ in range(2))
     (await one.enter(1)).done([Retry("slow down", after=1e6, throttled=True)] * 2)
     await limits.close()
@@ -341,8 +348,7 @@ async def test_the_provider_is_left_alone_by_all_processes_when_one_has_heard_it
     await other.close()
 
 
-async def test_a_short_pause_is_waited_for(store):
-    limits = RedisLimits(store, bytes(32))
+async def test_a_short_pause_is_waited_for(limits):
     one, two = (AccountGates(limits.of_account).of(Provider()) for _ in range(2))
     (await one.enter(1)).done([Retry("slow down", after=0.3, throttled=True)])
     await limits.close()
@@ -352,8 +358,7 @@ async def test_a_short_pause_is_waited_for(store):
     assert two.account.concurrency.in_flight == 0
 
 
-async def test_keys_tell_no_account_and_no_job(store):
-    limits = RedisLimits(store, bytes(32))
+async def test_keys_tell_no_account_and_no_job(store, limits):
     limit = limits.of_account("user:password", Traits(rate=1))
     await (await limit.reserve(1)).wait()
     await (await limits.of_job("a-job", 1, Traits()).reserve(1)).wait()
@@ -365,8 +370,7 @@ async def test_keys_tell_no_account_and_no_job(store):
     assert not any(word in told for word in (b"user", b"password", b"a-job"))
 
 
-async def test_units_of_different_kinds_are_counted_apart(store):
-    limits = RedisLimits(store, bytes(32))
+async def test_units_of_different_kinds_are_counted_apart(limits):
     for unit in ("image", "request"):
         limit = limits.of_account("x", Traits(rate=1 / 60, rate_unit=unit))
         assert (await limit.take("a", 1))[0] == 0
