@@ -32,7 +32,7 @@ from service.store.connection import Store
 from service.store.embedded import EmbeddedServer
 from service.store.rate import RedisLimits
 
-LAG = 3.0  # seconds until all processes are there
+LAG = 12.0  # seconds until all processes are there
 
 
 async def send(url: str, prefix: str, rate: float, start: float, seconds: float) -> int:
@@ -72,7 +72,8 @@ def emulate() -> tuple[subprocess.Popen[str], str]:
             name, _, value = line.removeprefix("export ").strip().partition("=")
             os.environ[name] = value.strip("'\"")
         if line.startswith("# counts"):
-            return process, next(word for word in line.split() if word.startswith("http"))
+            address = next(word for word in line.split() if word.startswith("http"))
+            return process, address.removesuffix("/counts")
     raise SystemExit("the emulator did not start")
 
 
@@ -81,7 +82,7 @@ def measure(url: str, processes: int, rate: float, seconds: float) -> list[str]:
     emulator, counts = emulate()
     try:
         with Redis.from_url(url) as client:
-            start, prefix = time.time() + LAG * (1 + processes), secrets.token_hex(4)
+            start, prefix = time.time() + LAG + 3 * processes, secrets.token_hex(4)
             command = [sys.executable, "-m", "benchmarks.rate_limit", "--rate", str(rate)]
             command += ["--seconds", str(seconds), "--as", url, prefix, str(start)]
             started = [
@@ -92,7 +93,7 @@ def measure(url: str, processes: int, rate: float, seconds: float) -> list[str]:
             before = commands(client)
             calls = sum(int(process.communicate()[0]) for process in started)
             asked = commands(client) - before
-        with urllib.request.urlopen(counts) as reply:  # noqa: S310  the emulator's own
+        with urllib.request.urlopen(f"{counts}/counts") as reply:  # noqa: S310  the emulator's own
             told = json.load(reply)
     finally:
         emulator.terminate()
