@@ -14,6 +14,7 @@ import hmac
 import itertools
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -100,6 +101,8 @@ class SharedLimit:
         self._tasks = set() if tasks is None else tasks
         self._clock = clock
         self._tokens = (f"{secrets.token_hex(4)}{number:x}" for number in itertools.count())
+        self._to_tell: deque[tuple[Any, ...]] = deque()
+        self._telling = False
         self.closed_until = 0.0
 
     def heed(self, rate: float, largest: int) -> None:
@@ -149,13 +152,22 @@ class SharedLimit:
         return "" if self._clock is None else self._clock()
 
     def _later(self, *arguments: Any) -> None:  # noqa: ANN401  of a script
-        async def tell() -> None:
-            with contextlib.suppress(StoreError):
-                await self._store.brisk_script("rate", [self._key], [*arguments, self._now()])
+        self._to_tell.append(arguments)
+        if not self._telling:
+            self._telling = True
+            task = asyncio.get_running_loop().create_task(self._tell())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
-        task = asyncio.get_running_loop().create_task(tell())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    async def _tell(self) -> None:
+        """Tell the store one thing after the other: many at once would need as many connections."""
+        try:
+            while self._to_tell:
+                arguments = [*self._to_tell.popleft(), self._now()]
+                with contextlib.suppress(StoreError):
+                    await self._store.brisk_script("rate", [self._key], arguments)
+        finally:
+            self._telling = False
 
 
 class SharedReservation:
