@@ -14,9 +14,9 @@ from pathlib import Path
 
 import denoisers.registry
 from adapters.local.adapter import LocalAdapter
-from benchmarks.votes_to_decide import boundaries, walk
 from certification.canonical import CanonicalImage, canonicalise
 from certification.certify import certify
+from certification.expected_votes import expected_votes
 from certification.ledger import MemoryLedgers
 from certification.machine import Machine
 from certification.options import Options
@@ -44,7 +44,6 @@ async def main() -> None:
     denoiser, adapter = denoisers.registry.load("cifar"), LocalAdapter()
     rate_of = Options(sigma=asked.sigma, max_votes=RATE_VOTES, good_enough=None)
     decide = Options(sigma=asked.sigma, target_radius=asked.sigma / 2, max_votes=LONGEST)
-    upper, lower = boundaries(0.5, LONGEST)
     print(f"{'picture':24} {'rate':>6} {'mathematics':>12} {'asked':>7} {'ratio':>6}  decided")
     ratios = []
     for path in asked.pictures:
@@ -54,7 +53,7 @@ async def main() -> None:
         if p < 0.9:
             print(f"{path.name:24} {p:6.3f}  left out")
             continue
-        needed = float(walk(p, 1.0 - p, upper, lower).alive.sum())
+        needed = expected_votes(p, decide).mean
         documents = [await run(image, key, decide, denoiser, adapter) for key in range(asked.runs)]
         images = statistics.mean(d["accounting"]["images"] for d in documents)  # type: ignore[index]
         reached = sum(d["proof"]["stop_reason"] == "target_reached" for d in documents)  # type: ignore[index]

@@ -1,8 +1,7 @@
 """How often is a null that is true rejected, looking after every vote? Exact, no simulation.
 
-The number of successes is a Markov chain, and a test is a boundary: it rejects at vote n as
-soon as S reaches it. Dynamic programming over S gives the probability of ever reaching it.
-States too unlikely to matter are dropped, and their mass is counted as an error ("≤").
+See `certification.walk` for how; the mass of states too unlikely to matter is counted as an
+error ("≤").
 
     python -m benchmarks.false_coverage [--votes 100000]
 """
@@ -10,35 +9,14 @@ States too unlikely to matter are dropped, and their mass is counted as an error
 import argparse
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from certification import clopper_pearson
-from certification.martingale import Null, threshold
+from certification.walk import Boundary, mixture_boundary, walk, with_milestone
 
-Boundary = NDArray[np.int64]
 ALPHA = 0.001
-NEGLIGIBLE = 1e-22
-
-
-@dataclass(frozen=True)
-class Walk:
-    """What became of the chain.
-
-    Attributes:
-        up: probability of having reached the upper boundary.
-        down: probability of having reached the lower one first.
-        lost: mass of the states that were dropped; up and down are exact to within it.
-        alive: probability of having reached neither after n votes, float64 (n_max + 1,).
-    """
-
-    up: float
-    down: float
-    lost: float
-    alive: NDArray[np.float64]
 
 
 def boundary(rejects: Callable[[int, int], bool], n_max: int, *, majority: bool = True) -> Boundary:
@@ -64,63 +42,9 @@ def boundary(rejects: Callable[[int, int], bool], n_max: int, *, majority: bool 
     return found
 
 
-def mixture_boundary(p: float, q: float, level: float, n_max: int) -> Boundary:
-    """Return the boundary of the process's test of "the true probability is at most p"."""
-    null, wanted = Null.of(p, q), threshold(level)
-    return boundary(lambda s, n: float(null.log_m(s, n - s)) >= wanted, n_max)
-
-
 def clopper_pearson_boundary(q: float, level: float, n_max: int) -> Boundary:
     """Return the boundary of Clopper and Pearson's test, misused at every n."""
     return boundary(lambda s, n: clopper_pearson.rejects(s, n, q, level), n_max)
-
-
-def with_milestone(upper: Boundary, milestone: int, q: float, level: float) -> Boundary:
-    """Return a boundary with one Clopper-Pearson look of its own level at n = milestone."""
-    lowered = upper.copy()
-    s = milestone + 1
-    while 2 * (s - 1) > milestone and clopper_pearson.rejects(s - 1, milestone, q, level):
-        s -= 1
-    lowered[milestone] = min(upper[milestone], s)
-    return lowered
-
-
-def walk(p: float, q: float, upper: Boundary, lower: Boundary | None = None) -> Walk:
-    """Run the chain from S = 0 and stop it where it reaches a boundary.
-
-    Args:
-        p: probability of a success.
-        q: 1 − p.
-        upper: stops at S ≥ upper[n].
-        lower: stops at S ≤ lower[n]; −1 where nothing stops.
-    """
-    state, first = np.ones(1), 0  # state[i] is the probability of S = first + i
-    up = down = lost = 0.0
-    alive = np.ones(upper.size)
-    for n in range(1, upper.size):
-        grown = np.empty(state.size + 1)
-        grown[:-1] = state * q
-        grown[-1] = 0.0
-        grown[1:] += state * p
-        state = grown
-        cut = int(upper[n]) - first
-        if cut < state.size:
-            up += float(state[max(cut, 0) :].sum())
-            state = state[: max(cut, 0)]
-        if lower is not None and lower[n] >= first:
-            gone = int(lower[n]) - first + 1
-            down += float(state[:gone].sum())
-            state, first = state[gone:], first + gone
-        if n % 32 == 0:
-            keep = np.flatnonzero(state > NEGLIGIBLE)
-            a, b = (int(keep[0]), int(keep[-1]) + 1) if keep.size else (0, 0)
-            lost += float(state[:a].sum() + state[b:].sum())
-            state, first = state[a:b], first + a
-        if not state.size:
-            alive[n:] = 0.0
-            break
-        alive[n] = state.sum()
-    return Walk(up, down, lost, alive)
 
 
 def main() -> None:

@@ -13,26 +13,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from benchmarks.false_coverage import ALPHA, Boundary, boundary, mixture_boundary, walk
+from benchmarks.false_coverage import ALPHA
+from certification import expected_votes
 from certification.confidence import ConfidenceProcess
-from certification.martingale import index_for, mirrored_null, null
-from certification.stopping import HOPELESS, Hopeless, TargetReached, first_stop
+from certification.options import Options
+from certification.stopping import Hopeless, TargetReached, first_stop
 
 CASES = ((0.5, (1.0, 0.95, 0.9, 0.8, 0.6, 0.5, 0.3)), (1.0, (1.0, 0.95, 0.9, 0.8, 0.6, 0.3)))
 LONGEST = 20_000
-
-
-def boundaries(target: float, n_max: int) -> tuple[Boundary, Boundary]:
-    """Return where a run ends: at S ≥ the first, target reached; at S ≤ the second, hopeless."""
-    j = index_for(target)
-    straight, mirrored = null(j), mirrored_null(j)
-    if straight is None or mirrored is None:
-        raise SystemExit("no votes reach that target")
-    failures = boundary(
-        lambda f, n: float(mirrored.log_m(f, n - f)) >= HOPELESS, n_max, majority=False
-    )
-    upper = mixture_boundary(1.0 - straight.q, straight.q, 0.9 * ALPHA, n_max)
-    return upper, np.arange(n_max + 1) - failures
 
 
 def votes(p: float, rng: np.random.Generator) -> Iterator[str]:
@@ -50,9 +38,10 @@ def main() -> None:
     print(f"alpha = {ALPHA}, named label; exact | {runs} simulated runs (mean ± standard error)")
     print("target      p  mean votes  reached  hopeless | mean votes    reached")
     for target, rates in CASES:
-        upper, lower = boundaries(target, LONGEST)
+        options = Options(sigma=1.0, alpha=ALPHA, target_radius=target, max_votes=LONGEST)
         for p in rates:
-            exact = walk(p, 1.0 - p, upper, lower)
+            exact = expected_votes.expected_votes(p, options)
+            outcomes = exact.outcomes
             taken, reached = [], 0
             for _ in range(runs):
                 process = ConfidenceProcess(ALPHA, "it")
@@ -62,8 +51,8 @@ def main() -> None:
                 reached += reason == "target_reached"
             error = float(np.std(taken)) / runs**0.5
             print(
-                f"{target:>6} {p:>6} {exact.alive.sum():>11.1f} {exact.up:>8.4f}"
-                f" {exact.down:>9.4f} |"
+                f"{target:>6} {p:>6} {exact.mean:>11.1f} {outcomes['target_reached']:>8.4f}"
+                f" {outcomes['hopeless']:>9.4f} |"
                 f" {np.mean(taken):>8.1f} ± {error:<4.1f} {reached / runs:>6.3f}"
             )
 

@@ -5,16 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
-from benchmarks.false_coverage import (
-    ALPHA,
-    boundary,
-    clopper_pearson_boundary,
-    mixture_boundary,
-    walk,
-    with_milestone,
-)
+from benchmarks.false_coverage import ALPHA, boundary, clopper_pearson_boundary
 from certification.confidence import ConfidenceProcess
 from certification.martingale import level_of, null
+from certification.walk import mixture_boundary, walk, with_milestone
 
 VOTES = 5000
 GRID = [0, 25, 256, 400]  # true p = Φ(z_j) = 0.5, 0.550, 0.900, 0.977

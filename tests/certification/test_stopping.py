@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta, norm
 
-from benchmarks.false_coverage import walk
-from benchmarks.votes_to_decide import boundaries
 from certification.confidence import ConfidenceProcess
 from certification.errors import InvalidParameter
+from certification.expected_votes import boundaries
+from certification.martingale import index_for, level_of
 from certification.stopping import (
     GoodEnough,
     Hopeless,
@@ -20,6 +20,7 @@ from certification.stopping import (
     first_stop,
     votes_needed,
 )
+from certification.walk import walk
 from tests.certification.test_confidence import PROCESSES, vote_sequences
 
 PRECEDENCE = ["target_reached", "hopeless", "good_enough", "votes_spent"]
@@ -127,22 +128,11 @@ def test_hopeless_looks_at_whoever_leads():
 @pytest.mark.parametrize("target", [0.5, 1.0])
 def test_giving_up_wrongly_is_rare(target):
     """A label that deserves the target by a hair is given up with probability ≤ 0.01, exactly."""
-    upper, lower = boundaries(target, 4000)
+    level = level_of(0.001, named=True, prior_named=True)
+    upper, lower = boundaries(index_for(target), level, 4000)
     p = norm.cdf(target + 1e-6)
     given_up = walk(p, 1 - p, np.full_like(upper, 10**9), lower)
     assert 0.003 < given_up.down + given_up.lost <= 0.01
-
-
-def test_mean_votes_to_decide():
-    """Exact means; the first row is what one vote after the other must take at the least."""
-    table = {  # target: {p: mean votes}
-        0.5: {1.0: 28.0, 0.9: 67.5, 0.8: 275.7, 0.3: 19.2},
-        1.0: {1.0: 56.0, 0.95: 142.1, 0.6: 36.9},
-    }
-    for target, rows in table.items():
-        upper, lower = boundaries(target, 4000)
-        for p, mean in rows.items():
-            assert walk(p, 1 - p, upper, lower).alive.sum() == pytest.approx(mean, abs=0.06)
 
 
 def radius_of_the_whole_budget(s, n, max_votes, level):
