@@ -2,10 +2,10 @@
 
 For pictures spread evenly over the test part: the share of the noisy copies that the label with
 the most votes gets, and whether that is the label of the clean picture, with the built-in
-classifier. Of the sorted rates every second goes into the table that Surety ships.
+classifier.
 
-    python -m benchmarks.vote_rates --data FOLDER_OR_ZIP [--pictures 80] [--votes 100]
-        [--sigmas 0.12 0.25 0.5 1] [--denoisers cifar none]
+    python -m benchmarks.vote_rates --data FOLDER_OR_ZIP [--pictures 40] [--votes 60]
+        [--sigmas 0.25 0.5 0.12 1] [--denoisers cifar none]
         [--out service/jobs/reference_rates.json]
 
 The data are laid out as for `surety train`.
@@ -29,8 +29,6 @@ from certification.decision import LabelMap, Top1
 from certification.protocols import Answer, Denoiser, Pixels
 from certification.spoken import spoken
 from denoisers.training.data import load_pictures
-
-EVERY = 2
 
 
 async def labels(adapter: LocalAdapter, samples: list[Pixels]) -> list[str | None]:
@@ -61,13 +59,22 @@ async def rate(
     return most / votes, leader == clean
 
 
+def write(out: Path, tables: list[dict[str, object]], pictures: int, votes: int) -> None:
+    """Write the tables that there are by now."""
+    command = "python -m benchmarks.vote_rates --data cifar10-jpeg.zip"
+    about = f"{pictures} CIFAR-10 test pictures, {votes} votes each, classifier local"
+    head = json.dumps({"command": command, "about": about})[:-1]
+    rows = ",\n".join(json.dumps(table) for table in tables)
+    out.write_text(f'{head}, "tables": [\n{rows}\n]}}\n')
+
+
 def main() -> None:
     """Measure, print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--pictures", type=int, default=80)
-    parser.add_argument("--votes", type=int, default=100)
-    parser.add_argument("--sigmas", type=float, nargs="+", default=[0.12, 0.25, 0.5, 1.0])
+    parser.add_argument("--pictures", type=int, default=40)
+    parser.add_argument("--votes", type=int, default=60)
+    parser.add_argument("--sigmas", type=float, nargs="+", default=[0.25, 0.5, 0.12, 1.0])
     parser.add_argument("--denoisers", nargs="+", default=["cifar", "none"])
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
@@ -75,25 +82,20 @@ def main() -> None:
         test = load_pictures(asked.data, "test", Path(cache))
     chosen = torch.linspace(0, len(test.images) - 1, asked.pictures).round().int().tolist()
     adapter, tables = LocalAdapter(), []
-    for name in asked.denoisers:
-        denoiser = denoisers.registry.load(name)
-        for sigma in asked.sigmas:
-            found = []
+    for sigma in asked.sigmas:
+        for name in asked.denoisers:
+            denoiser, found = denoisers.registry.load(name), []
             for i in track(chosen, description=f"{name} {sigma:g}"):
                 pixels = np.ascontiguousarray(test.images[i].permute(1, 2, 0).numpy())
                 found.append(asyncio.run(rate(pixels, i, sigma, asked.votes, denoiser, adapter)))
             found.sort()
             named = sum(named for _, named in found) / len(found)
             middle = found[len(found) // 2][0]
-            print(f"{name:6} {sigma:5g}: median rate {middle:.3f}, the clean label {named:.0%}", flush=True)
-            kept = [[round(share, 3), named] for share, named in found[EVERY // 2 :: EVERY]]
-            tables.append({"denoiser": name, "sigma": sigma, "rates": kept})
-    if asked.out is not None:
-        rows = ",\n".join(json.dumps(table) for table in tables)
-        command = "python -m benchmarks.vote_rates --data cifar10-jpeg.zip"
-        about = f"{len(chosen)} CIFAR-10 test pictures, {asked.votes} votes each, classifier local"
-        head = json.dumps({"command": command, "about": about})[:-1]
-        asked.out.write_text(f'{head}, "tables": [\n{rows}\n]}}\n')
+            print(f"{name:6} {sigma:5g}: median rate {middle:.3f}, clean label {named:.0%}")
+            rates = [[round(share, 3), named] for share, named in found]
+            tables.append({"denoiser": name, "sigma": sigma, "rates": rates})
+            if asked.out is not None:
+                write(asked.out, tables, len(chosen), asked.votes)
 
 
 if __name__ == "__main__":

@@ -23,14 +23,12 @@ class Asked:
         votes: counted by its certificate.
         images: noisy copies that were asked about, those behind the stop included.
         calls: in which they were sent.
-        rounds: how many times the length of a call it took.
         reason: why it stopped.
     """
 
     votes: int
     images: int
     calls: int
-    rounds: int
     reason: str
 
 
@@ -51,22 +49,22 @@ def ask_ahead(
         max_batch: noisy copies in a call.
         concurrency: calls in flight.
     """
-    flying: deque[tuple[int, int]] = deque()  # size, and the round at whose end it is answered
-    images = calls = now = begun = 0
+    flying: deque[int] = deque()  # pictures in each call, in the order they are answered
+    images = calls = answered = 0
     while True:
         horizon = process.n + votes_needed(process, rules)
         while len(flying) < concurrency:
             size = min(max_batch, horizon - images)
             if size <= 0 or (size < max_batch and flying):
                 break
-            flying.append((size, now + 1))
+            flying.append(size)
             images, calls = images + size, calls + 1
-        size, now = flying.popleft()
+        size = flying.popleft()
         _, reason = first_stop(process, islice(votes, size), rules)
-        begun += size
+        answered += size
         if reason is not None:
-            return Asked(process.n, images, calls, now, reason)
-        if process.n < begun:
+            return Asked(process.n, images, calls, reason)
+        if process.n < answered:
             raise ValueError("the votes ended before a stop rule held")
 
 

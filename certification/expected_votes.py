@@ -122,8 +122,7 @@ def vote_counts(rates: Sequence[Rate], options: Options, runs: int = RUNS) -> li
     target, level = options.target_radius, options.alpha
     index = 0 if target is None else index_for(target, options.sigma)
     return [
-        _exact(r, index, target is None, level, options.max_votes, options.milestone)
-        for r in rates
+        _exact(r, index, target is None, level, options.max_votes, options.milestone) for r in rates
     ]
 
 

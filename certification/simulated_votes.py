@@ -1,9 +1,9 @@
 """Many runs of the "good enough" rule at once, simulated: when do they end?
 
 The pointer never moves back, so when such a run ends depends on its whole past. All runs advance
-together, and are looked at after every vote up to 100 and every 1.5 % of their
-votes from there on: a run may seem to end a little later than it does. One picture's run with the real
-process takes longer than hundreds of these together.
+together, and are looked at after every vote up to 100 and every 1.5 % of their votes from there
+on: a run may seem to end a little later than it does. One run of the real process takes longer
+than hundreds of these together.
 """
 
 import math
