@@ -70,7 +70,8 @@ class VoteCount:
     @property
     def at(self) -> NDArray[np.float64]:
         """Probability of ending at each look, for whatever reason, float64 (k,)."""
-        return np.sum(list(self.stops.values()), axis=0, dtype=np.float64)
+        total: NDArray[np.float64] = np.array(list(self.stops.values())).sum(axis=0)
+        return total
 
     @property
     def mean(self) -> float:

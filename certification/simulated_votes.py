@@ -109,16 +109,16 @@ def _reached(s: Ints, n: int, wanted: Floats, cp: Floats | None) -> Ints:
     """
     kinds = np.stack([s, wanted, np.zeros(s.size) if cp is None else cp], axis=1)
     kinds, place = np.unique(kinds, axis=0, return_inverse=True)  # many runs stand at one S
-    s, wanted = kinds[:, 0], kinds[:, 1]
+    of_kind, wanted = kinds[:, 0], kinds[:, 1]
     # Where p_j is above S/n log M is at most 0 (see Null.log_m).
-    low, high = np.full(s.size, -1), np.searchsorted(-_nulls().q, -(n - s) / n)
-    high = np.where(2 * s > n, np.minimum(high, STEPS), -1)
+    low, high = np.full(of_kind.size, -1), np.searchsorted(-_nulls().q, -(n - of_kind) / n)
+    high = np.where(2 * of_kind > n, np.minimum(high, STEPS), -1)
     while np.any(low < high):
         middle = (low + high + 1) // 2
         j = np.maximum(middle, 0)
-        hit = _log_m(j, s, n - s) >= wanted
+        hit = _log_m(j, of_kind, n - of_kind) >= wanted
         if cp is not None:
-            tail = betaincc(n - s + 1.0, s, _nulls().q[j])
+            tail = betaincc(n - of_kind + 1.0, of_kind, _nulls().q[j])
             hit |= tail <= kinds[:, 2] * (1.0 - clopper_pearson.GUARD)
         hit &= low < high
         low, high = np.where(hit, middle, low), np.where(hit | (low == high), high, middle - 1)

@@ -159,7 +159,7 @@ class _Job:
             count=self.count,
             basis=basis,
             pilot=seen,
-            spent=Amounts(*(Figure.sure(x) for x in paid), Figure.sure(0.0)) if seen else None,
+            spent=Amounts.of([Figure.sure(x) for x in paid], Figure.sure(0.0)) if seen else None,
             job=self._amounts(job, self.count),
             rest=self._amounts(drawn, rest),
             picture=self._picture(single),
@@ -179,7 +179,7 @@ class _Job:
                 for t in drawn
             ),
         )
-        return Amounts(*own, seconds)
+        return Amounts.of(own, seconds)
 
     def _picture(self, single: Sequence[Sequence[Floats]]) -> Amounts:
         """Return what one further picture takes: between low and high lie nine in ten."""
@@ -198,7 +198,7 @@ class _Job:
             float(self.clock.seconds(ends[0], 1, "low")),
             float(self.clock.seconds(ends[1], 1, "high")),
         )
-        return Amounts(*figures, seconds)
+        return Amounts.of(figures, seconds)
 
     def _budget(self, drawn: Sequence[Totals], paid: float, seen: int) -> Budget:
         assert self.max_cost is not None  # noqa: S101

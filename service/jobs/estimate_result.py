@@ -1,7 +1,7 @@
 """An estimate as it is told: every figure with the ends of its 90 % interval."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -66,6 +66,12 @@ class Amounts:
     cost: Figure
     certified: Figure
     seconds: Figure
+
+    @classmethod
+    def of(cls, figures: Sequence[Figure], seconds: Figure) -> Self:
+        """Make one of figures in the order of `estimate_pictures.COLUMNS`."""
+        votes, images, calls, cost, certified = figures
+        return cls(votes, images, calls, cost, certified, seconds)
 
     def describe(self, more: int = 0) -> dict[str, dict[str, float]]:
         """Return JSON values.

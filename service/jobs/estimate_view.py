@@ -1,4 +1,4 @@
-"""An estimate as a person wants to read it, made of its JSON so that one over HTTP looks the same."""
+"""An estimate as a person wants to read it, made of its JSON as `render` is."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -11,7 +11,7 @@ from rich.console import Console
 from certification.errors import InvalidParameter
 from certification.protocols import Traits
 from service.errors import BadRequest
-from service.jobs import estimate_pictures
+from service.jobs import estimate_draws, estimate_pictures
 from service.jobs.estimate import estimate, pilot_numbers
 from service.jobs.estimate_draws import TAIL, alike, unseen
 from service.jobs.estimate_time import Speed
@@ -171,9 +171,10 @@ def test_pilot_numbers_are_spread():
 
 
 @pytest.mark.parametrize("m", [3, 10, 40])
-def test_intervals_cover(m):
+def test_intervals_cover(m, monkeypatch):
     """Most pictures are quick and some use up everything, as it is with real ones."""
-    rng, hits, naive, trials, count = np.random.default_rng(m), 0, 0, 120, 60
+    monkeypatch.setattr(estimate_draws, "DRAWS", 300)
+    rng, hits, naive, trials, count = np.random.default_rng(m), 0, 0, 80, 60
     for trial in range(trials):
         slow = rng.random(count) < 0.15
         votes = np.where(slow, 1000.0, rng.integers(28, 120, count))
