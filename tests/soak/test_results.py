@@ -2,8 +2,9 @@
 
 import pytest
 
+from service.jobs.export import FORMATS
 from tests.service.jobs.rowmaking import peak, row, stream
-from tests.service.jobs.test_export_memory import WAYS
+from tests.service.jobs.test_export_memory import zipped
 from tests.soak.place import SOAK
 
 pytestmark = [
@@ -11,6 +12,8 @@ pytestmark = [
     pytest.mark.timeout(600),
 ]
 MARGIN = 3_000_000  # bytes; the rows that are left over would take 100 million
+
+WAYS = {name: known.write for name, known in FORMATS.items()} | {"zip": zipped}
 
 
 @pytest.mark.parametrize("write", WAYS.values(), ids=WAYS)
