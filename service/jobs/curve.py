@@ -12,9 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from certification.clopper_pearson import interval
+from service.jobs.rows import Row, State
 
 BAND = 0.05
 NOT_CERTIFIED = -1.0
+
+AT = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""The radii that papers give."""
+
+JUDGED: tuple[State, ...] = ("done", "failed", "unpaid")
+"""Pictures in these states count; a job that is stopped early says nothing about the others."""
 
 
 @dataclass(frozen=True)
@@ -98,3 +105,10 @@ class Curve:
         for end, count in zip(self._ends.tolist(), self._counts.tolist(), strict=True):
             yield Step(start, end, Share.of(count, self.total))
             start = end
+
+
+def certified_radius(row: Row) -> float:
+    """Return the radius of a picture with a certified label, right or wrong; NOT_CERTIFIED else."""
+    if row.state != "done" or row.abstained or row.radius is None:
+        return NOT_CERTIFIED
+    return row.radius

@@ -11,15 +11,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from service.jobs.curve import NOT_CERTIFIED, Curve
+from service.jobs.curve import JUDGED, NOT_CERTIFIED, Curve, certified_radius
 from service.jobs.few import Few
 from service.jobs.rows import Row, State
 
 SHOWN = 12  # pictures in each table
 MOST_KINDS = 20  # stop reasons and problems that are told apart
 OTHERS = "others"
-# Those are judged: the job is through with them.
-JUDGED: tuple[State, ...] = ("done", "failed", "unpaid")
 
 Numbers = NDArray[np.float64]
 
@@ -67,12 +65,12 @@ class Gathered:
     best: Few = field(default_factory=lambda: Few(SHOWN))
     worst: Few = field(default_factory=lambda: Few(2 * SHOWN))
     failed: Few = field(default_factory=lambda: Few(SHOWN))
-    _right: array[float] = field(default_factory=lambda: array("d"))
-    _any: array[float] = field(default_factory=lambda: array("d"))
-    _radii: array[float] = field(default_factory=lambda: array("d"))
-    _wrong_radii: array[float] = field(default_factory=lambda: array("d"))
-    _votes: array[float] = field(default_factory=lambda: array("d"))
-    _costs: array[float] = field(default_factory=lambda: array("d"))
+    _right: "array[float]" = field(default_factory=lambda: array("d"))
+    _any: "array[float]" = field(default_factory=lambda: array("d"))
+    _radii: "array[float]" = field(default_factory=lambda: array("d"))
+    _wrong_radii: "array[float]" = field(default_factory=lambda: array("d"))
+    _votes: "array[float]" = field(default_factory=lambda: array("d"))
+    _costs: "array[float]" = field(default_factory=lambda: array("d"))
 
     @classmethod
     async def of(cls, rows: AsyncIterable[Row]) -> "Gathered":
@@ -118,12 +116,12 @@ class Gathered:
     @property
     def accuracy(self) -> Curve | None:
         """Certified accuracy over the pictures whose truth is known; None if there are none."""
-        return Curve(np.frombuffer(self._right)) if self._right else None
+        return Curve(_numbers(self._right)) if self._right else None
 
     @property
     def share_certified(self) -> Curve:
         """Share of all judged pictures that is certified, whatever the label."""
-        return Curve(np.frombuffer(self._any)) if self._any else Curve(np.empty(0))
+        return Curve(_numbers(self._any))
 
     @property
     def radii(self) -> Numbers:
@@ -151,14 +149,14 @@ class Gathered:
         return [row for row in self.worst.rows() if row.number not in best][:SHOWN]
 
     def _judge(self, row: Row) -> None:
-        radius = _certified(row)
+        radius = certified_radius(row)
         self._any.append(radius)
         if row.truth is not None:
             self.truths += 1
             self._right.append(radius if row.correct else NOT_CERTIFIED)
 
     def _count_done(self, row: Row) -> None:
-        radius = _certified(row)
+        radius = certified_radius(row)
         certified, wrong = radius >= 0, row.truth is not None and not row.correct
         self.votes += row.n
         self.abstentions += row.abstentions
@@ -166,7 +164,7 @@ class Gathered:
         _count(self.stop_reasons, row.stop_reason or "not told")
         if not certified:
             self.abstained += 1
-            # Below all radii; those with more votes were nearer to a label.
+            # Worse than any radius; the fewer votes it took to see, the worse.
             self.worst.offer((0, 1.0, -row.n, -row.number), row)
             return
         self.certified += 1
@@ -181,15 +179,9 @@ class Gathered:
         self.worst.offer((0, -radius, -row.n, -row.number), row)
 
 
-def _certified(row: Row) -> float:
-    if row.state != "done" or row.abstained or row.radius is None:
-        return NOT_CERTIFIED
-    return row.radius
-
-
 def _count(counter: Counter[str], kind: str) -> None:
     counter[kind if kind in counter or len(counter) < MOST_KINDS else OTHERS] += 1
 
 
 def _numbers(values: "array[float]") -> Numbers:
-    return np.frombuffer(values) if values else np.empty(0)
+    return np.array(values, np.float64)  # a copy: a view would forbid to add more
