@@ -68,12 +68,19 @@ class Step:
     Attributes:
         start: the share holds for radii above this (the first piece: from 0 on).
         end: and up to this, which belongs to it.
-        share: how many pictures have a radius of at least `end`.
+        count: pictures with a radius of at least `end`.
+        total: all pictures.
     """
 
     start: float
     end: float
-    share: Share
+    count: int
+    total: int
+
+    @property
+    def share(self) -> Share:
+        """The share over this piece, with its band."""
+        return Share.of(self.count, self.total)
 
 
 class Curve:
@@ -103,7 +110,7 @@ class Curve:
         """Yield the pieces from radius 0 to the longest; none if nothing is certified."""
         start = 0.0
         for end, count in zip(self._ends.tolist(), self._counts.tolist(), strict=True):
-            yield Step(start, end, Share.of(count, self.total))
+            yield Step(start, end, count, self.total)
             start = end
 
 

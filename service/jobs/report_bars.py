@@ -38,8 +38,8 @@ def bins(values: Numbers, *, even: bool = False, most: int = MOST_BINS) -> list[
         most: bins, where they are equally wide.
     """
     positive = values[values > 0]
-    low, high = (float(positive.min()), float(positive.max())) if len(positive) else (0.0, 1.0)
-    if not even and high / low > WIDE:
+    low, high = (float(positive.min()), float(positive.max())) if len(positive) else (1.0, 1.0)
+    if not even and high > WIDE * low:
         limits = _growing(low, high)
         return [0.0, *limits] if len(positive) < len(values) else limits
     least = float(values.min()) if len(values) else 0.0

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from service.jobs.curve import Curve, Share, Step
+from service.jobs.curve import Curve, Share
 from service.jobs.report_svg import (
     COLOURS,
     HEIGHT,
@@ -23,6 +24,7 @@ from service.jobs.report_svg import (
 from service.picture_text import number
 
 LEAST = 0.1  # the axis shows at least radii up to this
+LEAST_LENGTH = 0.5  # of a piece of the curve; shorter ones are not seen
 ENTRY = 18.0  # height of a line of the legend
 PERCENTS = tuple((percent / 100, f"{percent} %") for percent in range(0, 101, 20))
 
@@ -40,6 +42,14 @@ class Line:
     curve: Curve
 
 
+class Piece(NamedTuple):
+    """A piece of a curve, in places of the chart."""
+
+    start: float
+    end: float
+    share: Share
+
+
 def curve_chart(lines: Sequence[Line], named: str) -> str:
     """Draw the share of pictures over the radius.
 
@@ -55,8 +65,8 @@ def curve_chart(lines: Sequence[Line], named: str) -> str:
         if line.curve.total:
             pieces = _pieces(line.curve, x)
             kind = f"c{place % COLOURS} d{place % 4}"
-            bands.append(f'<path d="{_band(pieces, x, y)}" class="band c{place % COLOURS}"/>')
-            curves.append(f'<path d="{_path(pieces, x, y)}" class="curve {kind}"/>')
+            bands.append(f'<path d="{_band(pieces, y)}" class="band c{place % COLOURS}"/>')
+            curves.append(f'<path d="{_path(pieces, y)}" class="curve {kind}"/>')
     drawn += bands + curves
     drawn += below(x, [(mark, f"{mark:g}") for mark in marks], "L2 radius r")
     height = HEIGHT
@@ -67,31 +77,29 @@ def curve_chart(lines: Sequence[Line], named: str) -> str:
     return chart(drawn, f"{named} over the L2 radius", WIDTH, height)
 
 
-def _pieces(curve: Curve, x: Axis) -> list[Step]:
+def _pieces(curve: Curve, x: Axis) -> list[Piece]:
     """Return the pieces of the curve to the end of the axis, those too short to be seen joined."""
-    pieces: list[Step] = []
-    start = 0.0
+    pieces: list[Piece] = []
+    start = x(0)
     for step in curve.steps():
-        if number(x(step.end)) != number(x(start)) or step.end == 0.0:
-            pieces.append(Step(start, step.end, step.share))
-            start = step.end
-    pieces.append(Step(curve.longest, x.high, Share.of(0, curve.total)))
-    return pieces
+        if x(step.end) - start >= LEAST_LENGTH or step.end == 0.0:
+            pieces.append(Piece(start, x(step.end), step.share))
+            start = x(step.end)
+    return [*pieces, Piece(start, x.end, Share.of(0, curve.total))]
 
 
-def _path(pieces: Sequence[Step], x: Axis, y: Axis) -> str:
-    path = f"M{number(x(0))} {number(y(pieces[0].share.value))}"
-    return path + "".join(
-        f"V{number(y(step.share.value))}H{number(x(step.end))}" for step in pieces
+def _path(pieces: Sequence[Piece], y: Axis) -> str:
+    return f"M{number(pieces[0].start)} {number(y(pieces[0].share.value))}" + "".join(
+        f"V{number(y(piece.share.value))}H{number(piece.end)}" for piece in pieces
     )
 
 
-def _band(pieces: Sequence[Step], x: Axis, y: Axis) -> str:
-    path = f"M{number(x(0))} {number(y(pieces[0].share.high))}"
-    for step in pieces:
-        path += f"V{number(y(step.share.high))}H{number(x(step.end))}"
-    for step in reversed(pieces):
-        path += f"V{number(y(step.share.low))}H{number(x(step.start))}"
+def _band(pieces: Sequence[Piece], y: Axis) -> str:
+    path = f"M{number(pieces[0].start)} {number(y(pieces[0].share.high))}"
+    for piece in pieces:
+        path += f"V{number(y(piece.share.high))}H{number(piece.end)}"
+    for piece in reversed(pieces):
+        path += f"V{number(y(piece.share.low))}H{number(piece.start)}"
     return path + "Z"
 
 

@@ -19,6 +19,24 @@ HOSTILE = (
     "",
 )
 
+JOB = {
+    "id": "7f3a91c2",
+    "state": "finished",
+    "name": "Overnight",
+    "created": "2026-11-27T22:00:00+00:00",
+    "ended": "2026-11-28T05:41:12+00:00",
+    "calls": 4321,
+    "cost": 38.211,
+    "cost_at_most": 38.4,
+    "problem": None,
+    "arguments": {"provider": "google", "sigma": 0.25, "target_radius": 0.25, "alpha": 0.01},
+    "compute": "cpu/bfloat16",
+    "max_cost": 40.0,
+    "rate": 20.0,
+    "priority": "high",
+    "allocation": "closest",
+}
+
 
 def row(number: int, **more: Any) -> Row:
     """A picture that was certified rightly, unless told otherwise."""
