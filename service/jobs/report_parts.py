@@ -206,7 +206,7 @@ def _caption(notes: Sequence[str]) -> str:
 
 def _unpaid(seen: Gathered) -> str:
     unpaid = seen.counts["unpaid"]
-    return f"{unpaid:,} more were not paid for" if unpaid else ""
+    return f"{unpaid:,} more not paid for" if unpaid else ""
 
 
 def _at_most(job: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from service.jobs.report_style import CHART_CSS
 from service.picture_text import clean, number, shorten, within
 
 WIDTH, HALF, HEIGHT = 760.0, 480.0, 300.0  # HALF where two stand side by side
-LEFT, RIGHT, TOP, BOTTOM = 62.0, 16.0, 28.0, 46.0  # of the plot, from the chart's sides
+LEFT, RIGHT, TOP, BOTTOM = 62.0, 24.0, 28.0, 46.0  # of the plot, from the chart's sides
 SIZE = 12.0  # of its letters
 COLOURS = 7
 

@@ -10,7 +10,7 @@ from service.jobs.export_parquet import parquet
 from service.jobs.export_zip import certificates_zip
 from tests.service.jobs.rowmaking import peak, row, stream, whole
 
-SMALL, LARGE, MARGIN = 400, 4_000, 500_000  # rows, rows, bytes
+SMALL, LARGE, MARGIN = 300, 2_500, 400_000  # rows, rows, bytes
 
 
 def zipped(rows):

@@ -120,6 +120,18 @@ def test_more_members_than_the_old_format_can_count():
     assert file.read("rows.csv") == b"x" * 100_000
 
 
+def test_members_beyond_4_gib(tmp_path):
+    far = 5 << 30  # bytes, of which the file system keeps none
+    with ZipStream() as made, (tmp_path / "far.zip").open("wb") as file:
+        made._at = far
+        file.seek(far)
+        file.write(made.member("a", b"first") + made.member("b", b"second"))
+        file.writelines(made.end())
+    with zipfile.ZipFile(tmp_path / "far.zip") as read:
+        assert [member.header_offset for member in read.infolist()] == [far, far + 38]
+        assert (read.testzip(), read.read("b")) == (None, b"second")
+
+
 def test_sizes_and_places_beyond_the_old_format(monkeypatch):
     # The limit is lowered, and what is written for it read with the same limit elsewhere.
     monkeypatch.setattr(zip_stream, "_MOST", 3)

@@ -49,7 +49,7 @@ async def test_it_says_what_came_of_the_job():
         "40 certified and right 83.3 % of those with a true label",
         "1 certified, but wrong",
         "4 abstained",
-        "2 failed 1 more were not paid for",
+        "2 failed 1 more not paid for",
         "4,321 calls",
         "$38.21 cost $38.40 if lost calls are billed, cap $40.00",
         "7 h 41 min time",
