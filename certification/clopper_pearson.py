@@ -10,7 +10,7 @@ serves the milestone, the good-enough rule and `predict`, whose n are fixed befo
 import math
 from collections.abc import Mapping
 
-from scipy.special import betainc, betaincc
+from scipy.special import betainc, betaincc, betaincinv
 
 from certification.errors import InvalidParameter
 
@@ -39,6 +39,22 @@ def rejects(s: float, n: float, q: float, level: float) -> bool:
         level: error level, in (0, 1).
     """
     return q > 0.0 and tail(s, n, q) <= level * (1.0 - GUARD)
+
+
+def interval(s: int, n: int, alpha: float = 0.05) -> tuple[float, float]:
+    """Return limits between which a probability lies, with confidence 1 − alpha.
+
+    Clopper and Pearson's two-sided interval, alpha/2 at each end. Nothing a certificate says
+    rests on it: it tells how far the share of a sample may be from that of all pictures.
+
+    Args:
+        s: successes, 0 … n.
+        n: trials; with none the limits are 0 and 1.
+        alpha: error level, in (0, ½].
+    """
+    low = float(betaincinv(s, n - s + 1, alpha / 2)) if s else 0.0
+    high = float(betaincinv(s + 1, n - s, 1 - alpha / 2)) if s < n else 1.0
+    return low, high
 
 
 def binomial_p_value(top: int, second: int) -> float:

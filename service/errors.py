@@ -11,6 +11,7 @@
     ├── NotFound                  nothing of this id
     ├── JobConflict               the job is not in a state for this
     ├── Overloaded                too many runs are waiting; says when to come back
+    ├── MissingFormat             results in this format need a package; names the extra
     ├── ShuttingDown              the service ends before the run had an answer
     └── StoreError                the store of ledgers and certificates does not do its part
         ├── StoreUnavailable      it is away, slow, full or takes no writes: try again later
@@ -87,6 +88,10 @@ class NotFound(ServiceError):
 
 class JobConflict(ServiceError):
     """The job is not in a state for this."""
+
+
+class MissingFormat(ServiceError):
+    """A package is missing that writes results in this format; the message names the extra."""
 
 
 class ShuttingDown(ServiceError):

@@ -244,6 +244,12 @@ PROVIDER_NOT_READY = Kind(
     "The provider is not set up",
     "Its package is missing, or a credential or an address. GET /providers says which.",
 )
+FORMAT_NOT_READY = Kind(
+    "format-not-ready",
+    503,
+    "Results in this format cannot be written here",
+    "A package is missing on this deployment; `detail` names it. JSONL and CSV need none.",
+)
 DENOISER_NOT_READY = Kind(
     "denoiser-not-ready",
     503,

@@ -33,8 +33,8 @@ STOP_REASONS = {
 }
 
 
-class _Bar:
-    """A share of the votes; in ASCII where the reader's encoding lacks blocks."""
+class Bar:
+    """A share; in ASCII where the reader's encoding lacks blocks."""
 
     def __init__(self, count: int, n: int, colour: str) -> None:
         self._count, self._n, self._colour = count, n, colour
@@ -79,7 +79,7 @@ def certificate(
         head = Text.assemble((label, "bold green"), "   certified L2 radius ", (radius, "bold"))
         meaning = _meaning(document, label, radius, confidence)
         colour = "green"
-    facts = _facts()
+    facts = fact_table()
     facts.add_row("votes", _votes(proof["votes"], names))
     facts.add_row("confidence", f"{confidence}  (alpha = {_number(proof['alpha'])})")
     facts.add_row("stopped", stop_words(proof["stop_reason"], document["request"]))
@@ -91,7 +91,7 @@ def certificate(
     if this_time is not None:
         when = f"issued {document['created'][:16].replace('T', ' ')} UTC"
         facts.add_row("this time", f"{when} already, now {_cost(this_time)}")
-    return _panel(_title("Certificate", picture), colour, head, Text(), *meaning, Text(), facts)
+    return panel(_title("Certificate", picture), colour, head, Text(), *meaning, Text(), facts)
 
 
 def prediction(document: Mapping[str, Any], picture: str | None = None) -> RenderableType:
@@ -113,7 +113,7 @@ def prediction(document: Mapping[str, Any], picture: str | None = None) -> Rende
             "that noisy copies of the picture get most often. No radius is promised; that is what "
             "`surety certify` is for."
         )
-    facts = _facts()
+    facts = fact_table()
     names = {document["label"]: document["label_name"]} if document["label"] else {}
     facts.add_row("votes", _votes(document, names))
     p_value = document["p_value"]
@@ -122,7 +122,7 @@ def prediction(document: Mapping[str, Any], picture: str | None = None) -> Rende
     )
     facts.add_row("stopped", stop_words(document["stop_reason"], {}))
     _provenance(facts, document, document["subject"], document["sigma"])
-    return _panel(_title("Prediction", picture), colour, head, Text(), meaning, Text(), facts)
+    return panel(_title("Prediction", picture), colour, head, Text(), meaning, Text(), facts)
 
 
 def radius_words(radius: float) -> str:
@@ -194,7 +194,7 @@ def _votes(votes: Mapping[str, Any], names: Mapping[str, str]) -> Table:
 
 
 def _vote_row(table: Table, name: str, count: int, n: int, colour: str) -> None:
-    table.add_row(Text(name, no_wrap=True), _Bar(count, n, colour), f"{count:,} of {n:,}")
+    table.add_row(Text(name, no_wrap=True), Bar(count, n, colour), f"{count:,} of {n:,}")
 
 
 def _truth(facts: Table, document: Mapping[str, Any]) -> None:
@@ -247,7 +247,8 @@ def _cost(accounting: Mapping[str, Any]) -> str:
     return " · ".join(parts)
 
 
-def _facts() -> Table:
+def fact_table() -> Table:
+    """Return a table for names and values."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column()
@@ -258,7 +259,8 @@ def _title(what: str, picture: str | None) -> Text:
     return Text(what if picture is None else f"{what} of {plain(picture)}")
 
 
-def _panel(title: Text, colour: str, *parts: RenderableType) -> Panel:
+def panel(title: Text, colour: str, *parts: RenderableType) -> Panel:
+    """Frame what is said about one thing."""
     return Panel(
         Group(*parts),
         title=title,

@@ -3,7 +3,7 @@ import math
 import pytest
 from scipy.stats import beta, binom, binomtest, norm
 
-from certification.clopper_pearson import binomial_p_value, predict, rejects, tail
+from certification.clopper_pearson import binomial_p_value, interval, predict, rejects, tail
 from certification.errors import InvalidParameter
 
 
@@ -66,3 +66,13 @@ def test_predict_keeps_its_error():
 def test_alpha_out_of_range(alpha):
     with pytest.raises(InvalidParameter):
         predict({"a": 1}, alpha)
+
+
+@pytest.mark.parametrize(("s", "n"), [(0, 10), (10, 10), (3, 10), (271, 500), (1, 1), (0, 1)])
+def test_interval_is_the_two_sided_one(s, n):
+    expected = binomtest(s, n).proportion_ci(0.95, method="exact")
+    assert interval(s, n) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_interval_of_nothing_is_everything():
+    assert interval(0, 0) == (0.0, 1.0)

@@ -1,6 +1,7 @@
 """What people read: true, rounded down, and safe to print."""
 
 import io
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -118,7 +119,8 @@ def test_labels_cannot_write_to_the_terminal() -> None:
 def test_radii_are_never_rounded_up(millionths: int) -> None:
     radius = millionths / 1e6
     assert float(render.radius_words(radius)) <= radius
-    assert float(render.steps_of_255(radius)) <= min(255.0, 255 * radius)
+    # Exactly: as a float, 255 · 0.0026 is a little less than 0.663.
+    assert Fraction(render.steps_of_255(radius)) <= min(255, 255 * Fraction(repr(radius)))
     assert (radius == 0) == (float(render.radius_words(radius)) == 0)
 
 
