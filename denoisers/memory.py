@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves
 SHARE = 0.4  # of the free memory; the rest is for scratch space, other requests and the system
 CGROUP = Path("/sys/fs/cgroup")
 FULL = ("can't allocate memory", "not enough memory")  # words of torch on a CPU
+SMALL = 2**16  # pixels of a picture that is denoised in less time than the estimate takes
 UNKNOWN = 2**30  # free bytes that are assumed where the system does not tell
 
 
@@ -50,14 +51,17 @@ def free_bytes(device: torch.device) -> int:
 def peak_bytes(network: nn.Module, height: int, width: int) -> int:
     """Return the bytes that are alive at once while one picture is denoised, weights not counted.
 
-    Found by running the network on tensors that have a shape but no memory. A network that cannot
-    be run so is taken to need 64 float32 channels, four times.
+    Found by running the network: a large picture on tensors that have a shape but no memory, a
+    small one on real ones, since the former take a second to import what torch does them with. A
+    network that cannot be run so is taken to need 64 float32 channels, four times.
     """
     assumed = 4 * 64 * 4 * height * width
     try:
-        shadow = copy.deepcopy(network).to("meta")
-        noisy = torch.empty((1, 3, height, width), device="meta")
-        sigma = torch.empty(1, device="meta")
+        device, shadow = "cpu", network
+        if height * width > SMALL or any(p.device.type != "cpu" for p in network.parameters()):
+            device, shadow = "meta", copy.deepcopy(network).to("meta")
+        noisy = torch.zeros((1, 3, height, width), device=device)
+        sigma = torch.ones(1, device=device)
         counter = _Alive()
         with torch.inference_mode(), counter:
             shadow(noisy, sigma)
@@ -73,6 +77,11 @@ def out_of_memory(error: RuntimeError) -> bool:
 
 class _Alive(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up the bytes of all tensors that are alive."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Say no: to hide from torch.compile is to import it, a second for each new process."""
+        return False
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

@@ -1,5 +1,6 @@
 """How many pictures fit: the estimate against what torch really allocates."""
 
+import pytest
 import torch
 
 from denoisers import memory
@@ -9,7 +10,10 @@ from denoisers.unet import UNet
 CPU = torch.device("cpu")
 
 
-def test_what_is_alive_at_once_is_counted_exactly():
+@pytest.mark.parametrize("small", [memory.SMALL, 0])
+def test_what_is_alive_at_once_is_counted_exactly(small, monkeypatch):
+    monkeypatch.setattr(memory, "SMALL", small)
+
     class Three(torch.nn.Module):
         """Holds one tensor of 8 bytes a pixel while it makes two of 4, then lets go of two."""
 
@@ -23,13 +27,25 @@ def test_what_is_alive_at_once_is_counted_exactly():
     assert memory.peak_bytes(Three(), 4, 4) == 100 * (8 + 4 + 4)
 
 
-def test_views_cost_nothing():
+@pytest.mark.parametrize("small", [memory.SMALL, 0])
+def test_views_cost_nothing(small, monkeypatch):
+    monkeypatch.setattr(memory, "SMALL", small)
+
     class Views(torch.nn.Module):
         def forward(self, noisy, sigma):
             made = torch.empty(1000, device=noisy.device)
             return made.view(10, 100).t()[2:, 1:]
 
     assert memory.peak_bytes(Views(), 4, 4) == 4000
+
+
+@pytest.mark.parametrize("size", [(32, 32), (33, 41)])
+@pytest.mark.parametrize("make", [UNet, DnCNN, lambda: DnCNN(norm=0)], ids=["unet", "norm", "not"])
+def test_a_large_picture_is_counted_without_memory_as_with_it(make, size, monkeypatch):
+    network = make().eval()
+    with_memory = memory.peak_bytes(network, *size)
+    monkeypatch.setattr(memory, "SMALL", 0)
+    assert memory.peak_bytes(network, *size) == with_memory
 
 
 def test_it_grows_with_the_picture_and_halves_in_bfloat16():
@@ -40,8 +56,8 @@ def test_it_grows_with_the_picture_and_halves_in_bfloat16():
 
 
 def test_the_default_needs_less_than_dncnn():
-    unet, dncnn = (memory.peak_bytes(n, 224, 224) for n in (UNet(), DnCNN()))
-    assert 4 * 3 * 224 * 224 < unet < dncnn
+    unet, dncnn = (memory.peak_bytes(n, 256, 257) for n in (UNet(), DnCNN()))
+    assert 4 * 3 * 256 * 257 < unet < dncnn
 
 
 def test_a_network_that_cannot_be_run_without_memory_is_guessed():
@@ -49,7 +65,7 @@ def test_a_network_that_cannot_be_run_without_memory_is_guessed():
         def forward(self, noisy, sigma):
             return noisy * sigma.item()
 
-    assert memory.peak_bytes(Looks(), 10, 10) == 4 * 64 * 4 * 100
+    assert memory.peak_bytes(Looks(), 256, 257) == 4 * 64 * 4 * 256 * 257
 
 
 def test_a_containers_limit_counts(tmp_path, monkeypatch):
