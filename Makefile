@@ -32,7 +32,7 @@ run: $(VENV)/.run
 	@exec $(BIN)/surety serve --demo $(ARGS)
 
 test: $(VENV)/.test
-	@exec $(BIN)/pytest $(ARGS)
+	@exec $(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 soak: $(VENV)/.test
 	@SURETY_SOAK=1 exec $(BIN)/pytest -s tests/soak $(ARGS)

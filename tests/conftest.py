@@ -1,4 +1,10 @@
-"""What tests of several packages need."""
+"""What tests of several packages need, and what keeps them out of each other's way."""
+
+import os
+
+# Threads of torch that wait for each other in a loop take the time of other processes: a test and
+# the commands that it starts, or the two halves of the suite.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
 import torch
