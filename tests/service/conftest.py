@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 import redis
+import structlog
 import uvicorn
 from fastapi import FastAPI
 
@@ -108,6 +109,13 @@ async def serve(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 async def live(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     async with serve(app) as connected:
         yield connected
+
+
+@pytest.fixture(autouse=True)
+def _own_log() -> Iterator[None]:
+    """An application, or a command, says how the log is written: for its own test alone."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(autouse=True)
