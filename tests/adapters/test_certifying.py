@@ -53,7 +53,7 @@ async def certified(adapter: Adapter, **options):
 
 
 async def test_faults_of_every_kind_change_no_vote(name, monkeypatch):
-    async with standing(name, monkeypatch, timeout=1.0) as stand:
+    async with standing(name, monkeypatch, timeout=0.5) as stand:
         calm, votes = await certified(stand.adapter)
         stand.emulator.desk.faults = Faults(shares=SHARES, seed=5)
         stand.emulator.desk.reset()

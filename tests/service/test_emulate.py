@@ -9,8 +9,11 @@ import httpx
 import pytest
 
 from service.exit_codes import ExitCode
+from tests.service import test_cli
 from tests.service.command import SURETY, Surety
 from tests.service.pictures import png
+
+surety = test_cli.surety
 
 
 @pytest.fixture
@@ -101,7 +104,7 @@ def test_the_plan_of_faults_is_read_again_when_it_changes(elsewhere, emulate):
         (("aws", "--host", "203.0.113.1"), ExitCode.CONFIGURATION),
     ],
 )
-def test_what_cannot_be_emulated(elsewhere, arguments, code):
-    done = elsewhere.run("emulate", *arguments)
-    assert done.returncode == code
-    assert done.stderr.startswith("error:")
+def test_what_cannot_be_emulated(surety, arguments, code):
+    done = surety("emulate", *arguments)
+    assert done.code == code
+    assert done.err.startswith("error:")

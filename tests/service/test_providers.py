@@ -40,10 +40,10 @@ def test_the_clouds_are_listed_with_prices_even_without_credentials(surety, monk
 
 
 def test_a_profile_is_a_provider_of_its_own(surety, profiles):  # noqa: F811
-    profiles('[ours]\nadapter = "steady"\nprice = 0.5\nrate = 4\n')
+    profiles('[ours]\nadapter = "steady"\nprice = 0.5\nrate = 40\n')
     found = listed(surety)
     assert found["ours"]["adapter"] == "steady"
-    assert (found["ours"]["traits"]["price"], found["ours"]["traits"]["rate"]) == (0.5, 4)
+    assert (found["ours"]["traits"]["price"], found["ours"]["traits"]["rate"]) == (0.5, 40)
     done = surety("certify", "cat.png", "--provider", "ours", "--max-votes", 20, "--json")
     document = json.loads(done.out)
     asked = document["proof"]["subject"]["provider"]
