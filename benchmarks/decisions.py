@@ -1,7 +1,8 @@
 """What a decision costs: "is the radius at least R?", by Surety and with the papers' fixed n.
 
     python -m benchmarks.decisions --data cifar10.zip --out FOLDER
-        --target resnet44=cifar10_resnet44.th [--denoiser cifar] [--sigma 0.25] [--radius 0.25] [--pictures 60] [--most 10000]
+        --target resnet44=cifar10_resnet44.th [--denoiser cifar] [--sigma 0.25] [--radius 0.25]
+        [--pictures 60] [--most 10000]
 
 Every picture is asked about --most + 100 times, and all rules look at the same votes. A fixed n
 spends 100 votes on choosing the label (Cohen, Rosenfeld, Kolter, ICML 2019) and n on its bound,
