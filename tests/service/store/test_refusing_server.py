@@ -109,4 +109,5 @@ def test_a_start_tries_every_command_of_the_scripts():
     def commands(text):
         return set(re.findall(r"redis\.call\('([A-Z]+)'", text))
 
-    assert set().union(*map(commands, SCRIPTS.values())) == commands(SCRIPTS["probe"])
+    missing = set().union(*map(commands, SCRIPTS.values())) - commands(SCRIPTS["probe"])
+    assert not missing, "add them to scripts/probe.lua"
