@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from certification.errors import LedgerConflict, LedgerDamaged
+from certification.errors import LedgerDamaged
 from service.errors import ConfigurationError
 from service.keyring import PublicKey
 from service.store.connection import Store
@@ -87,9 +87,7 @@ class Deployment:
             # Under the present secret, so that they can be read once an old one is gone.
             for key_id, entry in (await redis.hgetall(name)).items():
                 if not entry.startswith(self._seals.current.encode()):
-                    with contextlib.suppress(
-                        LedgerDamaged, LedgerConflict
-                    ):  # whoever reads it is told
+                    with contextlib.suppress(LedgerDamaged):  # whoever reads it is told
                         told = self._seals.unseal(entry, "key", key_id.decode())
                         await redis.hset(
                             name, key_id, self._seals.seal(told, "key", key_id.decode())

@@ -231,7 +231,7 @@ class Drafts:
         return bool(await self._store.script("swap", self.keys, args))
 
     def _unsealed(self, draft: str, raw: bytes) -> DraftState:
-        found = json.loads(self._seals.unseal(raw, "draft", draft))
+        found = json.loads(self._seals.unseal(raw, "draft", draft, conflict=True))
         rerolls = found["rerolls"]
         return DraftState(
             found["current"],

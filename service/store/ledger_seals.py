@@ -38,7 +38,7 @@ class LedgerSeals:
         if sealed is None:
             raise self.damaged(f"its {CALLED[field]} is gone")
         try:
-            return self._seals.unseal(sealed, field, self._subject)
+            return self._seals.unseal(sealed, field, self._subject, conflict=True)
         except LedgerDamaged:
             raise self.damaged(f"its {CALLED[field]} is not as written") from None
 
@@ -54,7 +54,7 @@ class LedgerSeals:
             LedgerConflict: if its secret is not known here.
         """
         try:
-            return self._seals.unseal(sealed, "name", self._subject, label)
+            return self._seals.unseal(sealed, "name", self._subject, label, conflict=True)
         except LedgerDamaged:
             raise self.damaged(f"the name of its label {label[:80]!r} is not as written") from None
 

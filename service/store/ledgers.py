@@ -90,7 +90,7 @@ class RedisLedgers:
         if sealed is None:
             raise damaged(subject, "its header is gone")
         try:
-            text = self._seals.unseal(sealed, "header", subject)
+            text = self._seals.unseal(sealed, "header", subject, conflict=True)
         except LedgerDamaged:
             raise damaged(subject, "its header is not as written") from None
         draft, _, header = text.partition("\n")

@@ -45,18 +45,23 @@ class Seals:
         name = by or self._id
         return f"{name}.{self._mac(name, text, about)}.{text}".encode()
 
-    def unseal(self, sealed: bytes, *about: str) -> str:
+    def unseal(self, sealed: bytes, *about: str, conflict: bool = False) -> str:
         """Return a sealed text.
+
+        Args:
+            sealed: as it is kept.
+            about: what it is and what it belongs to.
+            conflict: whether to tell apart what a secret that is not known here may have sealed.
 
         Raises:
             LedgerDamaged: if this deployment did not write it, about this.
-            LedgerConflict: if it may have, under a secret that is not known here.
+            LedgerConflict: if `conflict`, and a secret that is not known here may have sealed it.
         """
         try:
             name, mac, text = sealed.decode().split(".", 2)
         except ValueError:
             name, mac, text = "", "", ""
-        told = mac.encode()
+        told, entry = mac.encode(), f"the store's entry {' '.join(about)[:120]!r}"
         if name in self._secrets:
             if hmac.compare_digest(self._mac(name, text, about).encode(), told):
                 return text
@@ -64,12 +69,12 @@ class Seals:
             # Where a secret of ours gives the MAC, only its id was changed.
             ours = (self._mac(known, text, about) for known in self._secrets)
             if not any(hmac.compare_digest(one.encode(), told) for one in ours):
-                raise LedgerConflict(
-                    f"the store's entry {' '.join(about)[:120]!r} was written under another "
-                    f"deployment secret ({name}): give the service that secret again "
-                    "(SURETY_OLD_SECRETS)"
+                kind = LedgerConflict if conflict else LedgerDamaged
+                raise kind(
+                    f"{entry} was written under another deployment secret ({name}): give the "
+                    "service that secret again (SURETY_OLD_SECRETS)"
                 )
-        raise LedgerDamaged(f"the store's entry {' '.join(about)[:120]!r} is not as written")
+        raise LedgerDamaged(f"{entry} is not as written")
 
     def by(self, sealed: bytes) -> str:
         """Return the id of the secret that a text which could be unsealed was sealed with."""

@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from certification.errors import LedgerDamaged
+from certification.errors import LedgerConflict, LedgerDamaged
 from certification.protocols import CleanAnswer, Header, Rerolls
-from tests.service.store.keeping import DRAFT, HEADER, VOTES, at_once, raw, rest
+from tests.service.store.keeping import DRAFT, HEADER, SECRET, VOTES, at_once, raw, rest
+
+NEW_SECRET = "6b" * 32
 
 
 def other_version():
@@ -151,3 +153,20 @@ async def test_changes_of_several_processes_all_count(place):
     other = await fresh.ledgers.find(DRAFT)
     assert (await other.spent(), await other.vouched()) == (0.19, 269)
     assert await fresh.ledgers.draft_of(other) == await both[0].ledgers.draft_of(ledger)
+
+
+async def test_a_ledger_goes_on_when_the_secret_was_rotated(place):
+    ledger = await begin(await place())
+    rotated = await place(secret=NEW_SECRET, old_secrets=SECRET)
+    other = await rotated.ledgers.find(DRAFT)
+    await other.append(300, VOTES[:50], {"bird": "Bird"})
+    await other.spend(0.03)
+    assert await ledger.read() == VOTES + VOTES[:50]  # also by who has the old one alone
+    assert await ledger.spent() == 0.03
+    assert (await ledger.names())["bird"] == "Bird"
+    await rotated.ledgers.retire(DRAFT)
+    fresh = await place(secret=NEW_SECRET, old_secrets=SECRET)
+    assert await fresh.ledgers.find(DRAFT) is None
+    without = await place(secret=NEW_SECRET)
+    with pytest.raises(LedgerConflict, match="SURETY_OLD_SECRETS"):
+        await without.ledgers.open(DRAFT, HEADER)
