@@ -68,11 +68,9 @@ async def glance(state: State, subject: str) -> Document:
     """
     try:
         ledger = await _ledger(state, subject)
-        spent = await ledger.spent()
+        spent, end = await ledger.spent(), await ledger.glance()
     except (LedgerDamaged, LedgerConflict) as error:
         return {"subject_sha256": subject, "problem": str(error)}
-    key = state.store.key("ledger", subject)
-    n, sealed = await state.store.brisk(lambda redis: redis.hmget(key, ("n", "sealed")))
     told = ledger.header.subject
     return {
         "subject_sha256": subject,
@@ -80,9 +78,9 @@ async def glance(state: State, subject: str) -> Document:
         "model_version": told["provider"]["model_version"],
         "image_sha256": told["image"]["sha256"],
         "sigma": told["sigma"],
-        "n": int(n or 0),
+        "n": end.n,
         "secret_id": ledger.header.secret_id,
-        "sealed": sealed.decode() if sealed else None,
+        "sealed": end.sealed or None,
         "alpha_spent": spent,
     }
 

@@ -10,16 +10,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from certification import noise
-from certification.errors import ClaimLost, LedgerConflict
+from certification.errors import ClaimLost, LedgerConflict, LedgerDamaged
 from certification.protocols import Header
 from certification.subject import canonical_subject
 from service.ledger_entry import Entry, from_line
 from service.ledger_file import SignedFile
 from service.state import State
-from service.store.drafts import Drafts, DraftState, merged
+from service.store.drafts import DraftState, merged
 from service.store.ledger import RedisLedger
-from service.store.restore import PIECE, Restorer
-from service.store.seals import Seals
+from service.store.restore import PIECE
 
 Outcome = Literal["added", "extended", "sealed", "left", "refused"]
 
@@ -52,9 +51,7 @@ class Importer:
 
     def __init__(self, state: State, signed: SignedFile) -> None:
         self._state, self._signed = state, signed
-        seals = Seals(state.keyring.current_secret, state.keyring.secrets)
-        self._drafts = Drafts(state.store, seals)
-        self._restorer = Restorer(state.store, seals)
+        self._drafts, self._restorer = state.ledgers.drafts, state.ledgers.restorer
 
     async def take(self, entry: Entry) -> Imported:
         """Take over one.
@@ -109,17 +106,21 @@ class Importer:
                 return
 
     async def _merged(self, before: DraftState, entry: Entry) -> DraftState:
-        in_use = await self._in_use(before)
+        in_use = await self._in_use(before, entry)
         if in_use is not None and entry.state.rerolled > before.rerolled:
             await self._check_draws(before.current or "", in_use, entry)
         return merged(before, entry.state, in_use, entry.subject, entry.header)
 
-    async def _in_use(self, state: DraftState) -> Header | None:
-        ledger = None if state.current is None else await self._of(state.current)
+    async def _in_use(self, state: DraftState, entry: Entry) -> Header | None:
+        if state.current is None:
+            return None
+        ledger = await self._state.ledgers.of_subject(state.current)
+        if ledger is None and state.current != entry.subject:
+            raise LedgerDamaged(
+                f"the ledger {state.current[:16]}…, which is in use here for the same picture and "
+                "provider, is gone from the store: import that one first"
+            )
         return None if ledger is None else ledger.header
-
-    async def _of(self, subject: str) -> RedisLedger | None:
-        return await self._state.ledgers.of_subject(subject)
 
     async def _check_draws(self, current: str, in_use: Header, entry: Entry) -> None:
         """See that a re-roll there gave up the very draw that is in use here.

@@ -85,7 +85,9 @@ def media_response(description: str, media_type: str) -> Responses:
 def problem_responses(*possible: Kind) -> Responses:
     """Describe the problems of a route, by status; 403 and 500 are always among them."""
     by_status: dict[int | str, dict[str, Any]] = {}
-    for kind in sorted({*possible, *ALWAYS}, key=lambda k: (k.status, k.slug)):
+    # A store that can be away can also refuse.
+    more = (kinds.STORE_REFUSES,) if kinds.STORE_AWAY in possible else ()
+    for kind in sorted({*possible, *more, *ALWAYS}, key=lambda k: (k.status, k.slug)):
         entry = by_status.setdefault(
             kind.status,
             {

@@ -87,7 +87,11 @@ SCHEMAS: dict[str, Schema] = {
         "Certificates that were found.",
         {
             "certificates": list_of("The latest first.", ref("CertificateLine")),
-            "next": maybe("string", "What `after` takes for the next page, null on the last."),
+            "next": maybe(
+                "string",
+                "What `after` takes for the next page: date and id of the last certificate that "
+                "was looked at. Null on the last page.",
+            ),
         },
     ),
     "Votes": _VOTES,

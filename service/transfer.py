@@ -11,8 +11,7 @@ from service.ledger_entry import Entry, from_line, to_line
 from service.ledger_file import Writer, opened
 from service.ledger_importer import Imported, Importer
 from service.state import State
-from service.store.drafts import Drafts, DraftState
-from service.store.seals import Seals
+from service.store.drafts import DraftState
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ async def entry_of(state: State, subject: str) -> Entry:
     vouched = await ledger.vouched()
     votes = await ledger.read()
     alpha, names = await ledger.spent(), await ledger.names()
-    draft, _ = await _drafts(state).get(ledger.draft)
+    draft = await state.ledgers.draft_of(ledger)
     current = subject if draft.current == subject else None
     return Entry(
         ledger.header,
@@ -126,7 +125,3 @@ async def import_ledgers(
                 yield await importer.take(entry)
             except (LedgerConflict, LedgerDamaged, ClaimLost, InvalidParameter) as error:
                 yield Imported(named, "refused", str(error))
-
-
-def _drafts(state: State) -> Drafts:
-    return Drafts(state.store, Seals(state.keyring.current_secret, state.keyring.secrets))

@@ -57,7 +57,7 @@ Until = Annotated[
 ]
 Limit = Annotated[int, typer.Option(help="At most so many.", min=1, max=MOST)]
 After = Annotated[
-    str | None, typer.Option(metavar="ID", help="Those that follow this one in the list.")
+    str | None, typer.Option(metavar="NEXT", help="Go on after a page, with what it gave as next.")
 ]
 
 

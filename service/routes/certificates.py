@@ -47,7 +47,12 @@ async def search(
     until: Annotated[datetime | None, Query(description="Issued at or before.")] = None,
     limit: Annotated[int, Query(ge=1, le=500, description="At most so many.")] = 50,
     after: Annotated[
-        str | None, Query(max_length=64, description="`next` of the page before.")
+        str | None,
+        Query(
+            max_length=64,
+            description="`next` of the page before. Every certificate stands on one page, "
+            "whatever is issued or dropped meanwhile.",
+        ),
     ] = None,
 ) -> dict[str, Any]:
     """Return a line for each certificate found; `next` leads to the next page."""

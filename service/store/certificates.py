@@ -8,6 +8,7 @@ Nothing here can be forged, since certificates are signed; whoever reads one may
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,7 @@ from service.store.connection import Store
 
 PAGE = 100
 MOST_LOOKED_AT = 5_000  # by one search
+_AFTER = re.compile(r"\d{1,12}\.\d{1,9}-[0-9a-f]{32}")
 
 Document = dict[str, Any]
 
@@ -35,7 +37,7 @@ class Search:
         since: not issued before.
         until: not issued after.
         limit: at most so many.
-        after: id of the last one that the page before gave.
+        after: what the page before gave to go on with.
     """
 
     image: str | None = None
@@ -81,47 +83,46 @@ class RedisCertificates:
         return _parsed(text, certificate_id)
 
     async def search(self, wanted: Search) -> tuple[list[Document], str | None]:
-        """Find certificates, the latest first.
+        """Find certificates, the latest first, those of one date by their ids.
+
+        Each is found once on one of the pages, whatever is issued or dropped meanwhile.
 
         Returns:
-            Those found, and the id to go on after; None if there are no more.
+            Those found, and what to go on after; None if there are no more.
 
         Raises:
-            BadRequest: if `after` is no id of a certificate that could be found.
+            BadRequest: if `after` is nothing that a page gave.
         """
         key = self._store.key(_narrowest(wanted))
         low = "-inf" if wanted.since is None else repr(wanted.since.timestamp())
         high = "+inf" if wanted.until is None else repr(wanted.until.timestamp())
-        start = 0
-        if wanted.after is not None:
-            args = [wanted.after, low, high]
-            start = int(await self._store.brisk_script("place", [key], args))
-            if start < 0:
-                raise BadRequest("after names no certificate of this search", "after")
+        place = None if wanted.after is None else _place(wanted.after)
+        if place is not None and wanted.until is not None and place[0] > float(high):
+            place = None
         found: list[Document] = []
         for _ in range(MOST_LOOKED_AT // PAGE):
-            ids = await self._page(key, low, high, start)
-            if not ids:
+            page = await self._page(key, low, high, place)
+            if not page:
                 return found, None
-            texts = await self._texts([name.decode() for name in ids])
-            for name, text in zip(ids, texts, strict=True):
+            texts = await self._texts([name for _, name in page])
+            for (date, name), text in zip(page, texts, strict=True):
                 if text is None:
                     continue  # dropped in between
-                document = _parsed(text, name.decode())
+                document = _parsed(text, name)
                 if _fits(document, wanted):
                     found.append(document)
                     if len(found) == wanted.limit:
-                        return found, document["id"]
-            start += len(ids)
-        return found, ids[-1].decode()
+                        return found, f"{date!r}-{name}"
+            place = page[-1]
+        return found, None if place is None else f"{place[0]!r}-{place[1]}"
 
-    async def _page(self, key: str, low: str, high: str, start: int) -> list[bytes]:
-        found: list[bytes] = await self._store.brisk(
-            lambda redis: redis.zrange(
-                key, high, low, desc=True, byscore=True, offset=start, num=PAGE
-            )
-        )
-        return found
+    async def _page(
+        self, key: str, low: str, high: str, place: tuple[float, str] | None
+    ) -> list[tuple[float, str]]:
+        after = ["", ""] if place is None else [repr(place[0]), place[1]]
+        args = [low, high, PAGE, *after]
+        found = await self._store.brisk_script("page", [key], args)
+        return [(float(found[i + 1]), found[i].decode()) for i in range(0, len(found), 2)]
 
     async def _texts(self, ids: list[str]) -> list[bytes | None]:
         names = [self._key(name) for name in ids]
@@ -206,6 +207,18 @@ def _fits(document: Mapping[str, Any], wanted: Search) -> bool:
     proof = document["proof"]
     label, provider = proof["label"], proof["subject"]["provider"]["name"]
     return wanted.label in (None, label) and wanted.provider in (None, provider)
+
+
+def _place(after: str) -> tuple[float, str]:
+    """Read where a page goes on: date and id of the last certificate before it.
+
+    Raises:
+        BadRequest: if it is nothing that a page gave.
+    """
+    if not _AFTER.fullmatch(after):
+        raise BadRequest("after must be what the page before gave as `next`", "after")
+    date, _, name = after.partition("-")
+    return float(date), name
 
 
 def _parsed(text: bytes, certificate_id: str) -> Document:

@@ -2,18 +2,18 @@
 
 A plain chain of hashes could be computed anew by whoever can write to the store; this one needs
 the deployment secret. Every 128 votes have a MAC over themselves and the MAC before, the rest has
-one that also covers the length, whether the ledger is sealed, and how many labels have names:
+one that stands in the ledger's sealed end:
 
-    header ─► mac of 0…127 ─► mac of 128…255 ─► … ─► head (rest, n, sealed, names)
+    header ─► mac of 0…127 ─► mac of 128…255 ─► … ─► rest
 """
 
 import hmac
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from certification.errors import LedgerDamaged
 from certification.protocols import Vote
+from service.store.end import End
 
 BLOCK = 128
 MAC_BYTES = 32
@@ -22,23 +22,6 @@ MAC_BYTES = 32
 def ledger_key(secret: bytes, subject_sha256: str) -> bytes:
     """Derive the key of one ledger's MACs; no subject's noise key can be equal to it."""
     return hmac.digest(secret, b"surety ledger\0" + subject_sha256.encode(), "sha256")
-
-
-@dataclass(frozen=True)
-class End:
-    """What the store says of where a ledger ends.
-
-    Attributes:
-        n: its length.
-        head: the MAC.
-        sealed: when it was sealed, "" if it was not.
-        names: how many labels have a name.
-    """
-
-    n: int
-    head: bytes
-    sealed: str
-    names: int
 
 
 class Chain:
@@ -64,13 +47,14 @@ class Chain:
         """How many votes lie in full blocks."""
         return len(self.macs) * BLOCK
 
-    def head(self, sealed: str, names: int) -> bytes:
-        """Return the MAC of where the chain ends."""
+    @property
+    def rest(self) -> str:
+        """The MAC of the votes behind the last full block, in hexadecimal digits."""
         last = self.macs[-1] if self.macs else self.origin
-        return self._head(last, len(self.votes), self.votes[self.whole :], sealed, names)
+        return self._rest(last, len(self.votes), self.votes[self.whole :])
 
-    def extended(self, votes: Sequence[Vote], names: int) -> tuple[list[bytes], bytes]:
-        """Return the further MACs, and the head, that the chain would have with more votes."""
+    def extended(self, votes: Sequence[Vote]) -> tuple[list[bytes], str]:
+        """Return the further MACs, and that of the rest, that it would have with more votes."""
         last = self.macs[-1] if self.macs else self.origin
         rest = [*self.votes[self.whole :], *votes]
         macs: list[bytes] = []
@@ -78,7 +62,7 @@ class Chain:
             last = self._mac(last, len(self.macs) + len(macs), rest[start : start + BLOCK])
             macs.append(last)
         n = len(self.votes) + len(votes)
-        return macs, self._head(last, n, rest[len(macs) * BLOCK :], "", names)
+        return macs, self._rest(last, n, rest[len(macs) * BLOCK :])
 
     def extend(self, votes: Sequence[Vote], macs: Sequence[bytes]) -> None:
         """Take votes over, with the MACs of `extended`."""
@@ -98,7 +82,7 @@ class Chain:
         Args:
             votes: from the last full block on.
             macs: from there on, one after the other.
-            end: that the store says.
+            end: of the ledger.
 
         Returns:
             The MACs.
@@ -106,11 +90,11 @@ class Chain:
         Raises:
             LedgerDamaged: naming the votes that are not those that were written.
         """
-        start, n = self.whole, end.n
-        if start + len(votes) != n:
-            raise LedgerDamaged(f"it holds {start + len(votes)} votes and says {n}")
+        start = self.whole
+        if start + len(votes) != end.n:
+            raise LedgerDamaged(f"it holds {start + len(votes)} votes, and {end.n} were written")
         if len(macs) != len(votes) // BLOCK * MAC_BYTES:
-            raise LedgerDamaged(f"it does not hold one MAC for every {BLOCK} of its {n} votes")
+            raise LedgerDamaged(f"it does not hold one MAC for every {BLOCK} of its {end.n} votes")
         found = [macs[i : i + MAC_BYTES] for i in range(0, len(macs), MAC_BYTES)]
         last = self.macs[-1] if self.macs else self.origin
         for i, mac in enumerate(found):
@@ -118,22 +102,21 @@ class Chain:
             if not hmac.compare_digest(self._mac(last, len(self.macs) + i, block), mac):
                 first = start + i * BLOCK
                 raise LedgerDamaged(
-                    f"votes {first} to {first + BLOCK - 1}, or their MAC, are not as written"
+                    f"votes {first} to {first + BLOCK - 1}, their labels or their MAC are not as "
+                    "written"
                 )
             last = mac
         rest = votes[len(found) * BLOCK :]
-        expected = self._head(last, n, rest, end.sealed, end.names)
-        if not hmac.compare_digest(expected, end.head):
+        if not hmac.compare_digest(self._rest(last, end.n, rest), end.rest):
             raise LedgerDamaged(
-                f"the votes from {n - len(rest)} on, the length {n}, the seal, the number of "
-                f"names ({end.names}) or the last MAC are not as written"
+                f"votes {end.n - len(rest)} to {end.n - 1}, or their labels, are not as written"
             )
         if list(votes[: len(self.votes) - start]) != self.votes[start:]:
             raise LedgerDamaged(f"its votes from {start} on are not those that it had before")
         return found
 
-    def _head(self, last: bytes, n: int, rest: Sequence[Vote], sealed: str, names: int) -> bytes:
-        return self._digest(b"head\0", last, [n, list(rest), sealed, names])
+    def _rest(self, last: bytes, n: int, rest: Sequence[Vote]) -> str:
+        return self._digest(b"rest\0", last, [n, list(rest)]).hex()
 
     def _mac(self, last: bytes, place: int, block: Sequence[Vote]) -> bytes:
         return self._digest(b"block\0", last, [place, list(block)])

@@ -5,8 +5,9 @@ for runs, whose votes are paid for, and which wait until it is back.
 """
 
 import asyncio
-import re
-from collections.abc import Awaitable, Callable, Mapping
+import contextlib
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
 import structlog
@@ -15,13 +16,8 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from service.errors import (
-    ConfigurationError,
-    StoreDamaged,
-    StoreDenied,
-    StoreError,
-    StoreUnavailable,
-)
+from service.errors import ConfigurationError, StoreDenied, StoreUnavailable
+from service.store.refusals import mapped
 from service.store.scripts import SCRIPTS
 
 T = TypeVar("T")
@@ -30,54 +26,11 @@ Command = Callable[[Any], Awaitable[T]]
 """Is given the client of redis-py, whose annotations leave open whether it answers in bytes."""
 
 CONNECT_SECONDS, ANSWER_SECONDS = 2.0, 5.0
+BRISK_SECONDS = 10.0  # for one thing in all, the wait for a connection included
+CONNECTIONS = 64  # so many commands are on their way at a time; the others wait
+MOST_WAITING = 5_000  # brisk ones
 FIRST_WAIT, LONGEST_WAIT = 0.05, 2.0
-
-TABLE: Mapping[type[Exception], type[StoreError]] = {
-    exceptions.RedisError: StoreError,
-    exceptions.ConnectionError: StoreUnavailable,
-    exceptions.TimeoutError: StoreUnavailable,
-    exceptions.BusyLoadingError: StoreUnavailable,
-    exceptions.MaxConnectionsError: StoreUnavailable,
-    exceptions.AuthenticationError: StoreDenied,
-    exceptions.AuthenticationWrongNumberOfArgsError: StoreDenied,
-    exceptions.AuthorizationError: StoreDenied,
-    exceptions.ExternalAuthProviderError: StoreDenied,
-    exceptions.NoPermissionError: StoreDenied,
-    exceptions.ResponseError: StoreError,
-    exceptions.ExecAbortError: StoreUnavailable,  # a command of it was refused, as when it is full
-    exceptions.ReadOnlyError: StoreUnavailable,
-    exceptions.OutOfMemoryError: StoreUnavailable,
-    exceptions.ClusterError: StoreUnavailable,
-    exceptions.ClusterDownError: StoreUnavailable,
-    exceptions.MasterDownError: StoreUnavailable,
-    exceptions.TryAgainError: StoreUnavailable,
-    OSError: StoreUnavailable,
-}
-"""By the nearest class above an error in redis-py's tree."""
-
-PREFIXES: Mapping[str, type[StoreError]] = {
-    "READONLY": StoreUnavailable,
-    "OOM": StoreUnavailable,
-    "MISCONF": StoreUnavailable,
-    "NOREPLICAS": StoreUnavailable,
-    "LOADING": StoreUnavailable,
-    "BUSY": StoreUnavailable,
-    "MASTERDOWN": StoreUnavailable,
-    "CLUSTERDOWN": StoreUnavailable,
-    "TRYAGAIN": StoreUnavailable,
-    "NOAUTH": StoreDenied,
-    "WRONGPASS": StoreDenied,
-    "NOPERM": StoreDenied,
-    "WRONGTYPE": StoreDamaged,
-}
-"""By the word that a server's own error begins with, which redis-py hands on as it is."""
-
-WORDS: Mapping[type[StoreError], str] = {
-    StoreUnavailable: "the store of ledgers and certificates is away, full or takes no writes",
-    StoreDenied: "the store refuses the password or the permission of SURETY_REDIS_URL",
-    StoreDamaged: "the store holds something else than this deployment has written",
-    StoreError: "the store answers with an error that nobody expected",
-}
+_UNBOUNDED = 1 << 30  # `CONNECTIONS` is the bound; redis-py's would fail where ours waits
 
 log = structlog.get_logger("surety.store")
 
@@ -94,19 +47,6 @@ class Server(Protocol):
         ...
 
 
-def mapped(error: Exception) -> StoreError:
-    """Return what an error of the client or of the server is to us."""
-    # In a transaction redis-py puts "Command # 1 (…) of pipeline caused error: " before it.
-    found = re.match(r"\W*([A-Z]+)\b", str(error).rpartition(" caused error: ")[2])
-    word = found[1] if found else ""
-    kind = PREFIXES.get(word) if isinstance(error, exceptions.ResponseError) else None
-    if kind is None:
-        kind = next((TABLE[c] for c in type(error).__mro__ if c in TABLE), StoreError)
-    # The server's own word is told, and no more: its text may hold an address or a user.
-    told = word or type(error).__name__
-    return kind(f"{WORDS[kind]} ({told}). Try again in a moment")
-
-
 class Store:
     """One process's connection. Used from one event loop.
 
@@ -120,14 +60,17 @@ class Store:
         self._url, self.prefix, self._server = url, prefix, server
         self._client: Redis | None = None
         self._scripts: dict[str, Any] = {}
-        self._reviving = asyncio.Lock()
-        self._away = False
+        self._turns = asyncio.Semaphore(CONNECTIONS)
+        self._waiting = 0  # brisk ones
+        self._reviving: asyncio.Task[None] | None = None
+        self._away = self._denied = False
 
     async def open(self) -> None:
-        """Connect.
+        """Connect, and see that all is permitted that will be needed.
 
         Raises:
-            ConfigurationError: if the address is none, or a server of our own cannot start.
+            ConfigurationError: if the address is none, a server of our own cannot start, or the
+                server refuses the user, the password or a command.
             StoreError: if the server does not answer.
         """
         url = self._url or ""
@@ -139,13 +82,19 @@ class Store:
                 socket_connect_timeout=CONNECT_SECONDS,
                 socket_timeout=ANSWER_SECONDS,
                 retry=Retry(NoBackoff(), 1),  # a connection that went stale unused
+                max_connections=_UNBOUNDED,
             )
         except ValueError as error:
             # The address may hold a password: only the reason is told.
             raise ConfigurationError(f"SURETY_REDIS_URL is no address: {error}") from None
+        own = self._client.connection_pool.max_connections  # the address may have one
+        self._turns = asyncio.Semaphore(min(CONNECTIONS, own))
         register = self._client.register_script
         self._scripts = {name: register(text) for name, text in SCRIPTS.items()}
-        await self.brisk(lambda redis: redis.ping())
+        try:
+            await self.brisk_script("probe", [self.key("probe", secrets.token_hex(8))], [])
+        except StoreDenied as error:
+            raise ConfigurationError(str(error)) from None
 
     async def close(self) -> None:
         """Disconnect; a server of our own ends with its last user."""
@@ -160,18 +109,24 @@ class Store:
         return self.prefix + ":".join(parts)
 
     async def brisk(self, work: Command[T]) -> T:
-        """Do something now, or say at once that the store is away.
+        """Do something now, or say soon that the store is away.
 
         Raises:
             StoreError: see its tree.
         """
         try:
-            return await self._once(work)
-        except StoreUnavailable:
-            if self._server is None:
-                raise
-        await self._revive()
-        return await self._once(work)
+            async with self._counted(), asyncio.timeout(BRISK_SECONDS):
+                try:
+                    return await self._once(work)
+                except StoreUnavailable:
+                    if self._server is None:
+                        raise
+                await self._revive()
+                return await self._once(work)
+        except TimeoutError:
+            raise StoreUnavailable(
+                f"the store did not answer within {BRISK_SECONDS:g} s. Try again in a moment"
+            ) from None
 
     async def patient(self, work: Command[T]) -> T:
         """Do something as soon as the store is there; `work` may be begun several times.
@@ -200,30 +155,60 @@ class Store:
         """Run one of our scripts now."""
         return await self.brisk(lambda _: self._scripts[name](keys, args))
 
-    async def _once(self, work: Command[T]) -> T:
-        if self._client is None:
-            raise StoreUnavailable("the store is closed")
-        task = asyncio.current_task()
-        asked_before = task.cancelling() if task else 0
+    async def swap(self, name: str, field: str, before: bytes | None, after: bytes) -> bool:
+        """Change a field of a hash if it is still as it was read; tells whether it was.
+
+        Args:
+            name: the hash's key.
+            field: of it.
+            before: what was read; None for no such field.
+            after: what shall be there.
+        """
+        return bool(await self.script("swap", [name], [field, before or b"", after]))
+
+    @contextlib.asynccontextmanager
+    async def _counted(self) -> AsyncIterator[None]:
+        if self._waiting >= MOST_WAITING:
+            raise StoreUnavailable("too many requests wait for the store. Try again in a moment")
+        self._waiting += 1
         try:
-            found = await work(self._client)
-        except (exceptions.RedisError, OSError) as error:
+            yield
+        finally:
+            self._waiting -= 1
+
+    async def _once(self, work: Command[T]) -> T:
+        async with self._turns:
+            if self._client is None:
+                raise StoreUnavailable("the store is closed")
+            task = asyncio.current_task()
+            asked_before = task.cancelling() if task else 0
+            try:
+                found = await work(self._client)
+            except (exceptions.RedisError, OSError) as error:
+                _not_cancelled_since(task, asked_before)
+                refused = mapped(error)
+                if isinstance(refused, StoreDenied) and not self._denied:
+                    self._denied = True
+                    log.error("the store refuses this deployment", error=str(refused))
+                raise refused from error
             _not_cancelled_since(task, asked_before)
-            raise mapped(error) from error
-        _not_cancelled_since(task, asked_before)
-        if self._away:
-            self._away = False
+        if self._away or self._denied:
+            self._away = self._denied = False
             log.info("the store is back")
         return found
 
     async def _revive(self) -> None:
         """See that a server of our own runs; whoever killed it."""
+        if self._reviving is None or self._reviving.done():
+            self._reviving = asyncio.create_task(self._start_again())
+        await asyncio.shield(self._reviving)  # others may wait for it too
+
+    async def _start_again(self) -> None:
         assert self._server is not None  # noqa: S101
-        async with self._reviving:
-            try:
-                await asyncio.to_thread(self._server.start)
-            except ConfigurationError as error:
-                log.warning("the store does not start", error=str(error))
+        try:
+            await asyncio.to_thread(self._server.start)
+        except ConfigurationError as error:
+            log.warning("the store does not start", error=str(error))
 
 
 def _not_cancelled_since(task: asyncio.Task[Any] | None, asked_before: int) -> None:

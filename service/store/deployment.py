@@ -17,7 +17,7 @@ from service.keyring import PublicKey
 from service.store.connection import Store
 from service.store.seals import Seals
 
-FORMAT = 1
+FORMAT = 2  # of everything in the store; raised whenever an older version could not read it
 
 
 class Deployment:
@@ -49,8 +49,13 @@ class Deployment:
             return
         if told == b"format":
             raise ConfigurationError(
-                f"the store was written by another version of Surety (format {version.decode()}, "
-                f"this one reads {FORMAT}): use that version"
+                f"the store was written by another version of Surety (format "
+                f"{version.decode(errors='replace')}, this one reads {FORMAT}), and it is left as "
+                "it is. Use that version, or carry the ledgers over: with that version `surety "
+                "ledgers export --output ledgers.jsonl`, then with this one and an empty store "
+                "(another SURETY_REDIS_PREFIX or SURETY_DATA_DIR, the same keys) `surety ledgers "
+                "import ledgers.jsonl --trust KEY`. Certificates are not carried over: to issue "
+                "one again costs nothing once its ledger is there"
             )
         if told == b"retired":
             raise ConfigurationError(

@@ -1,40 +1,37 @@
 """All ledgers of a deployment, in the store.
 
-    draft:DRAFT     the subject now in use, spoilt ones, re-rolls; each sealed
-    claim:DRAFT     the run that may add votes, as process:run; void once the process is dead
-    process:ID      there while the process lives
+    claim:DRAFT     the run that may add votes, as process:run; void once the process is dead, or
+                    names it no more (see `process`)
 
-Nothing here is ever dropped but claims: votes are paid for, and a ledger that was gone could be
-begun again with other choices.
+What is known of drafts is in `drafts`, a ledger in `ledger`. Nothing here is ever dropped but
+claims: votes are paid for, and a ledger that was gone could be begun again with other choices.
 """
 
 import asyncio
 import contextlib
-import json
-import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 from weakref import WeakValueDictionary
-
-import structlog
 
 from certification.errors import LedgerConflict, LedgerDamaged
 from certification.interrupt import held
 from certification.protocols import Header, Rerolls, Waiter
 from certification.subject import subject_sha256
-from service.errors import StoreError
 from service.store import header as headers
 from service.store.connection import Store
+from service.store.drafts import Drafts, DraftState
+from service.store.kinds import as_written
 from service.store.ledger import RedisLedger
+from service.store.ledger_seals import damaged
 from service.store.process import Process
+from service.store.restore import Restorer, Whole, ledger_keys
 from service.store.seals import Seals
 
 POLL_SECONDS = 0.1
 FREE_SECONDS = 0.5  # for a claim that nobody has
-
-log = structlog.get_logger("surety.ledger")
 
 
 class RedisLedgers:
@@ -44,19 +41,30 @@ class RedisLedgers:
         store: the connection.
         seals: of the deployment.
         process: this one, whose claims hold while it lives.
+
+    Attributes:
+        drafts: what is known of them.
+        restorer: puts whole ledgers into the store.
     """
 
     def __init__(self, store: Store, seals: Seals, process: Process) -> None:
         self._store, self._seals, self._process = store, seals, process
+        self.drafts = Drafts(store, seals)
+        self.restorer = Restorer(store, seals, self.drafts)
         self._known: WeakValueDictionary[str, RedisLedger] = WeakValueDictionary()
         self._locks: dict[str, asyncio.Lock] = {}
         self._waiting: Counter[str] = Counter()
         self._tokens: dict[str, str] = {}
 
     async def find(self, draft: str) -> RedisLedger | None:
-        """Return the ledger in use for a draft, None if there is none."""
-        subject = await self._draft(draft, "current")
-        return await self.of_subject(subject) if subject else None
+        """Return the ledger in use for a draft, None if there is none.
+
+        Raises:
+            LedgerDamaged: if it is gone, or what is known of the draft is not as written.
+            LedgerConflict: if its secret is not known here.
+        """
+        state, _ = await self.drafts.get(draft)
+        return None if state.current is None else await self._there(state.current, draft, state)
 
     async def of_subject(self, subject: str) -> RedisLedger | None:
         """Return a ledger by the SHA-256 of its subject.
@@ -65,72 +73,98 @@ class RedisLedgers:
             LedgerDamaged: if its header is not as written.
             LedgerConflict: if its secret is not known here.
         """
-        fields = ("header", "mac", "draft", "keeper")
-        key = self._store.key("ledger", subject)
-        found = await self._store.patient(lambda redis: redis.hmget(key, fields))
-        header, mac, draft, keeper = found
-        if header is None:
-            return self._known.get(subject)  # a server that lost it gets it again
+        keys = ledger_keys(self._store, subject)
+
+        async def look(redis: Any) -> list[Any]:  # noqa: ANN401
+            async with redis.pipeline(transaction=True) as both:
+                both.hget(keys[0], "header")
+                both.exists(*keys)
+                found: list[Any] = await both.execute()
+                return found
+
+        async with as_written(self._store, subject):
+            sealed, present = await self._store.patient(look)
         known = self._known.get(subject)
-        if known is not None and known.header_bytes == header:
-            return known
-        if keeper is None or keeper.decode(errors="replace") not in self._seals.secrets:
-            raise LedgerConflict(
-                f"the ledger {subject[:16]}… was begun under another deployment secret: give the "
-                "service that secret again (SURETY_OLD_SECRETS)"
-            )
-        damaged = LedgerDamaged(
-            f"the ledger {subject[:16]}… is damaged: its header is not as written. Nothing is "
-            "asked or counted until the store is restored from a backup"
-        )
+        if not present:
+            return known  # a server that lost it gets it again
+        if sealed is None:
+            raise damaged(subject, "its header is gone")
         try:
-            ledger = self._ledger(subject, draft.decode(), header, keeper.decode())
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise damaged from None
-        origin = ledger.first_fields()["mac"]
-        if origin != mac or subject_sha256(ledger.header) != subject:
-            raise damaged
+            text = self._seals.unseal(sealed, "header", subject, conflict=True)
+        except LedgerDamaged:
+            raise damaged(subject, "its header is not as written") from None
+        draft, _, header = text.partition("\n")
+        if known is not None and known.header_bytes == header.encode():
+            return known
+        ledger = self._ledger(subject, draft, header.encode(), self._seals.by(sealed))
+        if subject_sha256(ledger.header) != subject:
+            raise damaged(subject, "its header is that of another subject")
         self._known[subject] = ledger
         return ledger
+
+    async def draft_of(self, ledger: RedisLedger) -> DraftState:
+        """Return what is known of a ledger's draft.
+
+        Raises:
+            LedgerDamaged: if it is not as written, or does not know the ledger.
+        """
+        state, _ = await self.drafts.get(ledger.draft)
+        if ledger.subject_sha256 not in state.ledgers:
+            raise damaged(ledger.subject_sha256, "what was known of its draft is gone")
+        return state
 
     async def open(
         self, draft: str, header: Header, names: Mapping[str, str] | None = None
     ) -> RedisLedger:
-        """Begin a ledger, or return the one that this subject already has."""
+        """Begin a ledger, or return the one that this subject already has.
+
+        Raises:
+            LedgerDamaged: if that one, or what is known of the draft, is not as written.
+            LedgerConflict: if its secret is not known here.
+        """
         subject = subject_sha256(header)
-        made = self._ledger(subject, draft, headers.to_bytes(header), self._seals.current)
-        fields = made.first_fields(len(names or {}))
-        told = self._seals.seal
-        args: list[object] = [subject, told(subject, "draft", draft, "current"), len(fields)]
-        args += [x for item in fields.items() for x in item]
-        args += [x for k, n in (names or {}).items() for x in (k, told(n, "name", subject, k))]
-        key = self._store.key
-        keys = [key("ledger", subject), key("draft", draft)]
-        keys += [key("ledger", subject, "names"), key("ledgers")]
-        await self._store.script("open", keys, args)
-        ledger = await self.of_subject(subject)
-        assert ledger is not None  # noqa: S101  it has just been written
-        return ledger
+        whole = Whole(subject, draft, headers.to_bytes(header), [], names or {}, 0.0, 0, "")
+        while True:
+            state, raw = await self.drafts.get(draft)
+            after = replace(state.having(subject), current=subject)
+            if subject in state.ledgers:
+                ledger = await self._there(subject, draft, state)
+                if after == state or await self.drafts.change(draft, raw, after):
+                    return ledger
+            else:
+                told = await self.restorer.put(whole, raw, after)
+                if told == "there":
+                    raise damaged(subject, "it is there, and what was known of its draft is gone")
+                if told == "done":
+                    keeper = self._seals.current
+                    made = self._ledger(subject, draft, whole.header, keeper, known=True)
+                    made.latest = self.drafts.remember(draft, after.next)
+                    self._known[subject] = made
+                    return made
 
     async def retire(self, draft: str) -> None:
         """Stop using the present ledger of a draft, but keep its votes."""
-        key = self._store.key("draft", draft)
-        await self._store.patient(lambda redis: redis.hdel(key, "current"))
+        await self.drafts.update(draft, lambda state: replace(state, current=None))
 
     async def spoil(self, draft: str) -> None:
         """Retire the present ledger of a draft for good."""
-        if await self._draft(draft, "current"):
-            await self._set(draft, "spoilt", str(await self.spoiled(draft) + 1))
-            await self.retire(draft)
+
+        def spoilt(state: DraftState) -> DraftState:
+            if state.current is None:
+                return state
+            return replace(state, current=None, spoilt=state.spoilt + 1)
+
+        await self.drafts.update(draft, spoilt)
 
     async def spoiled(self, draft: str) -> int:
         """Return how many ledgers of a draft were spoilt."""
-        return int(await self._draft(draft, "spoilt") or 0)
+        state, _ = await self.drafts.get(draft)
+        return state.spoilt
 
     async def rerolls(self, draft: str) -> Rerolls | None:
         """See :meth:`certification.protocols.Ledgers.rerolls`."""
-        text = await self._draft(draft, "rerolls")
-        return Rerolls(**json.loads(text)) if text else None
+        state, _ = await self.drafts.get(draft)
+        return state.rerolls
 
     async def reroll(self, draft: str) -> Rerolls:
         """Have the noise of a draft drawn anew from here on, by an operator's wish.
@@ -144,33 +178,51 @@ class RedisLedgers:
             ledger = await self.find(draft)
             if ledger is None:
                 raise LedgerConflict("this subject has no ledger, so its noise is new anyway")
-            before = await self.rerolls(draft) or Rerolls(0, 0.0)
-            now = Rerolls(before.count + 1, before.alpha_spent + await ledger.spent())
-            await self._set(draft, "rerolls", json.dumps(now.describe()))
-            await self.retire(draft)
-        return now
+            spent = await ledger.spent()
+
+            def rerolled(state: DraftState) -> DraftState:
+                before = state.rerolls or Rerolls(0, 0.0)
+                again = Rerolls(before.count + 1, before.alpha_spent + spent)
+                return replace(state, current=None, rerolls=again)
+
+            told = (await self.drafts.update(draft, rerolled)).rerolls
+        assert told is not None  # noqa: S101
+        return told
 
     async def subjects(self) -> list[str]:
-        """Return the SHA-256 of every subject that has a ledger, sorted."""
-        key = self._store.key("ledgers")
-        found = await self._store.patient(lambda redis: redis.smembers(key))
-        return sorted(subject.decode() for subject in found)
+        """Return the SHA-256 of every subject that has or had a ledger, sorted.
+
+        They stand in the index, in what is known of drafts, and in the ledgers' own keys: one
+        that only some of them tell of is damaged, and must be seen.
+        """
+        index, pattern = self._store.key("ledgers"), self._store.key("ledger", "*")
+
+        async def look(redis: Any) -> list[bytes]:  # noqa: ANN401
+            start = len(self._store.key("ledger", ""))
+            found = [line.rpartition(b":")[2] for line in await redis.zrange(index, 0, -1)]
+            keys = [key async for key in redis.scan_iter(pattern, count=1000)]
+            return found + [key[start:].partition(b":")[0] for key in keys]
+
+        found = {name.decode(errors="replace") for name in await self._store.patient(look)}
+        for state in (await self.drafts.all()).values():
+            found |= {*state.ledgers}
+        return sorted(found)
 
     @asynccontextmanager
     async def hold(self, draft: str, unless: Waiter) -> AsyncIterator[None]:
         """Let one run at a time, of all processes, add to a draft's ledger."""
         lock = self._locks.setdefault(draft, asyncio.Lock())
         self._waiting[draft] += 1
-        token = f"{self._process.id}:{secrets.token_hex(8)}"
         try:
             async with held(lock, unless):
+                claim, token = self._store.key("claim", draft), self._process.want()
                 try:
-                    await unless(self._claim(draft, token))
+                    await unless(self._claim(claim, token))
                     self._tokens[draft] = token
                     yield
                 finally:
                     self._tokens.pop(draft, None)
-                    await self._release(draft, token)
+                    await self._process.give_back(claim, token)
         finally:
             self._waiting[draft] -= 1
             if self._waiting[draft] == 0:
@@ -186,41 +238,33 @@ class RedisLedgers:
         async with self.hold(draft, _at_once):
             yield
 
-    async def _claim(self, draft: str, token: str) -> bool:
-        keys = [self._store.key("claim", draft)]
-        args = [token, self._store.key("process", "")]
-        while not await self._store.script("claim", keys, args):  # noqa: ASYNC110  of another
+    async def _claim(self, claim: str, token: str) -> bool:
+        while not await self._process.claim(claim, token):  # noqa: ASYNC110  of another
             await asyncio.sleep(POLL_SECONDS)
         return True
 
-    async def _release(self, draft: str, token: str) -> None:
-        keys = [self._store.key("claim", draft)]
-        try:
-            await self._store.brisk_script("release", keys, [token])
-        except (StoreError, asyncio.CancelledError) as error:
-            self._process.release_later(keys[0], token)
-            if isinstance(error, asyncio.CancelledError):
-                raise
+    async def _there(self, subject: str, draft: str, state: DraftState) -> RedisLedger:
+        """Return a ledger that the draft's state names."""
+        ledger = await self.of_subject(subject)
+        if ledger is None:
+            raise damaged(subject, "it is gone")
+        ledger.latest = self.drafts.remember(draft, state)
+        return ledger
 
-    def _ledger(self, subject: str, draft: str, header: bytes, keeper: str) -> RedisLedger:
+    def _ledger(
+        self, subject: str, draft: str, header: bytes, keeper: str, *, known: bool = False
+    ) -> RedisLedger:
         return RedisLedger(
             self._store,
             self._seals,
+            self.restorer,
             subject,
             draft,
             header=header,
             keeper=keeper,
             token=lambda: self._tokens.get(draft, ""),
+            known=known,
         )
-
-    async def _draft(self, draft: str, field: str) -> str | None:
-        key = self._store.key("draft", draft)
-        found = await self._store.patient(lambda redis: redis.hget(key, field))
-        return None if found is None else self._seals.unseal(found, "draft", draft, field)
-
-    async def _set(self, draft: str, field: str, text: str) -> None:
-        key, sealed = self._store.key("draft", draft), self._seals.seal(text, "draft", draft, field)
-        await self._store.patient(lambda redis: redis.hset(key, field, sealed))
 
 
 async def _at_once(entering: Coroutine[Any, Any, bool]) -> bool:

@@ -1,7 +1,10 @@
 """One process of the deployment, and the sign of life that its claims depend on.
 
+    process:ID      a number that grows, and the claims that it has or wants; goes after the lease
+
 A process that dies stops renewing it; after the lease its claims are void and its interrupted
-runs may be taken up by another.
+runs may be taken up by another. A claim that its process does not name is void as well, so one
+that comes late, after it was given back, is none: commands may be delayed, or sent twice.
 """
 
 import asyncio
@@ -29,7 +32,9 @@ class Process:
         self._store, self._lease = store, lease_seconds
         self.id = secrets.token_hex(8)
         self._renewing: asyncio.Task[None] | None = None
-        self._release: dict[str, str] = {}
+        self._signs = 0
+        self._tokens: set[str] = set()
+        self._left: dict[str, str] = {}  # given back, and still to be removed from the store
 
     async def begin(self) -> None:
         """Give the first sign of life, and go on.
@@ -55,23 +60,51 @@ class Process:
         key = self._store.key("process", process)
         return bool(await self._store.patient(lambda redis: redis.exists(key)))
 
-    def release_later(self, claim: str, token: str) -> None:
-        """Give a claim back once the store is there: it would hold as long as this process."""
-        self._release[claim] = token
+    def want(self) -> str:
+        """Return a new token to claim something with; it counts until it is given back."""
+        token = f"{self.id}:{secrets.token_hex(8)}"
+        self._tokens.add(token)
+        return token
+
+    async def claim(self, claim: str, token: str) -> bool:
+        """Claim something as soon as the store is there; tells whether it was free.
+
+        Args:
+            claim: its key.
+            token: from :meth:`want`.
+        """
+        args = [token, self._store.key("process", ""), *self._next_sign()]
+        return bool(await self._store.script("claim", [claim, self._key], args))
+
+    async def give_back(self, claim: str, token: str) -> None:
+        """Give a claim back, whether or not it was had; while the store is away, soon after."""
+        self._tokens.discard(token)  # so it is void from the next sign on
+        self._left[claim] = token
+        with contextlib.suppress(StoreError):
+            await self._remove(claim, token)
 
     @property
     def _key(self) -> str:
         return self._store.key("process", self.id)
 
+    def _next_sign(self) -> tuple[str, int]:
+        self._signs += 1  # of two that come in another order, the later one counts
+        tokens = "".join(f"{token} " for token in sorted(self._tokens))
+        return f"{self._signs} {tokens}", round(self._lease * 1000)
+
     async def _sign(self) -> None:
-        milliseconds = round(self._lease * 1000)
-        await self._store.brisk(lambda redis: redis.set(self._key, "alive", px=milliseconds))
+        await self._store.brisk_script("sign", [self._key], [*self._next_sign()])
+
+    async def _remove(self, claim: str, token: str) -> None:
+        args = [*self._next_sign(), token]
+        await self._store.brisk_script("sign", [self._key, claim], args)
+        if self._left.get(claim) == token:
+            del self._left[claim]
 
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(self._lease / RENEWALS)
             with contextlib.suppress(StoreError):  # `Store` has told the log, and runs wait
                 await self._sign()
-                for claim, token in [*self._release.items()]:
-                    await self._store.brisk_script("release", [claim], [token])
-                    del self._release[claim]
+                for claim, token in [*self._left.items()]:
+                    await self._remove(claim, token)

@@ -1,7 +1,8 @@
-"""Puts a whole ledger into the store in one step, as another store has kept it.
+"""Puts a whole ledger into the store in one step, with what is known of its draft.
 
-Its header stays as it is, the secret that its noise comes from included; its MACs are made anew
-with the deployment's present secret.
+So a ledger begins; so one that another deployment has exported is taken over; and so a store that
+has lost one gets it again from the process that holds it. Its header stays as it is, the secret
+that its noise comes from included.
 """
 
 import asyncio
@@ -12,10 +13,11 @@ from typing import Any, Literal
 from certification.protocols import Vote
 from service.store.chain import BLOCK, Chain, ledger_key
 from service.store.connection import Store
-from service.store.drafts import Drafts, DraftState, Raw
-from service.store.encoding import encode
+from service.store.content import Content
+from service.store.drafts import Drafts, DraftState, Raw, member
 from service.store.seals import Seals
 
+PARTS = ("votes", "macs", "labels", "names")
 PIECE = 512 * BLOCK  # votes that are taken at a time, so that others have their turn
 
 Told = Literal["done", "there", "moved"]
@@ -52,60 +54,83 @@ class Restorer:
     Args:
         store: the connection.
         seals: of the deployment.
+        drafts: what is known of them.
     """
 
-    def __init__(self, store: Store, seals: Seals) -> None:
-        self._store, self._seals, self._drafts = store, seals, Drafts(store, seals)
+    def __init__(self, store: Store, seals: Seals, drafts: Drafts) -> None:
+        self._store, self._seals, self._drafts = store, seals, drafts
 
-    async def put(self, ledger: Whole, before: Raw, state: DraftState) -> Told:
+    async def put(
+        self, ledger: Whole, before: Raw, state: DraftState, *, keeper: str | None = None
+    ) -> Told:
         """Write a ledger, and what is known of its draft from now on: both or neither.
 
         Args:
             ledger: all of it.
             before: what is written of the draft.
-            state: of the draft from now on.
+            state: of the draft from now on; the ledger is added to it.
+            keeper: id of the secret that its MACs are made with; None for the present one.
 
         Returns:
-            "there" if the subject has a ledger, "moved" if the draft has changed meanwhile.
+            "moved" if the draft has changed meanwhile, "there" if the store holds any part of
+            the ledger.
         """
-        chain, fields = await asyncio.to_thread(self._built, ledger)
-        labels = [*dict.fromkeys(v for v in ledger.votes if v is not None)]
-        places = {label: place for place, label in enumerate(labels, 1)}
-        codes = encode(0 if vote is None else places[vote] for vote in ledger.votes)
-        seal, sha = self._seals.seal, ledger.subject
-        args: list[Any] = [*before, *self._drafts.written(ledger.draft, state)]
-        args += [sha, codes, b"".join(chain.macs), len(fields)]
-        args += [x for item in fields.items() for x in item]
-        args += [len(labels), *labels]
+        keeper, state = keeper or self._seals.current, state.having(ledger.subject)
+        content = await asyncio.to_thread(self._built, ledger, keeper)
+        sha, seal = ledger.subject, self._seals.seal
+        texts = {
+            "header": header_text(ledger.draft, ledger.header),
+            "end": content.end.text(),
+            "alpha": repr(ledger.alpha),
+            "vouched": repr(ledger.vouched),
+        }
+        fields = [x for f, text in texts.items() for x in (f, seal(text, f, sha, by=keeper))]
+        args: list[Any] = [ledger.draft, before or b"", self._drafts.written(ledger.draft, state)]
         args += [
-            x for key, name in ledger.names.items() for x in (key, seal(name, "name", sha, key))
+            member(ledger.draft, sha),
+            content.codes,
+            b"".join(content.chain.macs),
+            len(texts),
+            *fields,
         ]
-        parts = ((), ("votes",), ("macs",), ("labels",), ("names",))
-        keys = [self._store.key("ledger", sha, *part) for part in parts]
-        keys += [self._store.key("ledgers"), self._drafts.key(ledger.draft)]
-        told: Told = (await self._store.script("restore", keys, args)).decode()
+        args += [len(content.labels), *content.labels]
+        args += [x for item in content.names.items() for x in item]
+        keys = [*ledger_keys(self._store, sha), *self._drafts.keys]
+        told: Told = (await self._store.script("put", keys, args)).decode()
+        if told == "done":
+            self._drafts.wrote(ledger.draft, state)
         return told
 
-    def _built(self, ledger: Whole) -> tuple[Chain, dict[str, bytes | str]]:
-        """Return the chain, and the fields that the store holds of the ledger."""
-        seal, sha, keeper = self._seals.seal, ledger.subject, self._seals.current
-        chain = Chain(ledger_key(self._seals.secrets[keeper], sha), ledger.header)
-        for start in range(0, len(ledger.votes), PIECE):
-            piece = ledger.votes[start : start + PIECE]
-            macs, _ = chain.extended(piece, 0)
-            chain.extend(piece, macs)
-        fields: dict[str, bytes | str] = {
-            "header": ledger.header,
-            "mac": chain.origin,
-            "draft": ledger.draft,
-            "keeper": keeper,
-            "n": str(len(ledger.votes)),
-            "head": chain.head(ledger.sealed, len(ledger.names)),
-            "alpha": seal(repr(ledger.alpha), "alpha", sha),
-            "alpha_number": repr(ledger.alpha),
-            "vouched": seal(str(ledger.vouched), "vouched", sha),
-            "vouched_number": str(ledger.vouched),
+    async def put_back(self, ledger: Whole, keeper: str) -> None:
+        """Write a ledger that the store has lost, unless it was written or changed meanwhile.
+
+        Args:
+            ledger: all of it.
+            keeper: id of the secret that its MACs are made with.
+
+        Raises:
+            LedgerDamaged, LedgerConflict: as for :meth:`Drafts.get`.
+        """
+        state, raw = await self._drafts.get(ledger.draft)
+        await self.put(ledger, raw, state, keeper=keeper)
+
+    def _built(self, ledger: Whole, keeper: str) -> Content:
+        sha, seal = ledger.subject, self._seals.seal
+        content = Content(Chain(ledger_key(self._seals.secrets[keeper], sha), ledger.header))
+        content.sealed = ledger.sealed
+        content.names = {
+            key: seal(name, "name", sha, key, by=keeper) for key, name in ledger.names.items()
         }
-        if ledger.sealed:
-            fields["sealed"] = ledger.sealed
-        return chain, fields
+        for start in range(0, len(ledger.votes), PIECE):
+            content.take(content.with_votes(ledger.votes[start : start + PIECE], {}))
+        return content
+
+
+def header_text(draft: str, header: bytes) -> str:
+    """Return what a ledger's header is sealed as."""
+    return f"{draft}\n{header.decode()}"
+
+
+def ledger_keys(store: Store, subject: str) -> list[str]:
+    """Return the keys of a ledger in the store: its hash, then its parts."""
+    return [store.key("ledger", subject, *part) for part in ((), *((name,) for name in PARTS))]

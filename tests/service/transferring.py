@@ -97,4 +97,6 @@ async def everything(state):
             "set": lambda key=key: redis.smembers(key),
             "zset": lambda key=key: redis.zrange(key, 0, -1, withscores=True),
         }[kind]()
+        if kind == "zset":
+            found[name] = dict(found[name])
     return found

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import signal
@@ -171,8 +172,10 @@ class Place:
     def ledgers(self) -> dict[str, int]:
         """Return the length of every ledger."""
         with self.redis as client:
-            names = [n.decode() for n in client.smembers("surety:ledgers")]
-            return {n: int(client.hget(f"surety:ledger:{n}", "n")) for n in names}
+            names = [n.decode().partition(":")[2] for n in client.zrange("surety:ledgers", 0, -1)]
+            ends = [client.hget(f"surety:ledger:{name}", "end") for name in names]
+            lengths = [json.loads(end.split(b".", 2)[2])["n"] for end in ends]
+            return dict(zip(names, lengths, strict=True))
 
     async def undisturbed(self, n: int) -> list[str | None]:
         """Return the votes of a run that nothing happens to, with the same key."""
@@ -201,6 +204,4 @@ FORM = {"sigma": str(SIGMA), "good_enough": "none", "max_votes": "100000"}
 
 
 def _toml(value: object) -> str:
-    import json
-
     return json.dumps(value)

@@ -1,12 +1,16 @@
 """A data directory of an embedded server, and processes that use it."""
 
+import contextlib
 import os
 import signal
 import sys
 
 import pytest
 
+from service.settings import Settings
+from service.state import State
 from service.store.embedded import EmbeddedServer
+from tests.service.store.keeping import SECRET
 from tests.service.store.server import User, lives, wait_for
 
 
@@ -52,3 +56,17 @@ def no_wheel(monkeypatch, tmp_path):
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
     return folder
+
+
+@pytest.fixture
+async def place(tmp_path):
+    """Open any number of processes of one deployment."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def another(**settings):
+            chosen = {"data_dir": tmp_path, "secret": SECRET, "lease_seconds": 1} | settings
+            state = await State.open(Settings(**chosen))
+            stack.push_async_callback(state.close)
+            return state
+
+        yield another

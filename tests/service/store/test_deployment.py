@@ -1,10 +1,14 @@
 """All processes of a deployment share a secret, and keep each other's public keys."""
 
+import os
+
 import pytest
+import redis
 
 from service.errors import ConfigurationError
 from service.settings import Settings
 from service.state import State
+from service.store.deployment import FORMAT
 
 ONE, TWO, THREE = "1a" * 32, "2b" * 32, "3c" * 32
 
@@ -50,3 +54,21 @@ async def test_public_keys_of_all_processes_stay(process):
     second, known = await process("b", ONE)
     assert first != second
     assert known == {first, second}
+
+
+@pytest.mark.parametrize("written", ["1", None], ids=["an older format", "none"])
+async def test_a_store_of_another_format_is_left_as_it_is(process, written):
+    await process("a", ONE)
+    prefix = os.environ["SURETY_REDIS_PREFIX"]
+    with redis.Redis.from_url(os.environ["SURETY_REDIS_URL"]) as client:
+        if written is None:
+            client.hdel(f"{prefix}deployment", "format")
+        else:
+            client.hset(f"{prefix}deployment", "format", written)
+        with pytest.raises(ConfigurationError) as refused:
+            await process("b", ONE)
+        assert client.hget(f"{prefix}deployment", "format") == (written and written.encode())
+    said = str(refused.value)
+    assert f"format {written or '?'}, this one reads {FORMAT}" in said
+    assert "surety ledgers export" in said
+    assert "surety ledgers import" in said

@@ -1,0 +1,141 @@
+"""Commands that reach the server late, after they were sent again and all went on without them."""
+
+import asyncio
+import contextlib
+import os
+from urllib.parse import urlsplit
+
+import pytest
+
+from service.settings import Settings
+from service.state import State
+from tests.service.store.keeping import DRAFT, HEADER, SECRET, VOTES, at_once
+
+
+class Line:
+    """A way to the server on which a command can be held up, and delivered later.
+
+    Attributes:
+        url: of this way.
+        held: what has not been delivered.
+    """
+
+    def __init__(self, folder, server_url):
+        self._path, self._server = str(folder / "line"), urlsplit(server_url)
+        self.url = f"unix://{self._path}"
+        self.held = []
+        self._marks = []
+        self._tasks = set()
+
+    @contextlib.asynccontextmanager
+    async def open(self):
+        async with await asyncio.start_unix_server(self._joined, self._path):
+            yield self
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def hold_next(self, *marks):
+        """Hold the next command up that holds all of these."""
+        self._marks = [mark.encode() for mark in marks]
+
+    async def deliver(self):
+        """Let the server have what was held up; return its replies."""
+        replies = []
+        for command in self.held:
+            reader, writer = await self._connect()
+            writer.write(command)
+            replies.append(await reader.readline())
+            writer.close()
+        self.held = []
+        return replies
+
+    def _connect(self):
+        if self._server.scheme == "unix":
+            return asyncio.open_unix_connection(self._server.path)
+        return asyncio.open_connection(self._server.hostname, self._server.port or 6379)
+
+    async def _joined(self, reader, writer):
+        task = asyncio.current_task()
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        there, out = await self._connect()
+        back = asyncio.create_task(self._copy(there, writer, hold=False))
+        try:
+            await self._copy(reader, out, hold=True)
+        finally:
+            back.cancel()
+            out.close()
+            writer.close()
+
+    async def _copy(self, reader, writer, *, hold):
+        while data := await reader.read(1 << 20):
+            if hold and self._marks and all(mark in data for mark in self._marks):
+                self.held.append(data)
+                self._marks = []
+            else:
+                writer.write(data)
+
+
+@pytest.fixture
+async def deployment(tmp_path, monkeypatch):
+    """Give a process whose way to the server can be held up, that way, and another process."""
+    monkeypatch.setattr("service.store.connection.ANSWER_SECONDS", 0.2)
+    settings = {"data_dir": tmp_path, "secret": SECRET, "lease_seconds": 1}
+    line = Line(tmp_path, os.environ["SURETY_REDIS_URL"])
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(line.open())
+        one = await State.open(Settings(**settings, redis_url=line.url))
+        stack.push_async_callback(one.close)
+        two = await State.open(Settings(**settings))
+        stack.push_async_callback(two.close)
+        yield one, line, two
+
+
+async def test_a_claim_that_comes_after_its_release_is_void(deployment):
+    one, line, two = deployment
+    claim = one.store.key("claim", DRAFT)
+    line.hold_next("EVALSHA", claim)
+    async with one.ledgers.hold(DRAFT, at_once):
+        assert len(line.held) == 1
+    assert await line.deliver() == [b":0\r\n"]
+    async with two.ledgers.hold_now(DRAFT):
+        pass
+
+
+async def test_a_claim_that_also_outlives_its_process_sign_is_soon_void(deployment):
+    one, line, two = deployment
+    line.hold_next("EVALSHA", one.store.key("claim", DRAFT))
+    async with one.ledgers.hold(DRAFT, at_once):
+        pass
+    await one.store.brisk(lambda redis: redis.delete(one.store.key("process", one.process.id)))
+    await line.deliver()
+    async with two.ledgers.hold_now(DRAFT):  # after the next sign of life
+        pass
+
+
+async def test_a_release_that_comes_late_releases_nothing_of_a_later_run(deployment):
+    one, line, two = deployment
+    async with one.ledgers.hold(DRAFT, at_once):
+        line.hold_next("EVALSHA", one.store.key("claim", DRAFT))
+    assert len(line.held) == 1
+    async with one.ledgers.hold(DRAFT, at_once):
+        await line.deliver()
+        with pytest.raises(Exception, match="a run is adding"):
+            async with two.ledgers.hold_now(DRAFT):
+                pass
+
+
+async def test_votes_that_come_late_change_nothing(deployment):
+    one, line, two = deployment
+    async with one.ledgers.hold(DRAFT, at_once):
+        ledger = await one.ledgers.open(DRAFT, HEADER)
+        line.hold_next("EVALSHA", one.store.key("ledger", ledger.subject_sha256, "votes"), "cat")
+        await ledger.append(0, VOTES[:10])
+        assert len(line.held) == 1
+    async with two.ledgers.hold_now(DRAFT):
+        other = await two.ledgers.find(DRAFT)
+        await other.append(10, VOTES[10:20])
+        await line.deliver()
+        await other.append(20, VOTES[20:30])
+    assert await other.read() == await ledger.read() == VOTES[:30]
