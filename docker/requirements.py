@@ -42,4 +42,4 @@ def _of(project: dict[str, Any], extra: str) -> Iterator[str]:
 if __name__ == "__main__":
     table = tomllib.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))["project"]
     wanted = [name.strip() for name in sys.argv[2].split(",") if name.strip()]
-    print("\n".join(requirements(table, wanted)))  # noqa: T201  that is what it is for
+    print("\n".join(requirements(table, wanted)))

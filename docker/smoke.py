@@ -97,7 +97,7 @@ class Failed(Exception):
 
 
 def draw(seed: int) -> bytes:
-    """Return a PNG of a ship at sea, slightly different for each seed, so that its ledger is new."""
+    """Return a PNG of a ship at sea, a little different for each seed: its ledger is new."""
     grain = random.Random(seed)  # noqa: S311  no secret
     rows = []
     for y in range(SIDE):
