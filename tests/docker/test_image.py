@@ -40,7 +40,7 @@ def test_dependencies_come_before_the_source():
     assert not any(word in a for a in copied[first:] for word in ("requirements", "constraints"))
     final = [a for name, a in IMAGE if name in ("FROM", "COPY")]
     final = final[len(final) - final[::-1].index("python:3.11-slim") :]
-    assert [a.split()[-1] for a in final] == ["/opt/venv", "/opt/healthcheck.py", "/opt/surety"]
+    assert [a.split()[-1] for a in final] == ["/opt/venv", "/opt/", "/opt/surety"]
 
 
 def test_all_packages_are_copied():
