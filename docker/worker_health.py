@@ -1,6 +1,6 @@
 """Ends with 0 if a worker on this machine gives signs of life in the store.
 
-    python -I worker_health.py
+python -I worker_health.py
 """
 
 import asyncio
