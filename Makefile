@@ -3,7 +3,7 @@
 #   make run    set up .venv, start the service, certify a sample picture, keep serving
 #   make test   set up .venv, run the whole suite
 #   make soak   set up .venv, kill services and stores for some minutes, look that nothing is lost
-#   make lint   set up .venv with the dev extra; ruff, mypy, import contracts
+#   make lint   set up .venv with the dev extra; ruff, mypy, import contracts, container files
 #   make clean  remove .venv and what was built
 #
 # Variables:
@@ -42,6 +42,16 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml docker/compose.*.yml
+	$(BIN)/shellcheck docker/*.sh .ci/run
+	@$(call if_there,hadolint,docker/Dockerfile docker/redis/Dockerfile)
+	@$(call if_there,docker-compose,$(COMPOSE_ALL) config --quiet)
+
+# There are no builds of them for Windows.
+COMPOSE_ALL := $(addprefix -f ,docker-compose.yml docker/compose.secrets.yml docker/compose.gpu.yml) \
+	--env-file docker/demo.env --profile observability
+if_there = if [ -x $(BIN)/$(1) ]; then echo "$(BIN)/$(1) $(2)"; $(BIN)/$(1) $(2); \
+	else echo "LEFT OUT: $(1) is not in $(BIN)"; fi
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix

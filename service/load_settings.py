@@ -8,30 +8,37 @@ from dotenv.parser import parse_stream
 from pydantic import ValidationError
 
 from service.errors import ConfigurationError
+from service.secret_files import credentials_into_environment
 from service.settings import Settings
 from service.terminal import say
 
-OTHERS = {"SURETY_DEBUG", "SURETY_GOOGLE_ENDPOINT"}  # read elsewhere
+OTHERS = {"SURETY_DEBUG", "SURETY_GOOGLE_ENDPOINT", "SURETY_SECRETS_DIR"}  # read elsewhere
 
 
 def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401  fields of Settings
     """Return the settings from the environment, options of the command line first.
 
+    Credentials that lie in files of secrets are put into the environment, for the SDKs.
+
     Args:
         overrides: fields of `Settings`; None leaves one to the environment.
 
     Raises:
-        ConfigurationError: naming each variable that does not hold what it should.
+        ConfigurationError: naming each variable that does not hold what it should, or a file of
+            secrets that cannot be read.
     """
     known = {f"SURETY_{name.upper()}" for name in Settings.model_fields} | OTHERS
-    given = [*os.environ, *_names_in(Path(".env"))]
+    secrets = credentials_into_environment()
+    given = [*os.environ, *secrets, *_names_in(Path(".env"))]
     for name in sorted(n for n in {*given} if n.startswith("SURETY_") and n not in known):
         say(f"warning: there is no setting {name}", "yellow")
     try:
         return Settings(**{k: v for k, v in overrides.items() if v is not None})
     except ValidationError as error:
         wrong = "; ".join(f"SURETY_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
-        raise ConfigurationError(f"{wrong}. Mend the environment or the .env file") from None
+        raise ConfigurationError(
+            f"{wrong}. Mend the environment, the .env file or the file of secrets"
+        ) from None
 
 
 def _names_in(path: Path) -> list[str]:

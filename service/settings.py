@@ -1,13 +1,23 @@
-"""Settings: `SURETY_*` environment variables, or a `.env` file in the working directory."""
+"""Settings: `SURETY_*` environment variables, or a `.env` file in the working directory.
+
+Files in /run/secrets go before both: see `service.secret_files`.
+"""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
 
 from denoisers import files
 from denoisers.errors import DenoiserError
+from service import secret_files
 from service.guard import host_names
 
 
@@ -137,3 +147,17 @@ class Settings(BaseSettings):
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (
         Field("info", description="Least important lines that are logged.")
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put files with secrets before the environment, which a compose file may have filled."""
+        folder = secret_files.folder()
+        files = [] if folder is None else [SecretsSettingsSource(settings_cls, folder)]
+        return init_settings, *files, env_settings, dotenv_settings

@@ -1,0 +1,69 @@
+"""What Docker Compose itself makes of our files."""
+
+import json
+
+import pytest
+
+from tests.docker.files import FOLDER, OVERRIDES, ROOT, SERVICES, compose, variables
+
+BASE = ("-f", ROOT / "docker-compose.yml")
+ALWAYS = {"api", "worker", "redis"}
+DEMO = {"emulate-aws", "emulate-azure", "emulate-google", "emulate-clarifai"}
+
+
+def understood(*arguments, **environment):
+    told = compose(*BASE, *arguments, "config", "--format", "json", **environment)
+    return json.loads(told)["services"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "more"),
+    [
+        ([], set()),
+        (["--profile", "demo"], DEMO),
+        (["--profile", "observability"], {"prometheus", "grafana"}),
+        (["--env-file", FOLDER / "demo.env"], DEMO),
+    ],
+)
+def test_services(arguments, more):
+    assert understood(*arguments).keys() == ALWAYS | more
+
+
+def test_without_configuration():
+    api = understood()["api"]
+    given = {k: v for k, v in api["environment"].items() if v is not None}
+    assert given == {"SURETY_REDIS_URL": "redis://redis:6379/0", "SURETY_ALLOWED_HOSTS": "api,"}
+    (port,) = api["ports"]
+    assert (port["host_ip"], port["published"], port["target"]) == ("127.0.0.1", "8000", 8000)
+    assert api["build"]["args"]["TORCH_INDEX"] == "https://download.pytorch.org/whl/cpu"
+
+
+def test_what_is_set_is_handed_on():
+    services = understood(SURETY_SECRET="5a" * 32, SURETY_PORT="81", AWS_ACCESS_KEY_ID="x")
+    for name in ("api", "worker"):
+        assert services[name]["environment"]["SURETY_SECRET"] == "5a" * 32
+        assert services[name]["environment"]["AWS_ACCESS_KEY_ID"] == "x"
+    assert services["api"]["ports"][0]["published"] == "81"
+
+
+def test_an_empty_index_is_pips_own():
+    assert understood(TORCH_INDEX="")["api"]["build"]["args"]["TORCH_INDEX"] == ""
+
+
+def test_demo_reaches_api_and_worker():
+    services = understood("--env-file", FOLDER / "demo.env")
+    wanted = variables(FOLDER / "demo.env")
+    del wanted["COMPOSE_PROFILES"]
+    for name in ("api", "worker"):
+        assert services[name]["environment"].items() >= wanted.items()
+
+
+@pytest.mark.parametrize("path", OVERRIDES, ids=lambda p: p.name)
+def test_overrides(path):
+    before, after = understood(), understood("-f", path)
+    assert after.keys() == SERVICES.keys() & ALWAYS
+    assert after["api"] != before["api"]
+    assert after["redis"] == before["redis"]
+    # What one of them gets, the other gets.
+    for what in ("secrets", "environment", "deploy", "mem_limit"):
+        assert after["api"].get(what) == after["worker"].get(what)

@@ -1,0 +1,83 @@
+"""The image: what it is made from, and that its dependencies are those of pyproject.toml."""
+
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.docker.files import FOLDER, ROOT, instructions
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+IMAGE = instructions(FOLDER / "Dockerfile")
+
+
+def required(*extras):
+    done = subprocess.run(
+        [sys.executable, "-I", FOLDER / "requirements.py", ROOT / "pyproject.toml", *extras],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.splitlines()
+
+
+def test_base_images():
+    stages = {argument.split()[-1] for name, argument in IMAGE if name == "FROM"}
+    bases = {argument.split()[0] for name, argument in IMAGE if name == "FROM"}
+    assert bases - stages | {"python:3.11-slim"} == {"python:3.11-slim"}
+    (base,) = [a for name, a in instructions(FOLDER / "redis" / "Dockerfile") if name == "FROM"]
+    assert base == "redis:7"
+
+
+def test_dependencies_come_before_the_source():
+    """A change of the source must not install them again."""
+    copied = [argument for name, argument in IMAGE if name == "COPY"]
+    first = next(i for i, argument in enumerate(copied) if argument.startswith("certification"))
+    assert not any(word in a for a in copied[first:] for word in ("requirements", "constraints"))
+    final = [a for name, a in IMAGE if name in ("FROM", "COPY")]
+    final = final[len(final) - final[::-1].index("python:3.11-slim") :]
+    assert [a.split()[-1] for a in final] == ["/opt/venv", "/opt/", "/opt/surety"]
+
+
+def test_all_packages_are_copied():
+    """Into the build's context too."""
+    packages = {pattern.rstrip("*") for pattern in _found()}
+    copied = {argument.split()[0] for name, argument in IMAGE if name == "COPY"}
+    context = (ROOT / ".dockerignore").read_text().splitlines()
+    assert packages <= copied
+    assert "*" in context
+    assert packages <= {line.removeprefix("!") for line in context if line.startswith("!")}
+
+
+def _found():
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    return tool["setuptools"]["packages"]["find"]["include"]
+
+
+def test_all_extras_of_providers_are_installed():
+    (extras,) = [a for name, a in IMAGE if name == "ARG" and a.startswith("EXTRAS=")]
+    assert set(required(extras.removeprefix("EXTRAS="))) == set(required("all"))
+    assert set(PROJECT["dependencies"]) < set(required("all"))
+
+
+def test_requirements_resolve_extras_of_our_own():
+    assert {"grpcio", "surety[google]"}.isdisjoint(required("emulators"))
+    assert set(required("emulators")) == {*required("google,clarifai"), "aiohttp>=3.11"}
+    with pytest.raises(subprocess.CalledProcessError):
+        required("nonsense")
+
+
+def test_constraints_fit():
+    lines = (FOLDER / "constraints.txt").read_text().splitlines()
+    pinned = dict(line.split("==") for line in lines if not line.startswith("#"))
+    assert pinned, "it is made anew: see its first lines"
+    assert [*pinned] == sorted(canonicalize_name(name) for name in pinned)
+    for text in required("all"):
+        one = Requirement(text)
+        if (version := pinned.get(canonicalize_name(one.name))) is not None:
+            assert one.specifier.contains(version), f"{text}, but {version} in constraints.txt"
+    assert not any(re.match(r"torch|nvidia|surety", name) for name in pinned)
