@@ -7,14 +7,17 @@ stream of its own, which only workers of that type read.
 """
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import structlog
-from anyio import CancelScope, sleep_forever
+from anyio import CancelScope, EndOfStream, WouldBlock, sleep_forever
+from anyio.streams.memory import MemoryObjectReceiveStream
 from streaq import Worker
 from streaq.task import AsyncRegisteredTask, TaskStatus
+from streaq.types import StreamMessage
 
 from service.errors import ConfigurationError
 from service.store.job_pictures import Taken
@@ -24,15 +27,37 @@ FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0
 Work = Callable[[Taken, int], Awaitable[None]]
 """Is called with a picture, and which time it is that this is tried."""
 
+Unread = Callable[[str, Taken], Awaitable[None]]
+"""Is called with the compute type of a picture that was fetched and not begun, and the picture."""
+
 log = structlog.get_logger("surety.jobs")
 
 
 class _Streaq(Worker[None]):
     """streaq's worker, but for signals, which are the process's own."""
 
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401
+        super().__init__(**settings)
+        self.unread: list[StreamMessage] = []
+
     async def signal_handler(self, scope: CancelScope) -> None:
         """Leave them alone."""
         await sleep_forever()
+
+    async def run_consumers(
+        self,
+        receive: MemoryObjectReceiveStream[StreamMessage],
+        *args: Any,  # noqa: ANN401
+        **more: Any,  # noqa: ANN401
+    ) -> None:
+        """Note what was fetched and not begun, when it ends; and close what streaq leaves open."""
+        with receive:
+            try:
+                await super().run_consumers(receive, *args, **more)
+            finally:
+                with contextlib.suppress(WouldBlock, EndOfStream):
+                    while True:
+                        self.unread.append(receive.receive_nowait())
 
 
 class Queue:
@@ -45,6 +70,7 @@ class Queue:
         concurrency: pictures that are worked on at the same time.
         idle_seconds: after so long without a sign of life a worker's pictures go to another.
         work: is called for each picture; what it raises is told to the log.
+        unread: is called at the end for what was fetched ahead.
     """
 
     def __init__(
@@ -56,6 +82,7 @@ class Queue:
         concurrency: int,
         idle_seconds: float,
         work: Work,
+        unread: Unread,
     ) -> None:
         self._settings: dict[str, Any] = {
             "redis_url": url,
@@ -65,7 +92,7 @@ class Queue:
             "serializer": _to_json,
             "deserializer": json.loads,
         }
-        self.computes, self._work = list(computes), work
+        self.computes, self._work, self._unread = list(computes), work, unread
         self._worker: _Streaq | None = None
         self._task: AsyncRegisteredTask[[str, int, int], None] | None = None
         self._ready = asyncio.Event()
@@ -84,6 +111,8 @@ class Queue:
                 log.warning("the queue of jobs is away", error=type(errors.exceptions[0]).__name__)
             finally:
                 self._ready.clear()
+                for message in worker.unread:
+                    await self._unread(message.priority, _taken(message.task_id))
             await asyncio.sleep(wait)
             wait = min(LONGEST_WAIT, 2 * wait)
 
@@ -133,6 +162,11 @@ class Queue:
 
 def _name(taken: Taken) -> str:
     return "/".join(map(str, taken))
+
+
+def _taken(name: str) -> Taken:
+    job_id, number, at = name.split("/")
+    return Taken(job_id, int(number), int(at))
 
 
 def _to_json(told: Any) -> str:  # noqa: ANN401

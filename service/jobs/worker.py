@@ -14,6 +14,8 @@ import os
 import socket
 import time
 from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
 import structlog
 
@@ -29,6 +31,7 @@ from service.store.workers import WorkerInfo
 
 DISPATCH_SECONDS = 0.25
 REPORT_SECONDS = 1.0
+END_SECONDS = 3.0  # for what is worked on to go back
 LEASES = 3  # without a sign of life a worker's pictures go to another one
 EVERYWHERE = ("cpu/int16", "cpu/onnx-float32")  # compute types of denoisers that need no device
 
@@ -69,6 +72,7 @@ class JobWorker:
         self.work = Work(surety, self._watch)
         self._wake = asyncio.Event()
         self._busy: Counter[Taken] = Counter()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._idle = LEASES * settings.lease_seconds
         self._queue = Queue(
             self._state.url,
@@ -77,6 +81,7 @@ class JobWorker:
             concurrency=pictures,
             idle_seconds=self._idle,
             work=self._one,
+            unread=self._back,
         )
         self._rates = Rates()
 
@@ -90,10 +95,7 @@ class JobWorker:
             ended.pop().result()  # none ends but by an error
         finally:
             self._watch.end_all()
-            for part in parts:
-                part.cancel()
-            await asyncio.gather(*parts, return_exceptions=True)
-            await self.work.drain()
+            await self._end(parts)
             with contextlib.suppress(StoreError):
                 await self._state.workers.leave(self._state.process.id)
             log.info("a worker has ended", pictures=self.work.pictures)
@@ -103,13 +105,36 @@ class JobWorker:
         """Pictures that are worked on now."""
         return self._busy.total()
 
+    async def _end(self, parts: Sequence[asyncio.Task[None]]) -> None:
+        """End all parts in order; what does not end by itself in time is cut off."""
+        for part in parts:
+            part.cancel()
+        ending = asyncio.gather(*parts, return_exceptions=True)
+        await asyncio.wait([ending], timeout=END_SECONDS)
+        for task in self._tasks:  # the queue shields them
+            task.cancel()
+        await ending
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(END_SECONDS):
+                await self.work.drain()
+
     async def _one(self, taken: Taken, tries: int) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101
         self._busy[taken] += 1
+        self._tasks.add(task)
         try:
             await self.work(taken, tries)
         finally:
+            self._tasks.discard(task)
             self._busy[taken] -= 1
             self._wake.set()
+
+    async def _back(self, compute: str, taken: Taken) -> None:
+        with contextlib.suppress(StoreError, TimeoutError):  # it is delivered to another worker
+            async with asyncio.timeout(END_SECONDS):
+                if await self._state.pictures.is_out(compute, taken):
+                    await self._state.pictures.back(taken.job_id, compute, taken.number)
 
     async def _dispatch(self) -> None:
         while True:
