@@ -1,19 +1,22 @@
 """The forms of POST /certify and POST /predict: what a field may hold, and what it means.
 
+Those of jobs, in :mod:`service.job_forms`, share the fields.
+
 Read from the multipart body here and not by the framework, since an empty or a repeated field
 must be seen as what it is. Numbers that are no numbers (NaN, infinity) are refused.
 """
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
 
-from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import from_json
 from starlette.datastructures import UploadFile
 
 from certification.options import MAX_SIGMA, MAX_VOTES, Options
 from certification.postprocess import Encoding
+from service.form_parts import read_parts
 
 IMAGE = "image"
 MAX_PREDICT_N = 100_000
@@ -46,6 +49,12 @@ Name = Annotated[str, Field(min_length=1, max_length=100)]
 Rule = Annotated[str | dict[str, Any], BeforeValidator(_rule)]
 Synonyms = Annotated[dict[Name, Name], BeforeValidator(_json)]
 
+_PICTURE: dict[str, Any] = {
+    "type": "string",
+    "format": "binary",
+    "contentMediaType": "application/octet-stream",
+    "description": "The picture: JPEG, PNG, WebP, BMP, TIFF, GIF or PPM, one frame.",
+}
 _WIRE_TYPES: Mapping[str, dict[str, Any]] = {
     # What stands in the form where it is not what the field becomes.
     "rule": {
@@ -56,8 +65,8 @@ _WIRE_TYPES: Mapping[str, dict[str, Any]] = {
 }
 
 
-class _Common(BaseModel):
-    """Fields of both forms; `image` is read beside them."""
+class Fields(BaseModel):
+    """Fields of all forms; files are read beside them."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -75,15 +84,6 @@ class _Common(BaseModel):
     )
     alpha: float = Field(
         Options.alpha, gt=0, le=0.5, description="Probability that the answer is false."
-    )
-    max_cost: float | None = Field(
-        None, ge=0, description="US dollars that the calls may cost; never passed."
-    )
-    max_seconds: float | None = Field(
-        None,
-        gt=0,
-        le=7 * 86_400,
-        description="Stop after this time with what is certain by then.",
     )
     size: str | None = Field(
         None,
@@ -108,8 +108,22 @@ class _Common(BaseModel):
     )
 
 
-class CertifyForm(_Common):
-    """POST /certify."""
+class OnePicture(Fields):
+    """Limits of a run about one picture."""
+
+    max_cost: float | None = Field(
+        None, ge=0, description="US dollars that the calls may cost; never passed."
+    )
+    max_seconds: float | None = Field(
+        None,
+        gt=0,
+        le=7 * 86_400,
+        description="Stop after this time with what is certain by then.",
+    )
+
+
+class CertifyFields(Fields):
+    """When a certification ends, and what it keeps."""
 
     target_radius: float | None = Field(
         None,
@@ -136,14 +150,18 @@ class CertifyForm(_Common):
         le=MAX_VOTES,
         description="n of one Clopper-Pearson look; fixed with the picture's first vote.",
     )
-    label: Name | None = Field(
-        None, description="The label you hold to be true: compared with the result, no more."
-    )
-
     keep_image: bool = Field(
         False,
         description="Keep the canonical picture with the certificate, for as long as the "
         "deployment keeps such pictures.",
+    )
+
+
+class CertifyForm(CertifyFields, OnePicture):
+    """POST /certify."""
+
+    label: Name | None = Field(
+        None, description="The label you hold to be true: compared with the result, no more."
     )
 
     def arguments(self) -> dict[str, Any]:
@@ -153,7 +171,7 @@ class CertifyForm(_Common):
         return fields
 
 
-class PredictForm(_Common):
+class PredictForm(OnePicture):
     """POST /predict."""
 
     n: int | None = Field(
@@ -170,13 +188,13 @@ class PredictForm(_Common):
         return fields
 
 
-Form = TypeVar("Form", bound=_Common)
+Form = TypeVar("Form", bound=Fields)
 
 
 def read_fields(
     model: type[Form], items: Iterable[tuple[str, str | UploadFile]]
 ) -> tuple[Form, UploadFile]:
-    """Check the parts of a form.
+    """Check the parts of a form with one picture.
 
     Args:
         model: the form.
@@ -188,42 +206,19 @@ def read_fields(
     Raises:
         RequestValidationError: if a field is unknown, repeated, missing or wrong.
     """
-    found: list[dict[str, Any]] = []
-    texts: dict[str, str] = {}
-    picture: UploadFile | None = None
-    seen: set[str] = set()
-    for name, value in items:
-        if name in seen:
-            found.append(_error(name, "given more than once: send it once"))
-        elif isinstance(value, UploadFile) and name == IMAGE:
-            picture = value
-        elif isinstance(value, UploadFile) and name in model.model_fields:
-            found.append(_error(name, "this is a file: send the value as text"))
-        elif name == IMAGE:
-            found.append(_error(name, "this is text: send the picture as a file"))
-        else:
-            texts[name] = value if isinstance(value, str) else ""
-        seen.add(name)
-    if IMAGE not in seen:
-        found.append(_error(IMAGE, "missing: send the picture as a file"))
-    try:
-        form = model.model_validate(texts)
-    except ValidationError as error:
-        found += [
-            dict(wrong)
-            for wrong in error.errors(include_url=False, include_input=False, include_context=False)
-        ]
-    if found or picture is None:
-        raise RequestValidationError(found)
-    return form, picture
+    form, files = read_parts(model, items, {IMAGE: "the picture"}, required=(IMAGE,))
+    return form, files[IMAGE]
 
 
-def _error(name: str, message: str) -> dict[str, Any]:
-    return {"type": "form", "loc": (name,), "msg": message}
+def form_schema(
+    model: type[Fields], files: Mapping[str, dict[str, Any]] = MappingProxyType({IMAGE: _PICTURE})
+) -> dict[str, Any]:
+    """Return the JSON schema of a form for OpenAPI, the files included.
 
-
-def form_schema(model: type[_Common]) -> dict[str, Any]:
-    """Return the JSON schema of a form for OpenAPI, the file included."""
+    Args:
+        model: the form.
+        files: schemas of its files; of several none is required.
+    """
     schema = model.model_json_schema()
     properties = schema["properties"]
     for name, wire in _WIRE_TYPES.items():
@@ -231,12 +226,6 @@ def form_schema(model: type[_Common]) -> dict[str, Any]:
             kept = {k: v for k, v in properties[name].items() if k in ("description", "default")}
             properties[name] = wire | kept
     properties["synonyms"]["default"] = "{}"
-    picture = {
-        "type": "string",
-        "format": "binary",
-        "contentMediaType": "application/octet-stream",
-        "description": "The picture: JPEG, PNG, WebP, BMP, TIFF, GIF or PPM, one frame.",
-    }
-    schema["properties"] = {IMAGE: picture, **properties}
-    schema["required"] = [IMAGE]
+    schema["properties"] = {**files, **properties}
+    schema["required"] = [IMAGE] if IMAGE in files else []
     return schema

@@ -134,6 +134,11 @@ class RedisJobPictures:
         key = self._jobs.ready(compute)
         return bool(await self._store.brisk(lambda redis: redis.exists(key)))
 
+    async def any_left(self, compute: str) -> bool:
+        """Tell whether pictures of a compute type wait, or a worker has some."""
+        keys = (self._jobs.ready(compute), self._out(compute))
+        return bool(await self._store.brisk(lambda redis: redis.exists(*keys)))
+
     async def take(self, compute: str, most_out: int, most: int) -> list[Taken]:
         """Take the next pictures of a compute type.
 

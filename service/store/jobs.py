@@ -79,6 +79,10 @@ class RedisJobs:
             raise NotFound(f"no job {job_id[:40]!r} is kept: it was deleted, or never was")
         return self._job(job_id, {name.decode(): value for name, value in found.items()})
 
+    async def any(self) -> bool:
+        """Tell whether there is a job, in whatever state."""
+        return bool(await self._store.brisk(lambda redis: redis.exists(self._store.key("jobs"))))
+
     async def list(self, limit: int = 50, before: str | None = None) -> list[Job]:
         """Return jobs, the latest first.
 
