@@ -1,22 +1,27 @@
 """Takes a job in: checks what it asks for, then picture by picture, and starts it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import dataclasses
+import hashlib
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from certification.decision import LabelMap
 from service.core import Surety
 from service.demo import sample_picture
-from service.errors import BadRequest, StoreError
+from service.errors import BadRequest, StoreError, UnknownLabel
 from service.jobs.item import Item
 from service.jobs.job import Job
 from service.jobs.outcome import ended
 from service.jobs.rows import Row
 from service.jobs.spec import JobSpec
-from service.problem_kinds import NOT_AN_IMAGE
+from service.prepared import check_labels
+from service.problem_kinds import UNREADABLE_PICTURE
 from service.problems import Problem
+from service.state import State
 
-TOGETHER = 100  # pictures written down at a time
+TOGETHER, TOGETHER_BYTES = 100, 8 * 2**20  # written down at a time
 
 
 @dataclass(frozen=True)
@@ -51,19 +56,36 @@ async def spec_of(surety: Surety, arguments: Mapping[str, Any], **fields: Any) -
     # What the deployment's defaults are must not change while the job goes on.
     fixed["provider"] = fixed.get("provider") or surety.settings.provider
     fixed["denoiser"] = fixed.get("denoiser") or surety.settings.denoiser
-    sample = await asyncio.to_thread(sample_picture().read_bytes)  # any picture will do
-    prepared = await surety.prepare(sample, **fixed)
+    prepared = await surety.prepare(await _any_picture(), **fixed)
     fixed["max_votes"] = prepared.options.max_votes
     return JobSpec(arguments=fixed, compute=prepared.denoiser.compute, **fields)
 
 
-async def submit(surety: Surety, spec: JobSpec, handed: AsyncIterator[Handed]) -> Job:
+async def check_truths(surety: Surety, spec: JobSpec, truths: Iterable[str]) -> None:
+    """Refuse true labels that the provider cannot give, if its labels are a closed set.
+
+    Raises:
+        UnknownLabel, BadRequest: naming the field `labels`.
+    """
+    prepared = await surety.prepare(await _any_picture(), **spec.arguments)
+    for truth in sorted(truths):
+        options = dataclasses.replace(prepared.options, truth=truth)
+        try:
+            check_labels(prepared.adapter, options, LabelMap.of({}))
+        except (UnknownLabel, BadRequest) as error:
+            raise type(error)(str(error), "labels") from None
+
+
+async def submit(
+    surety: Surety, spec: JobSpec, handed: AsyncIterator[Handed], skipped: int = 0
+) -> Job:
     """Take a job in and start it.
 
     Args:
         surety: an opened deployment.
         spec: from `spec_of`.
         handed: the pictures; what it raises ends the job before it has begun.
+        skipped: entries beside them that are no pictures by their names.
 
     Raises:
         BadRequest: if there is no picture.
@@ -72,43 +94,72 @@ async def submit(surety: Surety, spec: JobSpec, handed: AsyncIterator[Handed]) -
     state = surety.state
     job_id = await state.jobs.begin(spec, state.process.id)
     try:
-        number, items = 0, list[tuple[Item, Row | None]]()
+        taking = _Taking(state, job_id)
         async for one in handed:
-            items.append(await _taken_in(surety, job_id, number, one))
-            number += 1
-            if len(items) == TOGETHER:
-                await state.pictures.add(job_id, items)
-                items = []
-        await state.pictures.add(job_id, items)
-        if not number:
+            await taking.add(one)
+        await taking.write()
+        if not taking.count:
             raise BadRequest("there are no pictures in it", "pictures")
-        return await state.jobs.move(job_id, "start")
+        return await state.jobs.move(job_id, "start", {"skipped": skipped})
     except BaseException:
-        await _forget(surety, job_id)
+        await _forget(state, job_id)
         raise
 
 
-async def _taken_in(
-    surety: Surety, job_id: str, number: int, one: Handed
-) -> tuple[Item, Row | None]:
-    uploads, sha256, problem = surety.state.uploads, "", one.problem
-    if isinstance(one.data, bytes):
-        sha256 = await uploads.put(one.data, job_id)
-    elif one.data is not None:
-        if await uploads.adopt(one.data, job_id):
-            sha256 = one.data
-        else:
-            problem = "no upload of this SHA-256 is kept: upload the picture first"
-    item = Item(number, one.name, sha256, one.truth)
-    if sha256:
-        return item, None
-    told = Problem(NOT_AN_IMAGE, problem or "there are no bytes")
-    row = Row(number, one.name, "", "waiting", truth=one.truth)
-    return item, ended(row, "failed", told.describe(f"/jobs/{job_id}/pictures/{number}"))
+class _Taking:
+    """Takes pictures in. What stands in the job goes with it, so that is written before the bytes.
+
+    Args:
+        state: the deployment's.
+        job_id: which job's.
+
+    Attributes:
+        count: pictures so far.
+    """
+
+    def __init__(self, state: State, job_id: str) -> None:
+        self._state, self._job_id = state, job_id
+        self.count = 0
+        self._waiting: list[tuple[Item, Handed]] = []
+        self._bytes = 0
+
+    async def add(self, one: Handed) -> None:
+        """Take a picture, and write a few down together."""
+        data = one.data
+        sha256 = hashlib.sha256(data).hexdigest() if isinstance(data, bytes) else data or ""
+        self._waiting.append((Item(self.count, one.name, sha256, one.truth), one))
+        self._bytes += len(data) if isinstance(data, bytes) else 0
+        self.count += 1
+        if len(self._waiting) >= TOGETHER or self._bytes >= TOGETHER_BYTES:
+            await self.write()
+
+    async def write(self) -> None:
+        """Write down what waits for it."""
+        waiting, self._waiting, self._bytes = self._waiting, [], 0
+        rows = [None if item.sha256 else self._failed(item, one.problem) for item, one in waiting]
+        items = [item for item, _ in waiting]
+        await self._state.pictures.add(self._job_id, list(zip(items, rows, strict=True)))
+        for item, one in waiting:
+            if isinstance(one.data, bytes):
+                await self._state.uploads.put(one.data, self._job_id)
+            elif item.sha256 and not await self._state.uploads.adopt(item.sha256, self._job_id):
+                lost = dataclasses.replace(item, sha256="")
+                why = "no upload of this SHA-256 is kept: upload the picture first"
+                await self._state.pictures.lost(self._job_id, lost, self._failed(lost, why))
+
+    def _failed(self, item: Item, problem: str | None) -> Row:
+        told = Problem(UNREADABLE_PICTURE, problem or "there are no bytes")
+        row = Row(item.number, item.name, "", "waiting", truth=item.truth)
+        where = f"/jobs/{self._job_id}/pictures/{item.number}"
+        return ended(row, "failed", told.describe(where))
 
 
-async def _forget(surety: Surety, job_id: str) -> None:
+async def _forget(state: State, job_id: str) -> None:
     try:
-        await surety.state.pictures.delete(await surety.state.jobs.get(job_id))
+        await state.pictures.delete(await state.jobs.get(job_id), ("reading",))
     except StoreError:
         return  # housekeeping finds it: its reader is dead, or will be
+
+
+async def _any_picture() -> bytes:
+    return await asyncio.to_thread(sample_picture().read_bytes)

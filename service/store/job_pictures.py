@@ -1,5 +1,6 @@
 """The pictures of jobs in the store: which wait, which a worker has, and what came of each."""
 
+import contextlib
 import dataclasses
 import json
 import time
@@ -11,7 +12,7 @@ from service.errors import NotFound
 from service.jobs.item import Item
 from service.jobs.job import Job
 from service.jobs.rows import Row
-from service.jobs.states import AGAIN, Action, PictureState
+from service.jobs.states import AGAIN, FROM, Action, JobState, PictureState
 from service.store.connection import Store
 from service.store.jobs import RedisJobs, conflict
 from service.store.seals import Seals
@@ -75,6 +76,22 @@ class RedisJobPictures:
 
         if fields:
             await self._store.brisk(write)
+
+    async def lost(self, job_id: str, item: Item, row: Row) -> None:
+        """Note that there are no bytes of a picture that was added."""
+        number, key = str(item.number), self._jobs.key
+        sealed = self._seal(item.describe(), "item", job_id, number)
+
+        async def write(redis: Any) -> None:  # noqa: ANN401
+            async with redis.pipeline(transaction=True) as both:
+                both.hset(key(job_id, "items"), number, sealed)
+                both.hset(key(job_id, "rows"), number, self._row(job_id, row))
+                both.zrem(key(job_id, "pending"), number)
+                both.hincrby(key(job_id), "waiting", -1)
+                both.hincrby(key(job_id), "failed", 1)
+                await both.execute()
+
+        await self._store.brisk(write)
 
     async def item(self, job_id: str, number: int) -> Item:
         """Return a picture as it was handed in.
@@ -220,14 +237,31 @@ class RedisJobPictures:
         parts = [(member.decode().rpartition("/"), int(at)) for member, at in found]
         return [Taken(job_id, int(number), at) for (job_id, _, number), at in parts]
 
-    async def delete(self, job: Job) -> None:
-        """Delete a job with all that is kept for it; its votes and certificates stay."""
+    async def delete(self, job: Job, states: Sequence[JobState] = FROM["delete"]) -> None:
+        """Delete a job with all that is kept for it; its votes and certificates stay.
+
+        What breaks off half-way is done again by the housekeeping.
+
+        Args:
+            job: which.
+            states: in which it may be deleted.
+
+        Raises:
+            NotFound: if it is gone.
+            JobConflict: if it is in another state.
+        """
         key = self._jobs.key
-        await self._store.patient(lambda redis: redis.hset(key(job.id), "state", "deleting"))
-        for start in range(0, job.count, CHUNK):
-            for row in await self.rows(job, start, CHUNK):
-                if row.sha256:
-                    await self._uploads.let_go(row.sha256, job.id)
+        keys = [key(job.id), self._jobs.ready(job.spec.compute), self._store.key("jobs:ended")]
+        told = (await self._store.script("job_delete", keys, [job.id, *states])).decode()
+        if told == "gone":
+            raise NotFound(f"no job {job.id!r} is kept: it was deleted")
+        if told != "deleting":
+            raise conflict("delete", told)
+        with contextlib.suppress(NotFound):  # somebody else is at it as well
+            for start in range(0, job.count, CHUNK):
+                for row in await self.rows(job, start, CHUNK):
+                    if row.sha256:
+                        await self._uploads.let_go(row.sha256, job.id)
 
         async def forget(redis: Any) -> None:  # noqa: ANN401
             async with redis.pipeline(transaction=True) as both:

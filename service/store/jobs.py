@@ -12,6 +12,7 @@ Each step is one script, so that none is half done whatever dies.
 """
 
 import json
+import re
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,7 @@ from service.jobs.states import FROM, PICTURE_STATES, TO, Action, JobState
 from service.store.connection import Store
 from service.store.seals import Seals
 
+_ID = re.compile("[0-9a-f]{16}")
 NUMBERS = ("spent", "reserved", "images", "calls", "throttled", "skipped", "count")
 
 
@@ -74,10 +76,10 @@ class RedisJobs:
             NotFound: if there is none of this id.
             LedgerDamaged: if this deployment did not write it.
         """
-        found = await self._store.patient(lambda redis: redis.hgetall(self.key(job_id)))
-        if not found:
+        fields = await self._fields(job_id) if _ID.fullmatch(job_id) else {}
+        if not fields or fields["state"] == b"deleting":
             raise NotFound(f"no job {job_id[:40]!r} is kept: it was deleted, or never was")
-        return self._job(job_id, {name.decode(): value for name, value in found.items()})
+        return self._job(job_id, fields)
 
     async def any(self) -> bool:
         """Tell whether there is a job, in whatever state."""
@@ -168,6 +170,27 @@ class RedisJobs:
         args = [x for name, count in counts.items() for x in (name, count)]
         await self._store.script("job_tally", [self.key(job_id)], args)
 
+    async def begun(self) -> Sequence[tuple[Job, str]]:
+        """Return jobs that are being taken in or deleted, each with the process that took it in."""
+        index = self._store.key("jobs")
+        ids = [x.decode() for x in await self._store.brisk(lambda r: r.zrange(index, 0, -1))]
+
+        async def read(redis: Any) -> list[bytes | None]:  # noqa: ANN401
+            async with redis.pipeline(transaction=False) as all_of_them:
+                for job_id in ids:
+                    all_of_them.hget(self.key(job_id), "state")
+                found: list[bytes | None] = await all_of_them.execute()
+                return found
+
+        states = await self._store.brisk(read) if ids else []
+        jobs = []
+        for job_id, state in zip(ids, states, strict=True):
+            if state in (b"reading", b"deleting"):
+                fields = await self._fields(job_id)
+                if fields:
+                    jobs.append((self._job(job_id, fields), fields["reader"].decode()))
+        return jobs
+
     async def ended_before(self, date: float, most: int) -> Sequence[str]:
         """Return ids of jobs that ended before a date (seconds since 1970), the oldest first."""
         index = self._store.key("jobs:ended")
@@ -196,6 +219,10 @@ class RedisJobs:
     def ready(self, compute: str) -> str:
         """Return the key of the jobs of a compute type that have pictures waiting."""
         return self._store.key("jobs:ready", compute)
+
+    async def _fields(self, job_id: str) -> dict[str, bytes]:
+        found = await self._store.patient(lambda redis: redis.hgetall(self.key(job_id)))
+        return {name.decode(): value for name, value in found.items()}
 
     def _job(self, job_id: str, fields: Mapping[str, bytes]) -> Job:
         try:

@@ -7,6 +7,7 @@ uploads:loose          loose ones by date, which go after a while
 
 import hashlib
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from service.errors import NotFound
@@ -49,6 +50,19 @@ class RedisUploads:
         """Have bytes that are there kept for a user too; tells whether they are."""
         name, users = self._keys(sha256)
         return bool(await self._store.script("upload_adopt", [name, users], [user]))
+
+    async def missing(self, sha256s: Sequence[str]) -> list[str]:
+        """Return those of these that are not kept."""
+
+        async def read(redis: Any) -> list[int]:  # noqa: ANN401
+            async with redis.pipeline(transaction=False) as all_of_them:
+                for sha256 in sha256s:
+                    all_of_them.exists(self._keys(sha256)[0])
+                found: list[int] = await all_of_them.execute()
+                return found
+
+        there = await self._store.brisk(read) if sha256s else []
+        return [sha256 for sha256, kept in zip(sha256s, there, strict=True) if not kept]
 
     async def get(self, sha256: str) -> bytes:
         """Return the bytes.
