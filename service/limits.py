@@ -7,6 +7,7 @@ problem answer through.
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -25,7 +26,7 @@ class BodyTooLarge(HTTPException):
     def __init__(self, limit: int) -> None:
         super().__init__(
             413,
-            f"the body is over the limit of {limit:,} bytes: send a smaller picture",
+            f"the body is over the limit of {limit:,} bytes: send less at once",
             {"Connection": "close"},
         )
 
@@ -36,11 +37,12 @@ class BodyLimit:
     Args:
         app: what it wraps.
         limit: bytes of a whole body.
+        routes: other limits, by path.
     """
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    def __init__(self, app: ASGIApp, limit: int, routes: Mapping[str, int] | None = None) -> None:
         self._app = app
-        self._limit = limit
+        self._limit, self._routes = limit, dict(routes or {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Count what the application receives."""
@@ -48,34 +50,36 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        limit = self._routes.get(scope["path"], self._limit)
         declared = headers.get("content-length", "")
-        too_long = declared.isascii() and declared.isdigit() and int(declared[:20]) > self._limit
+        too_long = declared.isascii() and declared.isdigit() and int(declared[:20]) > limit
         received = 0
 
         async def counted() -> Message:
             nonlocal received
             if too_long:
-                await self._drain(headers, receive)
-                raise BodyTooLarge(self._limit)
+                await _drain(headers, receive, limit)
+                raise BodyTooLarge(limit)
             message = await receive()
             if message["type"] == "http.request":
                 received += len(message.get("body", b""))
-                if received > self._limit:
-                    await self._drain(headers, receive)
-                    raise BodyTooLarge(self._limit)
+                if received > limit:
+                    await _drain(headers, receive, limit)
+                    raise BodyTooLarge(limit)
             return message
 
         await self._app(scope, counted, send)
 
-    async def _drain(self, headers: Headers, receive: Receive) -> None:
-        """Throw the rest away, within bounds: a client that still sends would miss the answer."""
-        if "expect" in headers:  # it waits for our word before it sends
-            return
-        dropped = 0
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(DRAIN_SECONDS):
-                while dropped < DRAIN_FACTOR * self._limit:
-                    message = await receive()
-                    dropped += len(message.get("body", b""))
-                    if message["type"] != "http.request" or not message.get("more_body", False):
-                        return
+
+async def _drain(headers: Headers, receive: Receive, limit: int) -> None:
+    """Throw the rest away, within bounds: a client that still sends would miss the answer."""
+    if "expect" in headers:  # it waits for our word before it sends
+        return
+    dropped = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while dropped < DRAIN_FACTOR * limit:
+                message = await receive()
+                dropped += len(message.get("body", b""))
+                if message["type"] != "http.request" or not message.get("more_body", False):
+                    return

@@ -12,31 +12,6 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from service.limits import MAX_FIELDS, MAX_FILES, MAX_TEXT_FIELD
 
 
-@asynccontextmanager
-async def read_multipart(request: Request, files: int = MAX_FILES) -> AsyncIterator[FormData]:
-    """Read a form; its spooled files go at the end.
-
-    Raises:
-        HTTPException: if the body is no whole form.
-    """
-    require_multipart(request)
-    parser = WholeMultiPartParser(
-        request.headers,
-        request.stream(),
-        max_files=files,
-        max_fields=MAX_FIELDS,
-        max_part_size=MAX_TEXT_FIELD,
-    )
-    try:
-        parts = await parser.parse()
-    except MultiPartException as error:
-        raise HTTPException(400, error.message) from None
-    try:
-        yield parts
-    finally:
-        await parts.close()
-
-
 class WholeMultiPartParser(MultiPartParser):
     """Refuses a form without its closing boundary: a field cut off with it would be missed."""
 
@@ -48,11 +23,48 @@ class WholeMultiPartParser(MultiPartParser):
 
     async def parse(self) -> FormData:
         """Read the form."""
-        form = await super().parse()
+        try:
+            form = await super().parse()
+        except BaseException:  # such as that the client has gone
+            for file in self._files_to_close_on_error:
+                file.close()
+            raise
         if not self._whole:
             await form.close()
             raise MultiPartException("The form ends before its closing boundary: send it again.")
         return form
+
+
+@asynccontextmanager
+async def read_multipart(
+    request: Request, files: int = MAX_FILES, parser: type[WholeMultiPartParser] | None = None
+) -> AsyncIterator[FormData]:
+    """Read a form; its spooled files go at the end.
+
+    Args:
+        request: its body has not been read.
+        files: the most that there may be.
+        parser: reads it.
+
+    Raises:
+        HTTPException: if the body is no whole form.
+    """
+    require_multipart(request)
+    reading = (parser or WholeMultiPartParser)(
+        request.headers,
+        request.stream(),
+        max_files=files,
+        max_fields=MAX_FIELDS,
+        max_part_size=MAX_TEXT_FIELD,
+    )
+    try:
+        parts = await reading.parse()
+    except MultiPartException as error:
+        raise HTTPException(400, error.message) from None
+    try:
+        yield parts
+    finally:
+        await parts.close()
 
 
 def require_multipart(request: Request) -> None:
@@ -64,7 +76,7 @@ def require_multipart(request: Request) -> None:
     message = Message()
     message["content-type"] = request.headers.get("content-type") or ""
     if message.get_content_type() != "multipart/form-data":
-        raise HTTPException(415, "send multipart/form-data with the picture in the field image")
+        raise HTTPException(415, "send multipart/form-data, as curl -F does")
     charset = message.get_param("charset", "utf-8")
     if str(charset).lower() not in ("utf-8", "utf8", "us-ascii"):
         raise HTTPException(415, "send the form in UTF-8, without a charset parameter")

@@ -127,10 +127,17 @@ class Settings(BaseSettings):
         "by commas; * for any. Without it the loopback answers to its own names alone.",
     )
     max_upload_bytes: int = Field(20 * 2**20, ge=1024, description="Largest upload.")
+    max_archive_bytes: int = Field(
+        2 * 2**30, ge=1024, description="Largest archive of a job, as it is sent."
+    )
     max_pixels: int = Field(50_000_000, ge=1024, description="Largest picture, in pixels.")
     max_votes: int = Field(100_000, ge=1, description="Most votes that a request may ask for.")
     max_runs: int = Field(8, ge=1, description="Runs that are worked on at the same time.")
     max_waiting: int = Field(64, ge=0, description="Requests that may wait for a run to end.")
+    work_inside: bool = Field(
+        True,
+        description="Whether the service itself works on jobs while no `surety worker` does.",
+    )
     keep_images: bool = Field(
         False, description="Keep the canonical picture of every certificate, as keep_image does."
     )
@@ -138,6 +145,10 @@ class Settings(BaseSettings):
     keep_images_most: int = Field(1_000, ge=0, description="Pictures kept; the oldest go first.")
     keep_runs_days: float = Field(7, gt=0, description="Ended runs can be looked up for so long.")
     keep_runs_most: int = Field(10_000, ge=0, description="Ended runs kept; the oldest go first.")
+    keep_jobs_days: float = Field(
+        30, gt=0, description="Ended jobs are deleted after that, with their pictures."
+    )
+    keep_jobs_most: int = Field(1_000, ge=0, description="Ended jobs kept; the oldest go first.")
     keep_certificates_days: float | None = Field(
         None, gt=0, description="Certificates are dropped after that; without it never."
     )
