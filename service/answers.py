@@ -11,8 +11,9 @@ from starlette.responses import Response
 
 from service.issued import Issued
 from service.negotiation import Answer
+from service.presence import disconnected
 from service.runs import Run
-from service.sse import RunEvents, disconnected
+from service.sse import RunEvents
 
 HEAD_START = 1.0  # seconds that an event stream waits for a failure that can still have a status
 RUN_HEADER, ACCOUNTING_HEADER = "Surety-Run", "Surety-Accounting"

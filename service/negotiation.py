@@ -1,6 +1,7 @@
 """Which answer a client wants: JSON, or server-sent events (RFC 9110, section 12.5.1)."""
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 from starlette.exceptions import HTTPException
@@ -27,6 +28,25 @@ def choose(accept: str | None) -> Answer:
             406, f"this answers with {JSON} or {EVENTS}: accept one of them, or leave Accept out"
         )
     return "events" if events > json else "json"
+
+
+def best(accept: str | None, offered: Sequence[str]) -> str:
+    """Choose one of several media types, of equal ones the first.
+
+    Args:
+        accept: the Accept header, None if there is none.
+        offered: media types, without parameters.
+
+    Raises:
+        HTTPException: 406 if none is acceptable.
+    """
+    ranges = _parse("*/*" if accept is None or not accept.strip() else accept)
+    chosen = max(offered, key=lambda media_type: _rank(media_type, ranges))
+    if _rank(chosen, ranges)[0] == 0.0:
+        raise HTTPException(
+            406, f"this answers with {', '.join(offered)}: accept one of them, or leave Accept out"
+        )
+    return chosen
 
 
 def _rank(media_type: str, ranges: dict[str, float]) -> tuple[float, int]:

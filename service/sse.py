@@ -9,7 +9,7 @@ raised in a yielding route with an empty 200.
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
 import rfc8785
@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from certification.progress import Progress
 from service.negotiation import EVENTS
+from service.presence import disconnected
 from service.problems import instance_of, problem_of
 from service.runs import Run
 
@@ -26,18 +27,24 @@ INTERVAL = 0.1  # seconds between progress events
 KEEP_ALIVE = 15.0  # seconds of silence after which proxies might hang up
 
 
-class RunEvents(Response):
-    """Streams a run's events; when the client goes away, the run is cancelled.
+class Events(Response):
+    """Streams events until they end or the client goes away.
 
     Args:
-        run: a run that has begun.
+        chunks: makes the events, given the path that was asked for.
         headers: further headers of the answer.
+        at_end: is called at the end, whatever led to it.
     """
 
     media_type = EVENTS
 
-    def __init__(self, run: Run, headers: Mapping[str, str] | None = None) -> None:
-        self._run = run
+    def __init__(
+        self,
+        chunks: Callable[[str], AsyncGenerator[bytes, None]],
+        headers: Mapping[str, str] | None = None,
+        at_end: Callable[[], None] | None = None,
+    ) -> None:
+        self._chunks, self._at_end = chunks, at_end
         self.status_code = 200
         self.background = None
         self.init_headers(
@@ -45,7 +52,7 @@ class RunEvents(Response):
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send events until the run ends or the client has gone."""
+        """Send events."""
         pump = asyncio.ensure_future(self._pump(instance_of(scope), send))
         gone = asyncio.ensure_future(disconnected(receive))
         try:
@@ -54,7 +61,8 @@ class RunEvents(Response):
                 with contextlib.suppress(OSError):  # the client went while we sent
                     pump.result()
         finally:
-            self._run.cancel()  # does nothing to a run that has ended
+            if self._at_end is not None:
+                self._at_end()
             for task in (pump, gone):
                 task.cancel()
             await asyncio.gather(pump, gone, return_exceptions=True)
@@ -62,26 +70,40 @@ class RunEvents(Response):
     async def _pump(self, path: str, send: Send) -> None:
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         await send(start)
-        async for chunk in events(self._run, path):
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        async with contextlib.aclosing(self._chunks(path)) as chunks:
+            async for chunk in chunks:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def events(run: Run, instance: str) -> AsyncIterator[bytes]:
+class RunEvents(Events):
+    """Streams a run's events; when the client goes away, the run is cancelled.
+
+    Args:
+        run: a run that has begun.
+        headers: further headers of the answer.
+    """
+
+    def __init__(self, run: Run, headers: Mapping[str, str] | None = None) -> None:
+        # Cancelling does nothing to a run that has ended.
+        super().__init__(lambda path: events(run, path), headers, run.cancel)
+
+
+async def events(run: Run, instance: str) -> AsyncGenerator[bytes, None]:
     """Tell a run from its beginning to its end; the first and the last progress are never left out.
 
     Args:
         run: a run that has begun.
         instance: path that a problem happened at.
     """
-    yield _event("run", {"id": run.id})
+    yield event("run", {"id": run.id})
     sent: Progress | None = None
     while True:
         ended = run.task.done()
         due = run.first if sent is None else run.latest
         if due is not None and due is not sent:
             sent = due
-            yield _event("progress", due.describe())
+            yield event("progress", due.describe())
             if not ended:
                 await asyncio.wait({run.task}, timeout=INTERVAL)
         elif ended:
@@ -90,19 +112,14 @@ async def events(run: Run, instance: str) -> AsyncIterator[bytes]:
             yield format_sse_event(comment="still at it")
     try:
         issued = await run.end()
-        yield _event("accounting", issued.accounting)
+        yield event("accounting", issued.accounting)
         text = rfc8785.dumps(issued.document).decode()
         yield format_sse_event(data_str=text, event=run.kind)
     except Exception as error:  # noqa: BLE001  the answer has begun, so it goes on as an event
-        yield _event("problem", problem_of(error).describe(instance))
+        yield event("problem", problem_of(error).describe(instance))
 
 
-async def disconnected(receive: Receive) -> None:
-    """Return once the client has gone."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-def _event(name: str, data: Mapping[str, Any]) -> bytes:
+def event(name: str, data: Mapping[str, Any]) -> bytes:
+    """Write one event."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return format_sse_event(data_str=text, event=name)

@@ -9,7 +9,7 @@ Nothing here can be forged, since certificates are signed; whoever reads one may
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -104,7 +104,7 @@ class RedisCertificates:
             page = await self._page(key, low, high, place)
             if not page:
                 return found, None
-            texts = await self._texts([name for _, name in page])
+            texts = await self.texts([name for _, name in page])
             for (date, name), text in zip(page, texts, strict=True):
                 if text is None:
                     continue  # dropped in between
@@ -124,7 +124,8 @@ class RedisCertificates:
         found = await self._store.brisk_script("page", [key], args)
         return [(float(found[i + 1]), found[i].decode()) for i in range(0, len(found), 2)]
 
-    async def _texts(self, ids: list[str]) -> list[bytes | None]:
+    async def texts(self, ids: Sequence[str]) -> list[bytes | None]:
+        """Return certificates in their canonical form, None for those that are not kept."""
         names = [self._key(name) for name in ids]
         found: list[bytes | None] = await self._store.brisk(lambda redis: redis.mget(names))
         return found
