@@ -21,6 +21,7 @@ from service.errors import ServiceError
 from service.guard import Guard
 from service.head import Head
 from service.housekeeping import Housekeeping
+from service.jobs.inside import Inside
 from service.limits import FORM_OVERHEAD, BodyLimit
 from service.load_settings import load_settings
 from service.openapi import install
@@ -29,12 +30,19 @@ from service.routes import (
     catalog,
     certificates,
     certify,
+    estimate,
     health,
+    job_actions,
+    job_events,
+    job_results,
+    jobs,
     keys,
     predict,
     problems,
     runs,
+    uploads,
     verify,
+    workers,
 )
 from service.running import Running
 from service.settings import Settings
@@ -46,6 +54,13 @@ classifier's answer does not change, with confidence 1 − α.*
 Every error is a problem document (RFC 9457, `application/problem+json`) whose `type` this
 service explains under `/problems`.
 """
+
+
+ROUTES = (
+    *(certify, predict, certificates, verify, keys, runs),
+    *(job_results, jobs, job_actions, job_events, uploads, estimate, workers),  # compare before ID
+    *(catalog, health, problems),
+)
 
 
 def create_app(settings: Settings | None = None, surety: Surety | None = None) -> FastAPI:
@@ -72,9 +87,11 @@ def create_app(settings: Settings | None = None, surety: Surety | None = None) -
         async with (
             whole as opened,
             Running(opened) as running,
+            Inside(opened, work=chosen.work_inside) as inside,
             Housekeeping(opened.state, chosen),
         ):
             app.state.surety, app.state.running = opened, running
+            app.state.inside = inside
             yield
 
     app = FastAPI(
@@ -90,7 +107,7 @@ def create_app(settings: Settings | None = None, surety: Surety | None = None) -
     def root() -> RedirectResponse:
         return RedirectResponse("/docs")
 
-    for module in (certify, predict, certificates, verify, keys, runs, catalog, health, problems):
+    for module in ROUTES:
         app.include_router(module.router)
     for error in (
         CertificationError,
@@ -102,7 +119,13 @@ def create_app(settings: Settings | None = None, surety: Surety | None = None) -
         ClientDisconnect,
     ):
         app.add_exception_handler(error, answer_problem)
-    app.add_middleware(BodyLimit, limit=chosen.max_upload_bytes + FORM_OVERHEAD)
+    app.add_middleware(
+        BodyLimit,
+        limit=chosen.max_upload_bytes + FORM_OVERHEAD,
+        routes=dict.fromkeys(
+            ("/jobs", "/estimate", "/pictures"), chosen.max_archive_bytes + FORM_OVERHEAD
+        ),
+    )
     app.add_middleware(Guard, host=chosen.host, allowed=chosen.allowed_hosts)
     app.add_middleware(Head)
     app.add_middleware(logs.RequestLog)

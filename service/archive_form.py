@@ -13,6 +13,7 @@ from starlette.datastructures import UploadFile
 from service.errors import BadRequest
 from service.form_parts import read_parts
 from service.job_forms import ARCHIVE, FILES, LABELS, MANIFEST, JobForm
+from service.jobs.intake import Labels
 from service.multipart import WholeMultiPartParser, read_multipart
 
 MOST_LABELS = 16 * 2**20  # bytes of a file of labels
@@ -34,7 +35,7 @@ class Pictures(Generic[Form]):
     form: Form
     archive: Path | None
     manifest: Path | None
-    labels: bytes | str | None
+    labels: Labels
 
 
 class _OnDisk(WholeMultiPartParser):
@@ -64,10 +65,10 @@ async def read_archive_form(request: Request, model: type[Form]) -> AsyncIterato
         form, files = read_parts(model, parts.multi_items(), FILES, either=(LABELS,))
         if ARCHIVE in files and MANIFEST in files:
             raise BadRequest("send an archive or a manifest, not both", MANIFEST)
-        labels: bytes | str | None = form.labels
+        labels: Labels = form.labels
         if LABELS in files:
-            labels = await files[LABELS].read(MOST_LABELS + 1)
-            if len(labels) > MOST_LABELS:
+            labels = content = await files[LABELS].read(MOST_LABELS + 1)
+            if len(content) > MOST_LABELS:
                 raise BadRequest(f"the file of labels has more than {MOST_LABELS:,} bytes", LABELS)
         yield Pictures(form, _path(files.get(ARCHIVE)), _path(files.get(MANIFEST)), labels)
 

@@ -1,22 +1,24 @@
-"""Drops what is past its time: kept pictures, ended runs, certificates. Never ledgers.
+"""Drops what is past its time: kept pictures, ended runs, jobs, certificates. Never ledgers.
 
 Every process of a deployment does it; of two that want to drop the same, one does.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from typing import Self
 
 import structlog
 
-from service.errors import NotFound, StoreDamaged, StoreError
+from service.errors import JobConflict, NotFound, StoreDamaged, StoreError
 from service.settings import Settings
 from service.state import State
 from service.store.ages import Ages
 
 EVERY = 3600.0  # seconds
 DAY = 86_400.0
+LOOSE_SECONDS = DAY  # uploads that no job has named are kept for so long
 
 Drop = Callable[[str, float], Awaitable[bool]]
 
@@ -72,7 +74,9 @@ async def clean(
         dry_run: only count.
 
     Returns:
-        How many pictures (`images`), ended runs (`runs`) and certificates (`certificates`).
+        How many pictures (`images`), ended runs (`runs`), certificates (`certificates`), jobs that
+        have ended or were never taken in to the end (`jobs`), and uploads that no job has named
+        (`uploads`).
 
     Raises:
         StoreError: if the store is away; what was dropped until then is gone.
@@ -85,6 +89,7 @@ async def clean(
 
     images = ages("images", settings.keep_images_days, settings.keep_images_most)
     runs = ages("runs:ended", settings.keep_runs_days, settings.keep_runs_most)
+    jobs = ages("jobs:ended", settings.keep_jobs_days, settings.keep_jobs_most)
     certificates = ages(
         "certificates", settings.keep_certificates_days, settings.keep_certificates_most
     )
@@ -96,15 +101,51 @@ async def clean(
             return await certificates.drop(name, date, key("certificate", name))
         return True
 
+    async def drop_job(name: str, date: float) -> bool:
+        try:
+            await state.pictures.delete(await state.jobs.get(name), ("finished", "cancelled"))
+        except NotFound:
+            return await jobs.drop(name, date, key("job", name))
+        except JobConflict:
+            return False  # it goes on again
+        return True
+
     work: dict[str, tuple[Ages, Drop]] = {
         "images": (images, lambda name, date: images.drop(name, date, key("image", name))),
         "runs": (runs, lambda name, date: runs.drop(name, date, key("run", name))),
         "certificates": (certificates, drop_certificate),
+        "jobs": (jobs, drop_job),
     }
-    return {
+    dropped = {
         what: await (index.surplus() if dry_run else _drop(index, drop))
         for what, (index, drop) in work.items()
     }
+    dropped["jobs"] += await _drop_begun(state, dry_run=dry_run)
+    loose = at - LOOSE_SECONDS
+    dropped["uploads"] = await (
+        state.uploads.loose(loose) if dry_run else _drop_loose(state, loose)
+    )
+    return dropped
+
+
+async def _drop_begun(state: State, *, dry_run: bool) -> int:
+    """Drop jobs whose reader is dead, and those that somebody had begun to delete."""
+    count = 0
+    for job, reader in await state.jobs.begun():
+        if job.state == "reading" and await state.process.lives(reader):
+            continue
+        count += 1
+        if not dry_run:
+            with contextlib.suppress(NotFound):
+                await state.pictures.delete(job, ("reading",))
+    return count
+
+
+async def _drop_loose(state: State, before: float) -> int:
+    count = 0
+    while dropped := await state.uploads.drop_loose(before):
+        count += dropped
+    return count
 
 
 async def _drop(ages: Ages, drop: Drop) -> int:

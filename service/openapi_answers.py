@@ -1,7 +1,7 @@
 """Describes answers for OpenAPI: documents, streams and every problem, each with an example."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from fastapi.sse import format_sse_event
@@ -15,12 +15,12 @@ from service.problem_kinds import Kind
 from service.problems import MEDIA_TYPE, Problem, validation_problem
 from service.settings import Settings
 
-RUN_ERRORS = tuple(
-    kind
-    for kind in kinds.KINDS
-    if kind
-    not in (kinds.NOT_FOUND, kinds.METHOD_NOT_ALLOWED, kinds.NOT_READY, kinds.OTHER_IMAGE_ERROR)
+NOT_OF_RUNS = (
+    *(kinds.NOT_FOUND, kinds.METHOD_NOT_ALLOWED, kinds.NOT_READY, kinds.OTHER_IMAGE_ERROR),
+    *(kinds.JOB_CONFLICT, kinds.BAD_ARCHIVE, kinds.ARCHIVE_TOO_LARGE, kinds.BAD_TABLE),
+    *(kinds.UNREADABLE_PICTURE, kinds.FORMAT_NOT_READY),
 )
+RUN_ERRORS = tuple(kind for kind in kinds.KINDS if kind not in NOT_OF_RUNS)
 
 # Every route may answer so.
 ALWAYS = (kinds.INTERNAL, kinds.FORBIDDEN)
@@ -61,6 +61,12 @@ def form_body(schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]
     return {"requestBody": {"required": True, "content": content}}
 
 
+def json_body(schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
+    """Return a route's `openapi_extra`: its body is JSON."""
+    content = {JSON: {"schema": schema, "example": example}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
 def json_response(description: str, schema: str, *, status: int = 200) -> Responses:
     """Describe a JSON answer.
 
@@ -75,10 +81,39 @@ def json_response(description: str, schema: str, *, status: int = 200) -> Respon
     return {status: {"description": description, "content": content}}
 
 
-def media_response(description: str, media_type: str) -> Responses:
-    """Describe an answer that is a file."""
-    schema = {"type": "string", "contentMediaType": media_type}
-    content = {media_type: {"schema": schema, "example": "(its bytes)"}}
+def no_content(description: str) -> Responses:
+    """Describe an answer without a body."""
+    return {204: {"description": description}}
+
+
+def media_response(description: str, *media_types: str) -> Responses:
+    """Describe an answer that is a file, of one media type or another."""
+    content = {
+        media_type: {
+            "schema": {"type": "string", "contentMediaType": media_type},
+            "example": "(its bytes)",
+        }
+        for media_type in media_types
+    }
+    return {200: {"description": description, "content": content}}
+
+
+def also(answer: Responses, other: Responses) -> Responses:
+    """Describe an answer that may have other media types, too."""
+    answer[200]["content"] |= other[200]["content"]
+    return answer
+
+
+def event_response(description: str, events: Sequence[tuple[str, Any]]) -> Responses:
+    """Describe a stream of events.
+
+    Args:
+        description: one line, which event follows which.
+        events: names and data of an example.
+    """
+    content = {
+        EVENTS: {"schema": {"type": "string", "description": description}, "example": _text(events)}
+    }
     return {200: {"description": description, "content": content}}
 
 
@@ -128,12 +163,6 @@ def method_not_allowed(path: str, allowed: str) -> dict[str, Any]:
 def run_responses(kind: Literal["certificate", "prediction"]) -> Responses:
     """Describe the answers of a route that begins a run."""
     events = STREAMS[kind]
-    stream = b"".join(
-        format_sse_event(
-            data_str=json.dumps(data, ensure_ascii=False, separators=(",", ":")), event=name
-        )
-        for name, data in events
-    )
     answer = json_response(f"The {kind}, or its run as events.", kind.capitalize())
     answer[200]["content"][EVENTS] = {
         "schema": {
@@ -141,7 +170,7 @@ def run_responses(kind: Literal["certificate", "prediction"]) -> Responses:
             "description": f"Server-sent events: run, progress …, then accounting and {kind}, or "
             "problem.",
         },
-        "example": stream.decode(),
+        "example": _text(events),
     }
     answer[200]["headers"] = {
         RUN_HEADER: {
@@ -158,6 +187,16 @@ def run_responses(kind: Literal["certificate", "prediction"]) -> Responses:
         },
     }
     return answer | problem_responses(*RUN_ERRORS)
+
+
+def _text(events: Sequence[tuple[str, Any]]) -> str:
+    """Write events as they are sent."""
+    return b"".join(
+        format_sse_event(
+            data_str=json.dumps(data, ensure_ascii=False, separators=(",", ":")), event=name
+        )
+        for name, data in events
+    ).decode()
 
 
 def _problem(kind: Kind) -> Problem:

@@ -26,6 +26,24 @@ VERIFY_FORM: dict[str, Any] = {
 }
 PREDICT_FORM: dict[str, Any] = {"image": "(bytes of cat.png)", "provider": "local", "n": 100}
 
+JOB_FORM: dict[str, Any] = {
+    "archive": "(bytes of pictures.zip)",
+    "labels": "folders",
+    "name": "sample",
+    "provider": "local",
+    "sigma": 0.25,
+    "target_radius": 0.1,
+    "max_cost": 40,
+    "rate": "20/s",
+}
+ESTIMATE_FORM: dict[str, Any] = {
+    "pictures": 5000,
+    "provider": "local",
+    "sigma": 0.25,
+    "target_radius": 0.1,
+}
+EXTEND_BODY: dict[str, Any] = {"target_radius": 0.2, "max_cost": 60}
+
 RECORDED: dict[str, Any] = json.loads(
     files("service").joinpath("openapi_recorded.json").read_text("utf-8")
 )
@@ -36,6 +54,9 @@ STREAMS: dict[str, list[tuple[str, dict[str, Any]]]] = {
 CERTIFICATE: dict[str, Any] = STREAMS["certificate"][-1][1]
 PREDICTION: dict[str, Any] = STREAMS["prediction"][-1][1]
 PROGRESS: dict[str, Any] = [d for name, d in STREAMS["certificate"] if name == "progress"][-1]
+JOB_ID: str = RECORDED["answers"]["Job"]["id"]
+OTHER_JOB_ID: str = RECORDED["answers"]["Jobs"]["jobs"][0]["id"]
+JOB_EVENT: dict[str, Any] = RECORDED["events"]["job"]
 RUN_ID: str = RECORDED["answers"]["Cancelled"]["id"]
 PROBLEM_KIND = {
     "type": kinds.NOT_AN_IMAGE.type,

@@ -14,6 +14,7 @@ from service.openapi_fields import (
     record,
     ref,
 )
+from service.openapi_jobs import SCHEMAS as JOB_SCHEMAS
 from service.openapi_lasting import SCHEMAS as LASTING_SCHEMAS
 
 _PROGRESS = record(
@@ -147,6 +148,7 @@ _DENOISER = record(
 SCHEMAS: dict[str, Schema] = {
     **RUN_SCHEMAS,
     **LASTING_SCHEMAS,
+    **JOB_SCHEMAS,
     "Progress": _PROGRESS,
     "Run": _RUN,
     "Runs": record(

@@ -64,6 +64,7 @@ async def serve_until_signal(
         server.should_exit = True
         if server.started:
             app.state.running.runs.shut_down()
+            app.state.inside.shut_down()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -6,7 +6,13 @@ import typer
 
 from service.commands import arguments as a
 
-NAMES = {"images": "kept pictures", "runs": "ended runs", "certificates": "certificates"}
+NAMES = {
+    "images": "kept pictures",
+    "runs": "ended runs",
+    "certificates": "certificates",
+    "jobs": "jobs",
+    "uploads": "uploads",
+}
 
 
 def clean(
@@ -15,7 +21,7 @@ def clean(
     ] = False,
     as_json: a.Json = False,
 ) -> None:
-    """Drop kept pictures, ended runs and certificates that are past their time; never votes.
+    """Drop pictures, runs, jobs and certificates that are past their time; never votes.
 
     The service does the same every hour. SURETY_KEEP_* say how long what is kept.
 

@@ -29,11 +29,13 @@ class Inside:
         work: False leaves all jobs to workers of their own.
 
     Attributes:
+        works: as given.
         ending: set once the service ends.
     """
 
     def __init__(self, surety: Surety, *, work: bool = True) -> None:
-        self._surety, self._state, self._may = surety, surety.state, work
+        self._surety, self._state = surety, surety.state
+        self.works = work
         self.ending = asyncio.Event()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -42,7 +44,7 @@ class Inside:
 
     async def __aenter__(self) -> Self:
         """Begin to look for work."""
-        if self._may:
+        if self.works:
             self._task = asyncio.create_task(self._supervise())
         return self
 

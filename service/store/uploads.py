@@ -81,6 +81,11 @@ class RedisUploads:
         """Keep bytes no longer for a user; the last one's go."""
         await self._store.script("upload_drop", list(self._keys(sha256)), [user])
 
+    async def loose(self, before: float) -> int:
+        """Return how many loose uploads are older than a date (seconds since 1970)."""
+        index = self._store.key("uploads:loose")
+        return int(await self._store.brisk(lambda r: r.zcount(index, "-inf", f"({before}")))
+
     async def drop_loose(self, before: float, most: int = 1000) -> int:
         """Let go of loose uploads older than a date (seconds since 1970); returns how many."""
         index = self._store.key("uploads:loose")

@@ -48,7 +48,7 @@ async def record(folder: Path) -> dict[str, Any]:
     async with fresh(folder / "answers") as client:
         issued = await client.post("/certify", **upload(examples.CERTIFY_FORM))
         name = issued.json()["id"]
-        short = await client.post("/certify", **upload({"max_votes": 3, "sigma": 0.5}))
+        short = await client.post("/certify", **upload({"image": CAT, "max_votes": 3, "sigma": 0.5}))
         few = short.json()["id"]
         answers = {
             name: (await client.get(path)).json()
@@ -72,7 +72,7 @@ async def record(folder: Path) -> dict[str, Any]:
         # Other providers come and go; each has its own page.
         found = answers["Providers"]["providers"]
         answers["Providers"]["providers"] = [p for p in found if p["name"] == "local"]
-        long = upload({"good_enough": "none", "max_votes": 100_000})
+        long = upload({"image": CAT, "good_enough": "none", "max_votes": 100_000})
         asking = asyncio.ensure_future(client.post("/certify", **long))
         while True:
             answers["Runs"] = (await client.get("/runs")).json()
@@ -83,7 +83,36 @@ async def record(folder: Path) -> dict[str, Any]:
             await asyncio.sleep(0.02)
         answers["Cancelled"] = (await client.delete(f"/runs/{runs[0]['id']}")).json()
         await asking
-    return {"events": events, "answers": answers}
+    async with fresh(folder / "jobs") as client:
+        told, events["job"] = await record_jobs(client)
+    return {"events": events, "answers": answers | told}
+
+
+async def record_jobs(client: httpx.AsyncClient) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Ask for one of everything about jobs; return the answers, and an event of one that ended."""
+    files = {"image": ("cat.png", CAT)}
+    told = {"Uploaded": (await client.post("/pictures", files=files)).json()}
+    sha256 = told["Uploaded"]["pictures"][0]["sha256"]
+    lines = [{"image": f"sha256:{sha256}", "name": "cats/cat.png", "label": "cat"}]
+    manifest = {"manifest": json.dumps(lines[0]).encode()}
+    form = {"name": "sample", "target_radius": "0.1", "max_cost": "40", "rate": "20/s"}
+    events = []
+    for _ in range(2):
+        job = await client.post("/jobs", data=form, files=manifest)
+        followed = await client.get(f"{job.headers['location']}/events")
+        events.append(parse(followed.text)[-1][1])
+    told["Workers"] = (await client.get("/workers")).json()
+    first, second = (f"/jobs/{event['id']}" for event in events)
+    told["Job"] = (await client.get(first)).json()
+    told["Jobs"] = (await client.get("/jobs?limit=1")).json()
+    told["Rows"] = (await client.get(f"{first}/pictures")).json()
+    told["Row"] = (await client.get(f"{first}/pictures/0")).json()
+    pair = {"a": first.removeprefix("/jobs/"), "b": second.removeprefix("/jobs/")}
+    told["Comparison"] = (await client.get("/jobs/compare", params=pair)).json()
+    told["Estimate"] = (await client.post("/estimate", **upload(examples.ESTIMATE_FORM))).json()
+    for worker in told["Workers"]["workers"]:
+        worker["host"] = "worker-1:4711"
+    return told, events[0]
 
 
 @asynccontextmanager
@@ -97,7 +126,8 @@ async def fresh(folder: Path) -> AsyncIterator[httpx.AsyncClient]:
 
 def upload(form: dict[str, Any]) -> dict[str, Any]:
     fields = {name: str(value) for name, value in form.items() if name != "image"}
-    return {"files": {"image": ("cat.png", CAT)}, "data": fields}
+    picture = {"image": ("cat.png", CAT)} if "image" in form else {}
+    return {"files": picture or {"rate": (None, "20/s")}, "data": fields}
 
 
 def keys(node: Any) -> Any:

@@ -1,0 +1,33 @@
+"""Reads a small JSON body into a model, and says what is wrong with it as forms do."""
+
+from typing import TypeVar
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+from starlette.exceptions import HTTPException
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+async def read_json(request: Request, model: type[Model]) -> Model:
+    """Read and check the body.
+
+    Raises:
+        HTTPException: if it is no JSON.
+        RequestValidationError: if a field is unknown or wrong.
+    """
+    given = (request.headers.get("content-type") or "").partition(";")[0].strip().lower()
+    if given != "application/json":
+        raise HTTPException(415, "send application/json")
+    try:
+        found = from_json(await request.body(), allow_inf_nan=False)
+    except ValueError as error:
+        raise HTTPException(400, f"the body is no JSON: {error}") from None
+    try:
+        return model.model_validate(found)
+    except ValidationError as error:
+        raise RequestValidationError(
+            error.errors(include_url=False, include_input=False, include_context=False)
+        ) from None

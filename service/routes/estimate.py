@@ -1,0 +1,137 @@
+"""POST /estimate: what a job will take, before it is paid for."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from starlette.responses import Response
+
+from service.archive_form import Pictures, read_archive_form
+from service.core import Surety
+from service.deps import SuretyDep, refuse_unknown
+from service.errors import BadRequest
+from service.job_forms import EstimateForm, job_schema
+from service.jobs.batch import Batch, batch_of
+from service.jobs.estimate import estimate, pilot_numbers
+from service.jobs.estimate_time import Speed
+from service.jobs.pilot import PilotStopped, names_version, run_pilot
+from service.jobs.rows import Row
+from service.jobs.spec import JobSpec
+from service.jobs.submit import spec_of
+from service.multipart import require_multipart
+from service.openapi_answers import form_body, json_response, problem_responses
+from service.openapi_examples import ESTIMATE_FORM
+from service.presence import while_present
+from service.problem_kinds import (
+    AUTHENTICATION,
+    CALL_REJECTED,
+    PERMISSION,
+    PROVIDER_FAILED,
+    QUOTA,
+)
+from service.problems import MEDIA_TYPE, instance_of
+from service.routes.job_parts import TAKING_IN, InsideDep
+
+AT_ONCE = 4  # pictures that a worker takes, where nobody works yet
+STOPS = (AUTHENTICATION, PERMISSION, QUOTA, CALL_REJECTED, PROVIDER_FAILED)  # of a pilot
+
+router = APIRouter(tags=["jobs"])
+
+
+@router.post(
+    "/estimate",
+    summary="What will a job take",
+    response_class=Response,
+    responses=json_response("Votes, calls, money and time.", "Estimate")
+    | problem_responses(*TAKING_IN, *STOPS),
+    openapi_extra=form_body(job_schema(EstimateForm), ESTIMATE_FORM),
+)
+async def estimate_job(request: Request, *, surety: SuretyDep, inside: InsideDep) -> Response:
+    """Estimate votes, calls, money and time of a job; every figure with its 90 % interval.
+
+    Asks nobody and costs nothing, and then rests on vote rates of other pictures, which is a
+    guess. With `pilot` so many of the job's own pictures are certified first, for `pilot_max_cost`
+    at most; their votes are kept, and the job does not pay for them again.
+    """
+    refuse_unknown(request)
+    require_multipart(request)
+    with surety.admission():
+        async with read_archive_form(request, EstimateForm) as asked:
+            try:
+                told = await while_present(request, _estimated(surety, inside, asked))
+            except PilotStopped as stopped:
+                problem = stopped.problem | {"instance": instance_of(request.scope)}
+                return JSONResponse(problem, problem["status"], media_type=MEDIA_TYPE)
+            return JSONResponse(told)
+
+
+async def estimate_of(
+    surety: Surety, spec: JobSpec, count: int, pilot: Sequence[Row] = ()
+) -> dict[str, Any]:
+    """Estimate a job.
+
+    Args:
+        surety: an opened deployment.
+        spec: what the job is to do.
+        count: its pictures.
+        pilot: rows of some of them that were certified already.
+    """
+    adapter = await surety.adapter(spec.arguments["provider"])
+    workers = [w for w in await surety.state.workers.list() if spec.compute in w.computes]
+    at_once = sum(w.pictures for w in workers) // len(workers) if workers else AT_ONCE
+    found = await asyncio.to_thread(
+        estimate,
+        spec.arguments,
+        count,
+        adapter.traits,
+        pilot or None,
+        max_cost=spec.max_cost,
+        rate=spec.rate,
+        speed=Speed(workers=max(1, len(workers)), at_once=at_once),
+        names_version=await names_version(surety, pilot),
+    )
+    return found.describe()
+
+
+async def _estimated(
+    surety: Surety, inside: InsideDep, asked: Pictures[EstimateForm]
+) -> dict[str, Any]:
+    form = asked.form
+    given = asked.archive is not None or asked.manifest is not None
+    if form.pictures is not None and given:
+        raise BadRequest("send a number of pictures or the pictures, not both", "pictures")
+    if form.pilot is not None and not given:
+        raise BadRequest("a pilot needs the pictures: an archive or a manifest", "pilot")
+    if form.pilot is None and form.pilot_max_cost is not None:
+        raise BadRequest("say of how many pictures the pilot is to be", "pilot")
+    if form.pictures is not None:
+        spec = await spec_of(surety, form.arguments(), **form.job_fields())
+        return await estimate_of(surety, spec, form.pictures)
+    batch = await batch_of(
+        surety,
+        form.arguments(),
+        form.job_fields(),
+        archive=asked.archive,
+        manifest=asked.manifest,
+        labels=asked.labels,
+    )
+    rows = await _piloted(surety, inside, batch, form)
+    return await estimate_of(surety, batch.spec, batch.intake.count, rows)
+
+
+async def _piloted(
+    surety: Surety, inside: InsideDep, batch: Batch, form: EstimateForm
+) -> list[Row]:
+    if form.pilot is None:
+        return []
+    price = (await surety.adapter(batch.spec.arguments["provider"])).traits.price
+    if price and form.pilot_max_cost is None:
+        raise BadRequest("say what the pilot may cost", "pilot_max_cost")
+    workers = await surety.state.workers.list()
+    if not inside.works and not any(batch.spec.compute in w.computes for w in workers):
+        raise BadRequest("nobody works on jobs now: start a worker for the pilot", "pilot")
+    numbers = pilot_numbers(batch.intake.count, form.pilot)
+    inside.look()
+    return await run_pilot(surety, batch, {*numbers}, form.pilot_max_cost)

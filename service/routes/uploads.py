@@ -1,0 +1,117 @@
+"""POST /pictures: uploads that the manifests of jobs can name."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import UploadFile
+
+from certification.errors import ImageTooLarge, NotAnImage
+from service.core import Surety
+from service.deps import SuretyDep, refuse_unknown
+from service.form_parts import wrong_part
+from service.forms import IMAGE
+from service.housekeeping import LOOSE_SECONDS
+from service.jobs.looks import no_picture
+from service.jobs.names import shown_name
+from service.multipart import read_multipart, require_multipart
+from service.openapi_answers import form_body, json_response, problem_responses
+from service.problem_kinds import (
+    MALFORMED,
+    NOT_AN_IMAGE,
+    OVERLOADED,
+    STORE_AWAY,
+    STORE_REFUSES,
+    TOO_LARGE,
+    UNSUPPORTED_MEDIA_TYPE,
+    VALIDATION,
+)
+
+MOST_AT_ONCE = 100  # pictures in one request
+
+router = APIRouter(tags=["jobs"])
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": [IMAGE],
+    "properties": {
+        IMAGE: {
+            "type": "array",
+            "maxItems": MOST_AT_ONCE,
+            "items": {
+                "type": "string",
+                "format": "binary",
+                "contentMediaType": "application/octet-stream",
+            },
+            "description": f"One picture or several, up to {MOST_AT_ONCE}: the field again and "
+            "again.",
+        }
+    },
+}
+
+
+@router.post(
+    "/pictures",
+    status_code=201,
+    summary="Upload pictures for a job",
+    responses=json_response("They are kept.", "Uploaded", status=201)
+    | problem_responses(
+        MALFORMED,
+        TOO_LARGE,
+        UNSUPPORTED_MEDIA_TYPE,
+        VALIDATION,
+        NOT_AN_IMAGE,
+        OVERLOADED,
+        STORE_AWAY,
+        STORE_REFUSES,
+    ),
+    openapi_extra=form_body(SCHEMA, {IMAGE: ["(bytes of cat.png)"]}),
+)
+async def upload(request: Request, surety: SuretyDep) -> dict[str, Any]:
+    """Keep pictures so that a job's manifest can name them by their SHA-256.
+
+    One that no job has named goes after a day. Either all of a request are kept or none.
+    """
+    refuse_unknown(request)
+    require_multipart(request)
+    with surety.admission():
+        async with read_multipart(request, files=MOST_AT_ONCE) as parts:
+            files = _pictures(parts.multi_items())
+            for file in files:
+                await _check(surety, file)
+            kept = [await _keep(surety, file) for file in files]
+    until = datetime.now(UTC) + timedelta(seconds=LOOSE_SECONDS)
+    return {"pictures": kept, "kept_until": until.isoformat(timespec="seconds")}
+
+
+def _pictures(items: list[tuple[str, str | UploadFile]]) -> list[UploadFile]:
+    wrong = [
+        wrong_part(name, "there is no such field")
+        if name != IMAGE
+        else wrong_part(name, "this is text: send the picture as a file")
+        for name, value in items
+        if name != IMAGE or isinstance(value, str)
+    ]
+    if not items:
+        wrong.append(wrong_part(IMAGE, "missing: send the picture as a file"))
+    if wrong:
+        raise RequestValidationError(wrong)
+    return [value for _, value in items if isinstance(value, UploadFile)]
+
+
+async def _check(surety: Surety, file: UploadFile) -> None:
+    most, name = surety.settings.max_upload_bytes, shown_name(file.filename or "")
+    if (file.size or 0) > most:
+        raise ImageTooLarge(f"{name} has {file.size:,} bytes, the limit is {most:,}")
+    reason = no_picture(await file.read())
+    await file.seek(0)
+    if reason is not None:
+        raise NotAnImage(f"{name}: {reason}")
+
+
+async def _keep(surety: Surety, file: UploadFile) -> dict[str, Any]:
+    data = await file.read()
+    sha256 = await surety.state.uploads.put(data)
+    return {"name": shown_name(file.filename or ""), "sha256": sha256, "bytes": len(data)}
