@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from service.openapi_answers import method_not_allowed
 from service.openapi_examples import EXAMPLES
 from service.openapi_schemas import SCHEMAS
-from service.problems import MEDIA_TYPE
+from service.problems import MEDIA_TYPE, methods_at
 
 
 def install(app: FastAPI) -> None:
@@ -36,9 +36,9 @@ def _complete(document: dict[str, Any]) -> None:
     schemas.update(SCHEMAS)
     components["examples"] = {name: {"value": value} for name, value in EXAMPLES.items()}
     for path, methods in document["paths"].items():
-        allowed = ", ".join(sorted(method.upper() for method in methods))
         for operation in methods.values():
             instance = _filled(path, operation)
+            allowed = ", ".join(methods_at(document, instance))
             responses = operation["responses"]
             _drop_framework_error(responses)
             responses["405"] = method_not_allowed(instance, allowed)
@@ -52,7 +52,7 @@ def _filled(path: str, operation: dict[str, Any]) -> str:
     for parameter in operation.get("parameters", ()):
         if parameter["in"] == "path":
             example = parameter["schema"]["examples"][0]
-            path = path.replace(f"{{{parameter['name']}}}", example)
+            path = path.replace(f"{{{parameter['name']}}}", str(example))
     return path
 
 

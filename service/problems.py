@@ -259,10 +259,21 @@ async def answer_problem(request: Request, error: Exception) -> Response:
 
 def _allowed(request: Request) -> str:
     """Return all methods of a path: Starlette names those of the first route alone."""
-    methods = {
-        method.upper()
-        for template, operations in request.app.openapi()["paths"].items()
-        if compile_path(template)[0].match(request.scope["path"])
-        for method in operations
-    }
-    return ", ".join(sorted(methods)) or "GET"
+    return ", ".join(methods_at(request.app.openapi(), request.scope["path"])) or "GET"
+
+
+def methods_at(document: Mapping[str, Any], path: str) -> list[str]:
+    """Return all methods of a path; several templates may fit it.
+
+    Args:
+        document: the OpenAPI document.
+        path: without parameters.
+    """
+    return sorted(
+        {
+            method.upper()
+            for template, operations in document["paths"].items()
+            if compile_path(template)[0].match(path)
+            for method in operations
+        }
+    )

@@ -33,7 +33,7 @@ from service.problem_kinds import (
 )
 
 JobId = Annotated[str, Path(description="Its `id`.", examples=[JOB_ID])]
-Number = Annotated[int, Path(ge=0, description="Its place in the job, from 0.", examples=["0"])]
+Number = Annotated[int, Path(ge=0, description="Its place in the job, from 0.", examples=[0])]
 
 LOOKING = (NOT_FOUND, VALIDATION, STORE_AWAY, STORE_REFUSES, LEDGER_DAMAGED)
 ACTING = (*LOOKING, JOB_CONFLICT)

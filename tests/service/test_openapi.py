@@ -25,6 +25,24 @@ ROUTES = {
     ("get", "/runs"): {200, 403, 405, 500},
     ("get", "/runs/{run_id}"): {200, 403, 404, 405, 500, 503},
     ("delete", "/runs/{run_id}"): {202, 403, 404, 405, 500},
+    ("post", "/jobs"): {200, 201, 400, 403, 405, 413, 415, 422, 500, 503},
+    ("get", "/jobs"): {200, 403, 404, 405, 422, 500, 503},
+    ("get", "/jobs/compare"): {200, 403, 404, 405, 406, 422, 500, 503},
+    ("get", "/jobs/{job_id}"): {200, 403, 404, 405, 422, 500, 503},
+    ("delete", "/jobs/{job_id}"): {204, 403, 404, 405, 409, 422, 500, 503},
+    ("get", "/jobs/{job_id}/pictures"): {200, 403, 404, 405, 422, 500, 503},
+    ("get", "/jobs/{job_id}/pictures/{number}"): {200, 403, 404, 405, 422, 500, 503},
+    ("get", "/jobs/{job_id}/events"): {200, 403, 404, 405, 422, 500, 503},
+    ("get", "/jobs/{job_id}/results"): {200, 403, 404, 405, 406, 422, 500, 503},
+    ("get", "/jobs/{job_id}/report"): {200, 403, 404, 405, 422, 500, 503},
+    ("post", "/jobs/{job_id}/pause"): {200, 403, 404, 405, 409, 422, 500, 503},
+    ("post", "/jobs/{job_id}/resume"): {200, 403, 404, 405, 409, 422, 500, 503},
+    ("post", "/jobs/{job_id}/cancel"): {200, 403, 404, 405, 409, 422, 500, 503},
+    ("post", "/jobs/{job_id}/retry"): {200, 403, 404, 405, 409, 422, 500, 503},
+    ("post", "/jobs/{job_id}/extend"): {200, 400, 403, 404, 405, 409, 413, 415, 422, 500, 503},
+    ("post", "/pictures"): {201, 400, 403, 405, 413, 415, 422, 500, 503},
+    ("post", "/estimate"): {200, 400, 403, 405, 413, 415, 422, 500, 502, 503},
+    ("get", "/workers"): {200, 403, 405, 422, 500, 503},
     ("get", "/providers"): {200, 403, 405, 500},
     ("get", "/denoisers"): {200, 403, 405, 500},
     ("get", "/health/live"): {200, 403, 405, 500},
@@ -78,8 +96,9 @@ def test_every_route_has_words_and_examples(document: dict[str, Any]) -> None:
     for route, operation in operations(document):
         assert operation["summary"], route
         assert operation["description"], route
+        answers = [told for status, told in operation["responses"].items() if status != "204"]
         bodies = [operation["requestBody"]] if "requestBody" in operation else []
-        for answer in [*bodies, *operation["responses"].values()]:
+        for answer in [*bodies, *answers]:
             assert answer["content"], route
             for media in answer["content"].values():
                 assert media.get("example") or media.get("examples"), route
@@ -89,7 +108,7 @@ def test_every_kind_of_problem_has_an_example(document: dict[str, Any]) -> None:
     shown: dict[str, Any] = {}
     for _, operation in operations(document):
         for status, answer in operation["responses"].items():
-            examples = answer["content"].get(PROBLEM, {}).get("examples", {})
+            examples = answer.get("content", {}).get(PROBLEM, {}).get("examples", {})
             for slug, example in examples.items():
                 assert example["value"]["status"] == int(status)
                 assert set(example["value"]) <= set(SCHEMAS["Problem"]["properties"])
@@ -110,6 +129,23 @@ def test_the_forms_are_described(document: dict[str, Any]) -> None:
     }
     for name, field in schema["properties"].items():
         assert field["description"], name
+
+
+def test_the_forms_of_jobs_are_those_of_a_picture_and_more(document: dict[str, Any]) -> None:
+    def fields(path: str) -> Any:
+        body = document["paths"][path]["post"]["requestBody"]
+        return body["content"]["multipart/form-data"]["schema"]["properties"]
+
+    one, many = fields("/certify"), fields("/jobs")
+    of_job = {"archive", "manifest", "labels", "name", "rate", "priority", "allocation", "dry_run"}
+    assert {*many} - {*one} == of_job
+    assert {*one} - {*many} == {"image", "label", "max_seconds"}
+    for name in {*one} & {*many} - {"max_cost"}:  # there it is of all pictures together
+        assert one[name] == many[name]
+    asked = {"pictures", "pilot", "pilot_max_cost"}
+    assert {*fields("/estimate")} == {*many} - {"dry_run"} | asked
+    for field in (*many.values(), *fields("/estimate").values()):
+        assert field["description"]
 
 
 async def test_it_is_served(client: httpx.AsyncClient) -> None:

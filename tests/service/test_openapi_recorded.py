@@ -48,7 +48,9 @@ async def record(folder: Path) -> dict[str, Any]:
     async with fresh(folder / "answers") as client:
         issued = await client.post("/certify", **upload(examples.CERTIFY_FORM))
         name = issued.json()["id"]
-        short = await client.post("/certify", **upload({"image": CAT, "max_votes": 3, "sigma": 0.5}))
+        short = await client.post(
+            "/certify", **upload({"image": CAT, "max_votes": 3, "sigma": 0.5})
+        )
         few = short.json()["id"]
         answers = {
             name: (await client.get(path)).json()
