@@ -155,7 +155,12 @@ class JobWorker:
         most = sum(w.pictures + 1 for w in workers)  # so that none waits for the next look
         taken = await self._state.pictures.take(compute, most, most)
         if taken:
-            await self._queue.put(compute, taken)
+            try:
+                await self._queue.put(compute, taken)
+            except BaseException:  # such as that the worker ends
+                for one in taken:
+                    await self._back(compute, one)
+                raise
 
     async def _sweep(self) -> None:
         """Put back what was handed out and is in no queue: its worker died between the two."""
