@@ -41,6 +41,7 @@ ESTIMATE_FORM: dict[str, Any] = {
     "provider": "local",
     "sigma": 0.25,
     "target_radius": 0.1,
+    "max_votes": 100,
 }
 EXTEND_BODY: dict[str, Any] = {"target_radius": 0.2, "max_cost": 60}
 

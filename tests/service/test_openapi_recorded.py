@@ -97,7 +97,7 @@ async def record_jobs(client: httpx.AsyncClient) -> tuple[dict[str, Any], dict[s
     sha256 = told["Uploaded"]["pictures"][0]["sha256"]
     lines = [{"image": f"sha256:{sha256}", "name": "cats/cat.png", "label": "cat"}]
     manifest = {"manifest": json.dumps(lines[0]).encode()}
-    form = {"name": "sample", "target_radius": "0.1", "max_cost": "40", "rate": "20/s"}
+    form = {"name": "sample", "target_radius": "0.1", "max_cost": "40", "rate": "500/s"}
     events = []
     for _ in range(2):
         job = await client.post("/jobs", data=form, files=manifest)
