@@ -99,7 +99,7 @@ async def test_the_end_of_the_service_ends_the_stream(app: FastAPI) -> None:
 async def test_pictures_of_a_job_go_on_where_the_last_service_stopped(make_app: Any) -> None:
     """It was killed, or ended: nothing is lost, and nobody has to ask again."""
     async with make_app(lease_seconds=1) as first, serve(first) as live:
-        where = await submitted(live, pictures(2), **SLOW | {"max_votes": "300"})
+        where = await submitted(live, pictures(2), **SLOW | {"max_votes": "90"})
         async with live.stream("GET", f"{where}/events") as response:
             async for _, data in events(response):
                 if data["images"] or data["by_state"]["working"]:
@@ -107,4 +107,4 @@ async def test_pictures_of_a_job_go_on_where_the_last_service_stopped(make_app: 
     async with make_app(lease_seconds=1) as second, serve(second) as live:
         job = await until(live, where, "finished")
         assert job["by_state"]["done"] == 2
-        assert job["images"] <= 2 * 301 + 20
+        assert job["images"] <= 2 * 91 + 20

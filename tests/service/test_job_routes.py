@@ -24,12 +24,12 @@ async def test_an_archive_becomes_certificates(app: FastAPI, client: httpx.Async
     members = {"dark/a.png": picture(1), "bright/b.png": picture(2), "dark/no.png": b"no picture"}
     members["dark/.hidden"] = b""
     fields = {"name": "first", "labels": "folders", "priority": "high", "max_cost": "3"}
-    where = await submitted(client, archive(members), rate="600/min", **fields)
+    where = await submitted(client, archive(members), rate="60000/min", **fields)
     job = await until(client, where, "finished")
     fits(job, "Job")
     assert job["by_state"]["done"] == 2
     assert job["by_state"]["failed"] == job["skipped"] == 1
-    assert (job["name"], job["priority"], job["rate"], job["max_cost"]) == ("first", "high", 10, 3)
+    assert (job["name"], job["priority"], job["rate"], job["max_cost"]) == ("first", "high", 1000, 3)
     assert job["arguments"]["provider"] == "half"
     assert 0 < job["cost"] == job["cost_at_most"] <= 3
     rows = (await client.get(f"{where}/pictures")).json()
