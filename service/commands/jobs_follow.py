@@ -133,6 +133,9 @@ async def print_end(surety: "Surety", job: "Job") -> None:
 
     seen = await Gathered.of(surety.state.pictures.all_rows(job))
     output().print(summary(job.describe(), seen))
+    for row in await surety.state.pictures.failures(job):
+        problem = row.problem or {}
+        say(f"failed: {row.name}: {problem.get('detail') or problem.get('title')}")
     if job.problem is not None:
         say(str(job.problem.get("detail") or job.problem.get("title")), "bold red")
     if job.state == "paused":

@@ -142,12 +142,15 @@ def compare(
 
 async def _compared(state: "State", *names: str) -> "Comparison":
     from service.jobs.compare import Comparison, Side
+    from service.jobs.job_words import title
     from service.jobs.naming import job_called
 
+    jobs = [await job_called(state.jobs, name) for name in names]
+    alike = len({job.spec.name for job in jobs}) < len(jobs)  # then their ids tell them apart
     sides = []
-    for name in names:
-        job = await job_called(state.jobs, name)
-        sides.append(await Side.of(job.spec.name or job.id, state.pictures.all_rows(job)))
+    for job in jobs:
+        called = title(job) if alike else job.spec.name or job.id
+        sides.append(await Side.of(called, state.pictures.all_rows(job)))
     return Comparison(sides)
 
 
