@@ -12,6 +12,7 @@ from service.commands.certify import certify
 from service.commands.clean import clean
 from service.commands.denoisers import app as denoisers
 from service.commands.emulate import emulate
+from service.commands.jobs import app as jobs
 from service.commands.keys import app as keys
 from service.commands.ledgers import app as ledgers
 from service.commands.predict import predict
@@ -37,6 +38,7 @@ for command in (certify, predict, verify, audit, reveal, serve, worker, clean, e
 app.add_typer(providers, name="providers")
 app.add_typer(denoisers, name="denoisers")
 app.add_typer(train, name="train")
+app.add_typer(jobs, name="jobs")
 app.add_typer(keys, name="keys")
 app.add_typer(certificates, name="certificates")
 app.add_typer(ledgers, name="ledgers")

@@ -44,6 +44,10 @@ TABLE: Mapping[type[Exception], ExitCode] = {
     service.errors.ServiceError: ExitCode.INTERNAL,
     service.errors.ConfigurationError: ExitCode.CONFIGURATION,
     service.errors.BadRequest: ExitCode.BAD_INPUT,
+    service.errors.BadArchive: ExitCode.BAD_INPUT,
+    service.errors.ArchiveTooLarge: ExitCode.BAD_INPUT,
+    service.errors.UnreadablePicture: ExitCode.BAD_INPUT,
+    service.errors.MissingFormat: ExitCode.CONFIGURATION,
     service.errors.UnknownLabel: ExitCode.BAD_INPUT,
     service.errors.NotFound: ExitCode.BAD_INPUT,
     service.errors.JobConflict: ExitCode.BAD_INPUT,
@@ -52,6 +56,9 @@ TABLE: Mapping[type[Exception], ExitCode] = {
     service.errors.StoreError: ExitCode.CONFIGURATION,
 }
 """By the nearest class above an error in its tree; what has none is a fault of ours."""
+
+NOT_READY = ("/problems/provider-not-ready", "/problems/provider-broken")
+"""Problems that pause a job though the provider was not even asked."""
 
 _WORST_FIRST = (
     ExitCode.INTERNAL,
@@ -93,6 +100,25 @@ def of_prediction(prediction: Mapping[str, Any]) -> ExitCode:
     if prediction["stop_reason"] == "cancelled":
         return ExitCode.CANCELLED
     return ExitCode.ABSTAINED if prediction["abstained"] else ExitCode.DONE
+
+
+def of_job(state: str, counts: Mapping[str, int], problem: Mapping[str, Any] | None) -> ExitCode:
+    """Return the exit code of a job: has it ended, and has every picture its certificate?
+
+    Args:
+        state: of the job.
+        counts: pictures by state.
+        problem: why it does not go on.
+    """
+    if state == "cancelled":
+        return ExitCode.CANCELLED
+    if state == "paused" and problem is not None:
+        told = str(problem.get("type"))
+        refused = told.startswith("/problems/provider") and told not in NOT_READY
+        return ExitCode.PROVIDER if refused else ExitCode.CONFIGURATION
+    if state == "finished" and any(counts.get(s) for s in ("failed", "unpaid", "cancelled")):
+        return ExitCode.ABSTAINED
+    return ExitCode.DONE
 
 
 def worst(codes: Iterable[ExitCode]) -> ExitCode:

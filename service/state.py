@@ -1,6 +1,7 @@
 """Everything of a deployment that must last: keys, ledgers, certificates, runs, pictures."""
 
 from typing import Self
+from urllib.parse import urlsplit
 
 from service.keys import load_keyring
 from service.settings import Settings
@@ -86,6 +87,12 @@ class State:
     def url(self) -> str:
         """The address of the store, for clients beside our own; may hold a password."""
         return self._url or f"unix://{unix_socket.reachable(self._store_folder)}"
+
+    @property
+    def address(self) -> str:
+        """The address of the store without user, password and options, to be told to people."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
     async def close(self) -> None:
         """Give up all claims, and disconnect."""

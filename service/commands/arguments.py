@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 STDIN = STDOUT = Path("-")
 MOST_KEY_BYTES = 1 << 20
+GOOD_ENOUGH = 0.9  # the default of certification.options, which is slow to import
 
 
 def check_pictures(paths: list[Path]) -> list[Path]:
@@ -67,6 +68,28 @@ Alpha = Annotated[float, typer.Option(help="Probability that the answer is false
 MaxCost = Annotated[float | None, typer.Option(help="US dollars that are never passed.")]
 MaxSeconds = Annotated[
     float | None, typer.Option(help="Stop after this time with what is certain by then.")
+]
+TargetRadius = Annotated[
+    float | None, typer.Option(help="Stop as soon as the radius reaches it, or cannot.")
+]
+MaxVotes = Annotated[
+    int | None,
+    typer.Option(
+        help="Votes that may be counted.", show_default="1000, or SURETY_MAX_VOTES if less"
+    ),
+]
+GoodEnough = Annotated[
+    float,
+    typer.Option(
+        help="Without a target: stop once the radius is this part of what --max-votes would give."
+    ),
+]
+NoGoodEnough = Annotated[bool, typer.Option("--no-good-enough", help="Spend all of --max-votes.")]
+Milestone = Annotated[
+    int | None, typer.Option(help="n of one Clopper-Pearson look, for budgets of about 100.")
+]
+KeepImage = Annotated[
+    bool, typer.Option("--keep-image", help="Keep the canonical picture with the certificate.")
 ]
 Size = Annotated[str | None, typer.Option(help="Size to bring the picture to: 224 or 320x240.")]
 Encoding = Annotated[

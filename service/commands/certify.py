@@ -7,8 +7,6 @@ import typer
 
 from service.commands import arguments as a
 
-GOOD_ENOUGH = 0.9  # the default of certification.options, which is slow to import
-
 
 def certify(
     images: a.Images,
@@ -16,30 +14,13 @@ def certify(
     sigma: a.Sigma = 0.25,
     denoiser: a.Denoiser = None,
     alpha: a.Alpha = 0.001,
-    target_radius: Annotated[
-        float | None, typer.Option(help="Stop as soon as the radius reaches it, or cannot.")
-    ] = None,
-    max_votes: Annotated[
-        int | None,
-        typer.Option(
-            help="Votes that may be counted.", show_default="1000, or SURETY_MAX_VOTES if less"
-        ),
-    ] = None,
+    target_radius: a.TargetRadius = None,
+    max_votes: a.MaxVotes = None,
     max_cost: a.MaxCost = None,
     max_seconds: a.MaxSeconds = None,
-    good_enough: Annotated[
-        float,
-        typer.Option(
-            help="Without a target: stop once the radius is this part of what --max-votes would "
-            "give."
-        ),
-    ] = GOOD_ENOUGH,
-    no_good_enough: Annotated[
-        bool, typer.Option("--no-good-enough", help="Spend all of --max-votes.")
-    ] = False,
-    milestone: Annotated[
-        int | None, typer.Option(help="n of one Clopper-Pearson look, for budgets of about 100.")
-    ] = None,
+    good_enough: a.GoodEnough = a.GOOD_ENOUGH,
+    no_good_enough: a.NoGoodEnough = False,
+    milestone: a.Milestone = None,
     label: Annotated[
         str | None, typer.Option(help="The label you hold to be true: compared, no more.")
     ] = None,
@@ -57,10 +38,7 @@ def certify(
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Let --output replace a file.")] = False,
-    keep_image: Annotated[
-        bool,
-        typer.Option("--keep-image", help="Keep the canonical picture with the certificate."),
-    ] = False,
+    keep_image: a.KeepImage = False,
 ) -> None:
     """Certify pictures: the label, and how far the picture may change before it can.
 

@@ -23,6 +23,8 @@ def worker(
     """
     import asyncio
 
+    from rich.text import Text
+
     from service import logs
     from service.core import Surety
     from service.jobs.worker import JobWorker, pictures_at_once
@@ -40,10 +42,11 @@ def worker(
         async with Surety.opened(chosen) as surety:
             worker = JobWorker(surety, most)
             name = surety.state.process.id
-            output().print(
-                f"Worker {name} takes {most} pictures at a time, of {', '.join(worker.computes)}. "
-                "Ctrl-C ends it."
+            line = Text(
+                f"Worker {name} takes {most} pictures at a time, of {', '.join(worker.computes)}, "
+                f"from {surety.state.address}. Ctrl-C ends it."
             )
+            output().print(line, soft_wrap=True)
             await until_signal(worker.run())
         output().print("The worker has ended.")
 

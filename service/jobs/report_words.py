@@ -34,8 +34,9 @@ def stopped(reason: str) -> str:
 
 
 def money(dollars: float) -> str:
-    """Write US dollars: cents from one dollar on, below it four digits."""
-    return f"${dollars:,.2f}" if dollars >= 1 or dollars == 0 else f"${dollars:.4g}"
+    """Write US dollars: cents from one dollar on, below it four digits, but no less than cents."""
+    cents = f"{dollars:,.2f}"
+    return f"${cents}" if dollars >= 1 else f"${max(cents, f'{dollars:.4g}', key=len)}"
 
 
 def duration(seconds: float) -> str:

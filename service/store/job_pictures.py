@@ -33,6 +33,8 @@ class Taken(NamedTuple):
     at: int
 
 
+PARTS = ("items", "rows", "pending", "failures")  # of what is kept for a job
+FAILURES = 5  # the latest ones, for whoever watches
 CHUNK = 500  # rows read at a time, so that a large job needs no more memory than a small one
 
 
@@ -67,6 +69,8 @@ class RedisJobPictures:
                 both.hset(key(job_id, "items"), mapping=fields)
                 if rows:
                     both.hset(key(job_id, "rows"), mapping=rows)
+                    both.lpush(key(job_id, "failures"), *rows)
+                    both.ltrim(key(job_id, "failures"), 0, FAILURES - 1)
                 if waiting:
                     both.zadd(key(job_id, "pending"), waiting)
                 both.hincrby(key(job_id), "count", len(fields))
@@ -86,6 +90,8 @@ class RedisJobPictures:
             async with redis.pipeline(transaction=True) as both:
                 both.hset(key(job_id, "items"), number, sealed)
                 both.hset(key(job_id, "rows"), number, self._row(job_id, row))
+                both.lpush(key(job_id, "failures"), number)
+                both.ltrim(key(job_id, "failures"), 0, FAILURES - 1)
                 both.zrem(key(job_id, "pending"), number)
                 both.hincrby(key(job_id), "waiting", -1)
                 both.hincrby(key(job_id), "failed", 1)
@@ -146,6 +152,13 @@ class RedisJobPictures:
             for row in await self.rows(job, start, CHUNK):
                 yield row
 
+    async def failures(self, job: Job) -> list[Row]:
+        """Return the rows of the pictures that failed last, the latest first; a few of them."""
+        name = self._jobs.key(job.id, "failures")
+        numbers = [int(x) for x in await self._store.brisk(lambda r: r.lrange(name, 0, -1))]
+        found = [row for n in numbers for row in await self.rows(job, n, 1)]
+        return [row for row in found if row.state == "failed"]  # others are asked about again
+
     async def any_ready(self, compute: str) -> bool:
         """Tell whether a running job has pictures that wait."""
         key = self._jobs.ready(compute)
@@ -181,9 +194,9 @@ class RedisJobPictures:
         """Note what came of a picture; tells whether nobody else had done so."""
         key, compute, now = self._jobs.key, job.spec.compute, time.time()
         keys = [key(job.id), key(job.id, "rows"), self._out(compute), self._jobs.ready(compute)]
-        keys.append(self._store.key("jobs:ended"))
+        keys += [self._store.key("jobs:ended"), key(job.id, "failures")]
         date = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
-        args = [job.id, row.number, self._row(job.id, row), row.state, now, date]
+        args = [job.id, row.number, self._row(job.id, row), row.state, now, date, FAILURES]
         return bool(await self._store.script("job_end", keys, args))
 
     async def back(
@@ -268,7 +281,7 @@ class RedisJobPictures:
                 both.zrem(self._store.key("jobs"), job.id)
                 both.zrem(self._store.key("jobs:ended"), job.id)
                 both.zrem(self._jobs.ready(job.spec.compute), job.id)
-                both.delete(key(job.id), *(key(job.id, p) for p in ("items", "rows", "pending")))
+                both.delete(key(job.id), *(key(job.id, part) for part in PARTS))
                 await both.execute()
 
         await self._store.patient(forget)

@@ -4,6 +4,7 @@
     job:ID:items      number → name, SHA-256 and truth of a picture (sealed)
     job:ID:rows       number → what came of it (sealed)
     job:ID:pending    numbers of the pictures that wait, by order
+    job:ID:failures   numbers of the pictures that failed last
     jobs              ids by date; jobs:ended those that have ended, by date of that
     jobs:ready:TYPE   running jobs with pictures that wait, of a compute type, by virtual time
     jobs:out:TYPE     pictures that workers have, as ID/NUMBER, by date
@@ -108,6 +109,12 @@ class RedisJobs:
             except NotFound:
                 continue  # deleted in between
         return jobs
+
+    async def ids(self, beginning: str, limit: int) -> Sequence[str]:
+        """Return ids of jobs that begin with something, the latest first."""
+        index = self._store.key("jobs")
+        found = [x.decode() for x in await self._store.brisk(lambda r: r.zrevrange(index, 0, -1))]
+        return [job_id for job_id in found if job_id.startswith(beginning)][:limit]
 
     async def move(
         self, job_id: str, action: Action, fields: Mapping[str, Any] | None = None
@@ -227,10 +234,12 @@ class RedisJobs:
     def _job(self, job_id: str, fields: Mapping[str, bytes]) -> Job:
         try:
             spec = JobSpec.of(json.loads(self._seals.unseal(fields["spec"], "job", job_id)))
-            problem = fields.get("problem")
+            state, problem = fields["state"].decode(), fields.get("problem")
+            if state == "running" and int(fields.get("held", 0)) <= 1000 * time.time():
+                problem = None  # it goes on again
             return Job(
                 id=job_id,
-                state=fields["state"].decode(),  # type: ignore[arg-type]
+                state=state,  # type: ignore[arg-type]
                 spec=spec,
                 created=fields["created"].decode(),
                 counts={state: int(fields[state]) for state in PICTURE_STATES},

@@ -1,12 +1,17 @@
 -- Notes what came of a picture, once; of its last one the job ends.
--- KEYS job, rows, out, ready, index of ended jobs
--- ARGV job's id, number, row, state of the picture, now, date
+-- KEYS job, rows, out, ready, index of ended jobs, latest failures
+-- ARGV job's id, number, row, state of the picture, now, date, failures kept
 if redis.call('ZREM', KEYS[3], ARGV[1] .. '/' .. ARGV[2]) == 0 then return 0 end
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
 redis.call('HINCRBY', KEYS[1], 'working', -1)
 redis.call('HINCRBY', KEYS[1], ARGV[4], 1)
 redis.call('HINCRBY', KEYS[1], 'ended_pictures', 1)
+if ARGV[4] == 'failed' then
+  redis.call('LREM', KEYS[6], 0, ARGV[2])
+  redis.call('LPUSH', KEYS[6], ARGV[2])
+  redis.call('LTRIM', KEYS[6], 0, ARGV[7] - 1)
+end
 local now = redis.call('HMGET', KEYS[1], 'state', 'waiting', 'working')
 local left = tonumber(now[2]) + tonumber(now[3])
 if left == 0 and (now[1] == 'running' or now[1] == 'paused') then
