@@ -32,7 +32,7 @@ def votes_kept(app: FastAPI) -> int:
     with redis.Redis.from_url(os.environ["SURETY_REDIS_URL"]) as client:
         prefix = app.state.surety.settings.redis_prefix
         (name,) = (n for n in stored(prefix) if n.startswith("ledger:") and n.count(":") == 1)
-        return int(client.hget(f"{prefix}{name}", "n"))
+        return int(client.strlen(f"{prefix}{name}:votes"))
 
 
 async def test_a_stream_tells_the_run_its_progress_and_the_certificate(
