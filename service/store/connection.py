@@ -84,9 +84,12 @@ class Store:
                 retry=Retry(NoBackoff(), 1),  # a connection that went stale unused
                 max_connections=_UNBOUNDED,
             )
-        except ValueError as error:
-            # The address may hold a password: only the reason is told.
-            raise ConfigurationError(f"SURETY_REDIS_URL is no address: {error}") from None
+        except ValueError:
+            # What the client says of it may hold the password, or a part of it.
+            raise ConfigurationError(
+                "SURETY_REDIS_URL is no address of a server: write redis://USER:PASSWORD@HOST:PORT"
+                ", rediss://… or unix://…, and in a password %2F for /, %40 for @ and so on"
+            ) from None
         own = self._client.connection_pool.max_connections  # the address may have one
         self._turns = asyncio.Semaphore(min(CONNECTIONS, own))
         register = self._client.register_script
@@ -156,7 +159,7 @@ class Store:
         return await self.brisk(lambda _: self._scripts[name](keys, args))
 
     async def swap(self, name: str, field: str, before: bytes | None, after: bytes) -> bool:
-        """Change a field of a hash if it is still as it was read; tells whether it was.
+        """Change a field of a hash if it is still as it was read; tells whether it is so now.
 
         Args:
             name: the hash's key.

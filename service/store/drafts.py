@@ -10,6 +10,7 @@ names every ledger that its draft ever had, so neither can go without the other 
 
 import contextlib
 import json
+import secrets
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from weakref import WeakValueDictionary
@@ -188,14 +189,18 @@ class Drafts:
                 return after
 
     def written(self, draft: str, state: DraftState) -> bytes:
-        """Return how it is written after this one, as one version more."""
-        text = json.dumps(asdict(state.next))
+        """Return how it is written after this one, as one version more.
+
+        No two are equal: two processes that change it alike at the same time are two changes.
+        """
+        text = json.dumps({**asdict(state.next), "nonce": secrets.token_hex(8)})
         return self._seals.seal(text, "draft", draft)
 
     def wrote(self, draft: str, state: DraftState) -> None:
         """Note that the text of :meth:`written` is in the store."""
-        if (latest := self._latest.get(draft)) is not None:
-            latest.state = state.next
+        latest, after = self._latest.get(draft), state.next
+        if latest is not None and after.version > latest.state.version:
+            latest.state = after
 
     def remember(self, draft: str, state: DraftState) -> Latest:
         """Keep in mind what is known, for as long as the returned one is held."""

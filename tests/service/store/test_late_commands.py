@@ -1,4 +1,4 @@
-"""Commands that reach the server late, after they were sent again and all went on without them."""
+"""Commands that reach the server late, or twice, since its answer was late or got lost."""
 
 import asyncio
 import contextlib
@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from certification.protocols import Rerolls
 from service.settings import Settings
 from service.state import State
 from tests.service.store.keeping import DRAFT, HEADER, SECRET, VOTES, at_once
@@ -18,13 +19,15 @@ class Line:
     Attributes:
         url: of this way.
         held: what has not been delivered.
+        lost: how many answers were lost.
     """
 
     def __init__(self, folder, server_url):
         self._path, self._server = str(folder / "line"), urlsplit(server_url)
         self.url = f"unix://{self._path}"
         self.held = []
-        self._marks = []
+        self.lost = 0
+        self._marks, self._mute = [], False
         self._tasks = set()
 
     @contextlib.asynccontextmanager
@@ -37,7 +40,11 @@ class Line:
 
     def hold_next(self, *marks):
         """Hold the next command up that holds all of these."""
-        self._marks = [mark.encode() for mark in marks]
+        self._marks, self._mute = [mark.encode() for mark in marks], False
+
+    def lose_reply(self, *marks):
+        """Deliver the next command that holds all of these, but not the answer to it."""
+        self._marks, self._mute = [mark.encode() for mark in marks], True
 
     async def deliver(self):
         """Let the server have what was held up; return its replies."""
@@ -60,21 +67,27 @@ class Line:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         there, out = await self._connect()
-        back = asyncio.create_task(self._copy(there, writer, hold=False))
+        back = asyncio.create_task(self._answer(there, writer))
         try:
-            await self._copy(reader, out, hold=True)
+            while data := await reader.read(1 << 20):
+                if not self._marks or not all(mark in data for mark in self._marks):
+                    out.write(data)
+                    continue
+                self._marks = []
+                if self._mute:
+                    back.cancel()
+                    self.lost += 1
+                    out.write(data)
+                else:
+                    self.held.append(data)
         finally:
             back.cancel()
             out.close()
             writer.close()
 
-    async def _copy(self, reader, writer, *, hold):
+    async def _answer(self, reader, writer):
         while data := await reader.read(1 << 20):
-            if hold and self._marks and all(mark in data for mark in self._marks):
-                self.held.append(data)
-                self._marks = []
-            else:
-                writer.write(data)
+            writer.write(data)
 
 
 @pytest.fixture
@@ -139,3 +152,22 @@ async def test_votes_that_come_late_change_nothing(deployment):
         await line.deliver()
         await other.append(20, VOTES[20:30])
     assert await other.read() == await ledger.read() == VOTES[:30]
+
+
+async def test_what_is_done_twice_since_an_answer_was_lost_counts_once(deployment):
+    one, line, two = deployment
+    drafts, index = one.ledgers.drafts.keys
+    line.lose_reply("EVALSHA", drafts, index, one.store.key("ledger"))
+    ledger = await one.ledgers.open(DRAFT, HEADER, {"cat": "Cat"})
+    for mark, act in {
+        '"n":10,': lambda: ledger.append(0, VOTES[:10]),
+        "alpha": lambda: ledger.spend(0.01),
+        "vouched": lambda: ledger.vouch(9),
+    }.items():
+        line.lose_reply("EVALSHA", one.store.key("ledger"), mark)
+        await act()
+    line.lose_reply("EVALSHA", drafts, index, '"rerolls": {')
+    assert await one.ledgers.reroll(DRAFT) == Rerolls(1, 0.01)
+    assert line.lost == 5
+    assert await two.ledgers.rerolls(DRAFT) == Rerolls(1, 0.01)
+    assert await (await two.ledgers.of_subject(ledger.subject_sha256)).read() == VOTES[:10]

@@ -56,6 +56,13 @@ async def test_a_start_says_that_the_setting_is_wrong(case, strict, tmp_path):
     assert order("KEYS", "*") == []
 
 
+@pytest.mark.parametrize("url", ["redis://u:s3same/0pen@host", "redis://u:x@host:s3same", "s3same"])
+async def test_an_address_that_is_none_is_not_repeated(url, tmp_path):
+    with pytest.raises(ConfigurationError, match="SURETY_REDIS_URL is no address") as refused:
+        await State.open(Settings(data_dir=tmp_path, redis_url=url))
+    assert "s3same" not in str(refused.value)
+
+
 async def test_later_on_requests_and_runs_are_told(strict, make_app):
     path, order = strict
     permit(order, EVERY)
