@@ -29,7 +29,12 @@ async def test_an_archive_becomes_certificates(app: FastAPI, client: httpx.Async
     fits(job, "Job")
     assert job["by_state"]["done"] == 2
     assert job["by_state"]["failed"] == job["skipped"] == 1
-    assert (job["name"], job["priority"], job["rate"], job["max_cost"]) == ("first", "high", 1000, 3)
+    assert (job["name"], job["priority"], job["rate"], job["max_cost"]) == (
+        "first",
+        "high",
+        1000,
+        3,
+    )
     assert job["arguments"]["provider"] == "half"
     assert 0 < job["cost"] == job["cost_at_most"] <= 3
     rows = (await client.get(f"{where}/pictures")).json()
