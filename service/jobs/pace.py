@@ -47,7 +47,7 @@ class Pace:
 
 
 def _left(job: Job, rate: float) -> tuple[float | None, str | None]:
-    ended = job.count - job.left
+    ended = job.counts["done"]  # what could not even be read says nothing about the others
     if not rate or not ended:
         return None, None
     pictures = job.left * (job.images / ended) / rate

@@ -1,5 +1,7 @@
 """How fast a job goes, and how long it will take."""
 
+import dataclasses
+
 import pytest
 
 from service.jobs.job import NANO, Job
@@ -58,3 +60,12 @@ def test_a_job_that_waits_for_somebody_is_not_told_an_end():
     pace = Pace()
     pace.after(job(900, 9), 0.0)
     assert pace.after(job(1000, 10, state="paused"), 5.0)["seconds_left"] is None
+
+
+def test_pictures_that_could_not_be_read_tell_nothing_about_the_others():
+    pace = Pace()
+    bad = {"failed": 50, "waiting": 50, "done": 0}
+    for second, images in enumerate((900, 1000)):
+        told = pace.after(dataclasses.replace(job(images, 0), counts=bad), 5.0 * second)
+    assert told["images_per_second"] == 20.0
+    assert told["seconds_left"] is None
