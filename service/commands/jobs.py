@@ -120,7 +120,10 @@ async def _details(state: "State", job: "Job") -> "RenderableType":
     failures = await state.pictures.failures(job)
     seen = await Gathered.of(state.pictures.all_rows(job))
     look = Look(job, {}, tuple(workers if job.ended is None else ()), tuple(failures))
-    return Group(view(look), Text(), summary(job.describe(), seen))
+    parts: list[RenderableType] = [view(look)]
+    if seen.counts["done"]:
+        parts += [Text(), summary(job.describe(), seen)]
+    return Group(*parts)
 
 
 def _table(jobs: "list[Job]") -> "RenderableType":

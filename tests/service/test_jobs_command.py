@@ -236,7 +236,7 @@ def signalled(condition, number=signal.SIGINT):
     return thread
 
 
-SLOW = ("--provider", "slow", "--max-votes", 100, "--no-good-enough")
+SLOW = ("--provider", "slow", "--max-votes", 60, "--no-good-enough")
 
 
 def test_after_ctrl_c_watch_goes_on_with_it(surety, folder, tmp_path):
@@ -257,7 +257,7 @@ def test_after_ctrl_c_watch_goes_on_with_it(surety, folder, tmp_path):
     ended = surety("jobs", "watch", "last")
     assert ended.code == ExitCode.DONE, ended.err
     assert "3 certified" in ended.out
-    assert kept().images == 3 * 101  # no vote was lost, none was paid for twice
+    assert kept().images == 3 * 61  # no vote was lost, none was paid for twice
 
 
 def test_ctrl_c_while_it_is_taken_in_leaves_nothing(surety, folder, tmp_path):
@@ -302,7 +302,7 @@ def test_a_worker_of_its_own_takes_it_over(surety, folder, tmp_path):
         assert [one["inside"] for one in found] == [False]
         assert found[0]["host"] in surety("jobs", "workers").out
         assert surety("jobs", "watch", job_id, "--no-work").code == ExitCode.DONE
-        assert kept().images == 3 * 101
+        assert kept().images == 3 * 61
     finally:
         worker.send_signal(signal.SIGTERM)
         worker.communicate(timeout=PATIENCE)
