@@ -32,7 +32,7 @@ def votes_kept(app: FastAPI) -> int:
     with redis.Redis.from_url(os.environ["SURETY_REDIS_URL"]) as client:
         prefix = app.state.surety.settings.redis_prefix
         (name,) = (n for n in stored(prefix) if n.startswith("ledger:") and n.count(":") == 1)
-        return int(client.strlen(f"{prefix}{name}:votes"))  # a byte each
+        return int(client.strlen(f"{prefix}{name}:votes"))
 
 
 async def test_a_stream_tells_the_run_its_progress_and_the_certificate(
@@ -179,7 +179,8 @@ async def test_a_full_house_says_when_to_come_back(make_app: Any) -> None:
         first = asyncio.ensure_future(client.post("/certify", files=files(), data=SLOW))
         await until(lambda: any(r.latest for r in app.state.running.runs.list()))
         second = asyncio.ensure_future(client.post("/certify", files=files(), data=SLOW))
-        await until(lambda: app.state.surety._admitted == 2)
+        await until(lambda: len(app.state.running.runs.list()) == 2)  # it is admitted before
+        assert app.state.surety._admitted == 2
         for headers in ({}, EVENTS):
             refused = await client.post("/certify", files=files(), headers=headers)
             assert slug(problem(refused, app)) == "overloaded"
