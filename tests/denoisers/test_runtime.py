@@ -83,7 +83,8 @@ def test_a_batch_that_exhausts_the_memory_is_halved_until_it_fits():
     assert runtime.batch_of(32, 32) == 4
     assert runtime.batch_of(16, 16) == 32
     assert np.array_equal(runtime.clean(noisy[:1], 0.25), noisy[:1].clip(0, 255))
-    assert runtime._network.seen[1:] == [32, 16, 8, 4, 4, 4, 4]  # the first is the trial
+    # one picture alone was a trial, or measured the memory
+    assert [n for n in runtime._network.seen if n > 1] == [32, 16, 8, 4, 4, 4, 4]
 
 
 def test_a_picture_that_memory_cannot_hold_is_refused():
