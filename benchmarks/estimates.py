@@ -29,7 +29,7 @@ from certification.ledger import MemoryLedgers
 from certification.machine import Machine
 from certification.options import Options
 from denoisers.training.data import Pictures, load_pictures
-from service.jobs.estimate import estimate, pilot_numbers
+from service.jobs.estimates.estimate import estimate, pilot_numbers
 from service.jobs.rows import Row
 
 

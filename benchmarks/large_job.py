@@ -36,12 +36,12 @@ def archive(folder: Path, count: int) -> Path:
 async def measure(count: int) -> None:
     """Take a job in and report it, in this process; print a line."""
     from service.core import Surety  # noqa: PLC0415  only where it is measured
-    from service.jobs import export  # noqa: PLC0415
-    from service.jobs.archive import open_archive  # noqa: PLC0415
-    from service.jobs.gathering import Gathered  # noqa: PLC0415
-    from service.jobs.origin import Origin  # noqa: PLC0415
-    from service.jobs.outcome import ended  # noqa: PLC0415
-    from service.jobs.report import report_page  # noqa: PLC0415
+    from service.jobs.engine.outcome import ended  # noqa: PLC0415
+    from service.jobs.intake.archive import open_archive  # noqa: PLC0415
+    from service.jobs.results import export  # noqa: PLC0415
+    from service.jobs.results.gathering import Gathered  # noqa: PLC0415
+    from service.jobs.results.origin import Origin  # noqa: PLC0415
+    from service.jobs.results.report import report_page  # noqa: PLC0415
     from service.jobs.rows import Row  # noqa: PLC0415
     from service.jobs.submit import Handed, spec_of, submit  # noqa: PLC0415
     from service.load_settings import load_settings  # noqa: PLC0415

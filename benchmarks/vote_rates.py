@@ -6,7 +6,7 @@ classifier.
 
     python -m benchmarks.vote_rates --data FOLDER_OR_ZIP [--pictures 40] [--votes 60]
         [--sigmas 0.25 0.5 0.12 1] [--denoisers cifar none]
-        [--out service/jobs/reference_rates.json]
+        [--out service/jobs/estimates/reference_rates.json]
 
 The data are laid out as for `surety train`.
 """

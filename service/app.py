@@ -21,7 +21,7 @@ from service.errors import ServiceError
 from service.guard import Guard
 from service.head import Head
 from service.housekeeping import Housekeeping
-from service.jobs.inside import Inside
+from service.jobs.engine.inside import Inside
 from service.limits import FORM_OVERHEAD, BodyLimit
 from service.load_settings import load_settings
 from service.openapi import install

@@ -13,7 +13,7 @@ from starlette.datastructures import UploadFile
 from service.errors import BadRequest
 from service.form_parts import read_parts
 from service.job_forms import ARCHIVE, FILES, LABELS, MANIFEST, JobForm
-from service.jobs.intake import Labels
+from service.jobs.intake.intake import Labels
 from service.multipart import WholeMultiPartParser, read_multipart
 
 MOST_LABELS = 16 * 2**20  # bytes of a file of labels

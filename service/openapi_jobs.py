@@ -2,7 +2,7 @@
 
 from typing import Any, get_args
 
-from service.jobs.estimate_result import Bottleneck
+from service.jobs.estimates.estimate_result import Bottleneck
 from service.jobs.spec import Allocation, Priority
 from service.jobs.states import FROM, JOB_STATES, PICTURE_STATES
 from service.openapi_fields import (

@@ -110,10 +110,10 @@ async def _details(state: "State", job: "Job") -> "RenderableType":
     from rich.console import Group
     from rich.text import Text
 
+    from service.jobs.engine.helper import on_compute
     from service.jobs.following import Look
-    from service.jobs.gathering import Gathered
-    from service.jobs.helper import on_compute
-    from service.jobs.summary import summary
+    from service.jobs.results.gathering import Gathered
+    from service.jobs.results.summary import summary
     from service.jobs.view import view
 
     workers = on_compute(await state.workers.list(), job.spec.compute)

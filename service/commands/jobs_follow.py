@@ -83,8 +83,8 @@ async def follow_to_end(surety: "Surety", job: "Job", display: Display, *, work:
 
     Cancelling this ends the work in order.
     """
+    from service.jobs.engine.helper import Helper
     from service.jobs.following import follow
-    from service.jobs.helper import Helper
 
     async with Helper(surety, job.spec.compute, work=work) as helper:
         with display:
@@ -97,7 +97,7 @@ async def follow_to_end(surety: "Surety", job: "Job", display: Display, *, work:
 async def goes_on_elsewhere(surety: "Surety", job: "Job") -> bool:
     """Tell whether somebody else works on a job."""
     from service.errors import StoreError
-    from service.jobs.helper import covering
+    from service.jobs.engine.helper import covering
 
     try:
         found = await covering(surety, job.spec.compute)
@@ -128,8 +128,8 @@ async def say_who_works(surety: "Surety", job: "Job") -> None:
 
 async def print_end(surety: "Surety", job: "Job") -> None:
     """Print what came of a job."""
-    from service.jobs.gathering import Gathered
-    from service.jobs.summary import summary
+    from service.jobs.results.gathering import Gathered
+    from service.jobs.results.summary import summary
 
     seen = await Gathered.of(surety.state.pictures.all_rows(job))
     output().print(summary(job.describe(), seen))

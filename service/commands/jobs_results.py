@@ -11,8 +11,8 @@ from service.commands import jobs_arguments as j
 from service.errors import BadRequest
 
 if TYPE_CHECKING:
-    from service.jobs.compare import Comparison
     from service.jobs.job import Job
+    from service.jobs.results.compare import Comparison
     from service.state import State
 
 Format = Literal["jsonl", "csv", "parquet", "zip"]
@@ -75,7 +75,7 @@ def report(job: j.Id, output: j.Output = None, force: j.Force = False) -> None:
 
     from service.core import Surety
     from service.jobs.naming import job_called
-    from service.jobs.reporting import report_of
+    from service.jobs.results.reporting import report_of
     from service.load_settings import load_settings
     from service.output_file import check_output
 
@@ -116,7 +116,7 @@ def compare(
     import json
 
     from service.commands.stored import with_store
-    from service.jobs.compare_page import comparison_page, comparison_svg, comparison_table
+    from service.jobs.results.compare_page import comparison_page, comparison_svg, comparison_table
     from service.output_file import check_output
     from service.terminal import output as console
 
@@ -141,9 +141,9 @@ def compare(
 
 
 async def _compared(state: "State", *names: str) -> "Comparison":
-    from service.jobs.compare import Comparison, Side
     from service.jobs.job_words import title
     from service.jobs.naming import job_called
+    from service.jobs.results.compare import Comparison, Side
 
     jobs = [await job_called(state.jobs, name) for name in names]
     alike = len({job.spec.name for job in jobs}) < len(jobs)  # then their ids tell them apart
@@ -155,8 +155,8 @@ async def _compared(state: "State", *names: str) -> "Comparison":
 
 
 def _chunks(state: "State", job: "Job", wanted: Format) -> AsyncIterator[bytes]:
-    from service.jobs.export import FORMATS
-    from service.jobs.export_zip import certificates_zip
+    from service.jobs.results.export import FORMATS
+    from service.jobs.results.export_zip import certificates_zip
 
     rows = state.pictures.all_rows(job)
     if wanted == "zip":

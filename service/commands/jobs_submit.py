@@ -223,9 +223,9 @@ async def _estimated(settings: "Settings", order: Order, work: bool, as_json: bo
     from service.commands.leaving import Leaving, Left
     from service.core import Surety
     from service.exit_codes import ExitCode
-    from service.jobs.estimate_view import view
-    from service.jobs.estimating import estimate_of
-    from service.jobs.pilot import PilotStopped
+    from service.jobs.estimates.estimate_view import view
+    from service.jobs.estimates.estimating import estimate_of
+    from service.jobs.estimates.pilot import PilotStopped
     from service.terminal import output, say
 
     leaving = Leaving()
@@ -251,8 +251,8 @@ async def _estimated(settings: "Settings", order: Order, work: bool, as_json: bo
 
 async def _batch_of(surety: "Surety", order: Order) -> "Batch":
     from service.jobs.batch import Batch
-    from service.jobs.intake import Labels
-    from service.jobs.local_intake import local_intake
+    from service.jobs.intake.intake import Labels
+    from service.jobs.intake.local_intake import local_intake
     from service.jobs.submit import check_truths, spec_of
 
     spec = await spec_of(surety, order.arguments, **order.fields)
@@ -287,9 +287,9 @@ async def _taken_in(surety: "Surety", order: Order) -> "Job":
 
 async def _piloted(surety: "Surety", batch: "Batch", order: Order, work: bool) -> "list[Row]":
     from service.errors import BadRequest
-    from service.jobs.estimate import pilot_numbers
-    from service.jobs.helper import Helper, covering
-    from service.jobs.pilot import run_pilot
+    from service.jobs.engine.helper import Helper, covering
+    from service.jobs.estimates.estimate import pilot_numbers
+    from service.jobs.estimates.pilot import run_pilot
     from service.live_bar import LiveBar
 
     if order.pilot is None:

@@ -27,7 +27,7 @@ def worker(
 
     from service import logs
     from service.core import Surety
-    from service.jobs.worker import JobWorker, pictures_at_once
+    from service.jobs.engine.worker import JobWorker, pictures_at_once
     from service.load_settings import load_settings
     from service.serving import until_signal
     from service.terminal import outlive_readers, output

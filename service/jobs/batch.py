@@ -7,10 +7,10 @@ from typing import Any
 
 from service.core import Surety
 from service.errors import BadRequest
-from service.jobs import intake
-from service.jobs.archive import open_archive
-from service.jobs.entries import ArchiveLimits
-from service.jobs.intake import Intake, Labels
+from service.jobs.intake import intake
+from service.jobs.intake.archive import open_archive
+from service.jobs.intake.entries import ArchiveLimits
+from service.jobs.intake.intake import Intake, Labels
 from service.jobs.job import Job
 from service.jobs.spec import JobSpec
 from service.jobs.submit import check_truths, spec_of, submit

@@ -9,9 +9,9 @@ from typing import Any
 
 from service.core import Surety
 from service.errors import StoreUnavailable
-from service.jobs.helper import Helper, covering
+from service.jobs.engine.helper import Helper, covering
+from service.jobs.engine.pace import Pace
 from service.jobs.job import Job
-from service.jobs.pace import Pace
 from service.jobs.rows import Row
 from service.store.workers import WorkerInfo
 
@@ -25,7 +25,7 @@ class Look:
 
     Attributes:
         job: as it stands.
-        pace: how fast it goes, see :class:`service.jobs.pace.Pace`.
+        pace: how fast it goes, see :class:`service.jobs.engine.pace.Pace`.
         workers: that work on pictures of its compute type.
         failures: pictures that failed last, the latest first.
         own: id of the worker in this process.

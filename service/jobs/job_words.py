@@ -6,7 +6,7 @@ from typing import Any
 
 from service.jobs.following import Look
 from service.jobs.job import Job
-from service.jobs.report_words import counted, duration, money
+from service.jobs.results.report_words import counted, duration, money
 from service.terminal import plain
 
 COLOURS: Mapping[str, str] = {

@@ -11,9 +11,9 @@ from certification.decision import LabelMap
 from service.core import Surety
 from service.demo import sample_picture
 from service.errors import BadRequest, StoreError, UnknownLabel
+from service.jobs.engine.outcome import ended
 from service.jobs.item import Item
 from service.jobs.job import Job
-from service.jobs.outcome import ended
 from service.jobs.rows import Row
 from service.jobs.spec import JobSpec
 from service.prepared import check_labels

@@ -14,9 +14,9 @@ from service.deps import SuretyDep, refuse_unknown
 from service.errors import BadRequest
 from service.job_forms import EstimateForm, job_schema
 from service.jobs.batch import Batch, batch_of
-from service.jobs.estimate import estimate, pilot_numbers
-from service.jobs.estimate_time import Speed
-from service.jobs.pilot import PilotStopped, names_version, run_pilot
+from service.jobs.estimates.estimate import estimate, pilot_numbers
+from service.jobs.estimates.estimate_time import Speed
+from service.jobs.estimates.pilot import PilotStopped, names_version, run_pilot
 from service.jobs.rows import Row
 from service.jobs.spec import JobSpec
 from service.jobs.submit import spec_of

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from service.core import Surety
 from service.deps import SuretyDep, refuse_unknown
-from service.jobs.pace import Pace
+from service.jobs.engine.pace import Pace
 from service.openapi_answers import event_response, problem_responses
 from service.openapi_examples import JOB_EVENT
 from service.problems import problem_of

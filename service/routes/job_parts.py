@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
-from service.jobs.inside import Inside
+from service.jobs.engine.inside import Inside
 from service.openapi_examples import JOB_ID
 from service.problem_kinds import (
     ARCHIVE_TOO_LARGE,

@@ -12,17 +12,17 @@ from starlette.responses import Response
 from service.core import Surety
 from service.deps import SuretyDep, refuse_unknown
 from service.errors import NotFound
-from service.jobs.compare import Comparison, Side
-from service.jobs.compare_page import comparison_page, comparison_svg
-from service.jobs.export import FORMATS
-from service.jobs.export_zip import certificates_zip
-from service.jobs.gathering import Gathered
 from service.jobs.job import Job
-from service.jobs.origin import Origin
-from service.jobs.report import report_page
-from service.jobs.report_style import POLICY
+from service.jobs.results.compare import Comparison, Side
+from service.jobs.results.compare_page import comparison_page, comparison_svg
+from service.jobs.results.export import FORMATS
+from service.jobs.results.export_zip import certificates_zip
+from service.jobs.results.gathering import Gathered
+from service.jobs.results.origin import Origin
+from service.jobs.results.report import report_page
+from service.jobs.results.report_style import POLICY
+from service.jobs.results.thumbnail import thumbnail_png
 from service.jobs.rows import Row
-from service.jobs.thumbnail import thumbnail_png
 from service.negotiation import JSON, best
 from service.openapi_answers import also, json_response, media_response, problem_responses
 from service.openapi_examples import JOB_ID, OTHER_JOB_ID

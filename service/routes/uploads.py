@@ -13,8 +13,8 @@ from service.deps import SuretyDep, refuse_unknown
 from service.form_parts import wrong_part
 from service.forms import IMAGE
 from service.housekeeping import LOOSE_SECONDS
-from service.jobs.looks import no_picture
-from service.jobs.names import shown_name
+from service.jobs.intake.looks import no_picture
+from service.jobs.intake.names import shown_name
 from service.multipart import read_multipart, require_multipart
 from service.openapi_answers import form_body, json_response, problem_responses
 from service.problem_kinds import (

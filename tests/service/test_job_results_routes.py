@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.responses import StreamingResponse
 
-from service.jobs.report_style import POLICY
+from service.jobs.results.report_style import POLICY
 from tests.service.jobs.asking import archive, picture, submitted, until
 from tests.service.reading import problem, slug
 from tests.service.test_openapi_schemas import fits

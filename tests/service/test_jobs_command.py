@@ -18,7 +18,7 @@ from PIL import Image
 from service.core import Surety
 from service.exit_codes import ExitCode
 from service.jobs import following
-from service.jobs import helper as helping
+from service.jobs.engine import helper as helping
 from service.load_settings import load_settings
 from tests.service import test_cli
 from tests.service.command import PATIENCE, SURETY

@@ -11,10 +11,10 @@ import pytest
 
 from adapters.emulators.faults import Faults
 from service.core import Surety
+from service.jobs.engine.worker import JobWorker
 from service.jobs.job import Job
 from service.jobs.rows import Row
 from service.jobs.submit import spec_of, submit
-from service.jobs.worker import JobWorker
 from service.load_settings import load_settings
 from service.store.embedded import EmbeddedServer
 from tests.service.jobs.running import given

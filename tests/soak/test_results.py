@@ -2,9 +2,9 @@
 
 import pytest
 
-from service.jobs.export import FORMATS
+from service.jobs.results.export import FORMATS
+from tests.service.jobs.results.test_export_memory import zipped
 from tests.service.jobs.rowmaking import peak, row, stream
-from tests.service.jobs.test_export_memory import zipped
 from tests.soak.place import SOAK
 
 pytestmark = [

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.jobs.archive import open_archive
-from service.jobs.entries import ArchiveLimits, Entry
+from service.jobs.intake.archive import open_archive
+from service.jobs.intake.entries import ArchiveLimits, Entry
 from tests.service.pictures import png
 
 PNG = png(4, 4)

@@ -5,7 +5,7 @@ import hashlib
 import re
 from html.parser import HTMLParser
 
-from service.jobs.report_style import POLICY
+from service.jobs.results.report_style import POLICY
 
 ELEMENTS = {
     *("html", "head", "meta", "title", "style", "body", "main", "section", "figure", "figcaption"),

@@ -8,10 +8,10 @@ from typing import Any
 from PIL import Image
 
 from service.core import Surety
+from service.jobs.engine.worker import JobWorker
 from service.jobs.job import Job
 from service.jobs.rows import Row
 from service.jobs.submit import Handed, spec_of, submit
-from service.jobs.worker import JobWorker
 from service.settings import Settings
 from tests.service.conftest import SECRET
 from tests.service.pictures import encode

@@ -1,0 +1,1 @@
+"""Who works on the pictures of jobs, and how."""

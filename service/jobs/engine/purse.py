@@ -1,0 +1,34 @@
+"""The money of a job: reserved before each call and settled after it, over all processes."""
+
+from decimal import Decimal
+
+from service.jobs.job import NANO, Job
+from service.store.jobs import RedisJobs, cap_of
+
+
+class JobPurse:
+    """See :class:`service.jobs.engine.gates.Purse`.
+
+    What is reserved counts as spent until an answer says otherwise, so the cap holds at every
+    moment, whoever dies; what a dead worker had reserved stays spent, since it may be billed.
+
+    Args:
+        jobs: of the deployment.
+        job: whose money it is.
+        price: US dollars a unit.
+    """
+
+    def __init__(self, jobs: RedisJobs, job: Job, price: float) -> None:
+        self._jobs, self._job, self._cap = jobs, job, cap_of(job.spec)
+        self._price = int((Decimal(str(price)) * NANO).to_integral_value())
+
+    async def reserve(self, units: int) -> bool:
+        """Reserve money for a call; tells whether the job's cap allows that."""
+        if not self._price:
+            return True
+        return await self._jobs.reserve(self._job.id, units * self._price, self._cap)
+
+    async def settle(self, reserved: int, billed: int) -> None:
+        """Settle a call: what was not billed is free again."""
+        if self._price:
+            await self._jobs.settle(self._job.id, reserved * self._price, billed * self._price)

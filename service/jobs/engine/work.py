@@ -1,0 +1,250 @@
+"""The work on one picture of a job: from the upload to its row.
+
+It may be begun any number of times, here or elsewhere, and broken off at any point: votes are in
+the ledger, money in the purse, and a row is written once.
+"""
+
+import dataclasses
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+
+from adapters.errors import AdapterError
+from certification.certificate import certificate_id
+from certification.interrupt import Interrupt
+from certification.protocols import Gates, Traits
+from service.core import Surety
+from service.errors import JobConflict, NotFound
+from service.jobs.engine.closest import next_slice, order
+from service.jobs.engine.counting import CountingGates
+from service.jobs.engine.gates import JobGates
+from service.jobs.engine.outcome import Used, certified, charged, ended, partly
+from service.jobs.engine.purse import JobPurse
+from service.jobs.engine.stops import HOLD_SECONDS, Stop, stop_of
+from service.jobs.engine.watch import Watch
+from service.jobs.item import Item
+from service.jobs.job import Job
+from service.jobs.rows import Row
+from service.prepared import Prepared
+from service.problem_kinds import DENOISER_NOT_READY, INTERNAL
+from service.problems import Problem
+from service.state import State
+from service.store.job_pictures import Taken
+
+BROKEN_OFF = ("cancelled", "deadline")  # stop reasons of a run that somebody ended
+MOST_GATES = 1000  # of jobs that were worked on of late
+MOST_TRIES = 5  # deliveries: a picture that its workers die of ends
+
+log = structlog.get_logger("surety.jobs")
+
+
+class Work:
+    """Works on pictures, several at the same time.
+
+    Args:
+        surety: an opened deployment.
+        watch: ends runs of jobs that are paused or cancelled.
+
+    Attributes:
+        used: what all of its pictures have used.
+        votes: counted by the certificates that were made here.
+        pictures: that ended here.
+    """
+
+    def __init__(self, surety: Surety, watch: Watch) -> None:
+        self._surety, self._watch = surety, watch
+        self.used = Used()
+        self._untold: dict[str, Used] = {}
+        self._gates: dict[str, tuple[Any, JobGates]] = {}
+        self.votes = 0
+        self.pictures = 0
+
+    @property
+    def _state(self) -> State:
+        return self._surety.state
+
+    async def __call__(self, taken: Taken, tries: int) -> None:
+        """Work on a picture until it has ended or has to go back to those that wait."""
+        job_id, number, _ = taken
+        try:
+            job = await self._state.jobs.get(job_id)
+            item = await self._state.pictures.item(job_id, number)
+        except NotFound:
+            return  # deleted meanwhile
+        if not await self._state.pictures.is_out(job.spec.compute, taken):
+            return  # delivered once more, after all was done
+        if job.state != "running":
+            await self._state.pictures.back(job_id, job.spec.compute, number)
+            return
+        before = await self._state.pictures.row(job_id, number)
+        used, started = Used(), time.monotonic()
+        with self._watch.over(job_id) as interrupt:
+            found = await self._tried(job, item, before, used, interrupt, tries)
+        price = await self._price(job)
+        row = charged(item, before, used, price, time.monotonic() - started)
+        await self.tell(job_id)  # so that an ended job has its figures
+        await self._note(job, row, found)
+
+    async def _tried(
+        self,
+        job: Job,
+        item: Item,
+        before: Row | None,
+        used: Used,
+        interrupt: Interrupt,
+        tries: int,
+    ) -> "tuple[dict[str, Any], bool] | Stop":
+        """Return the certificate and whether it is the last word, or what stopped the work."""
+        where = f"/jobs/{job.id}/pictures/{item.number}"
+        if tries > MOST_TRIES:
+            return Stop("failed", _died(where))
+        try:
+            data = await self._state.uploads.get(item.sha256)
+            prepared = await self._surety.prepare(
+                data, name=item.name, truth=item.truth, **job.spec.arguments
+            )
+            if prepared.denoiser.compute != job.spec.compute:
+                return Stop("pause", _other_compute(where, job, prepared))
+            money = self._gates_of(job, prepared.adapter.traits)
+            into = [used, self.used, self._untold.setdefault(job.id, Used())]
+            try:
+                gates = CountingGates(money, into)
+                return await self._certified(job, prepared, before, interrupt, gates)
+            finally:
+                await money.drain()
+        except Exception as error:
+            stop = stop_of(error, where)
+            if stop.problem["type"] == INTERNAL.type:
+                log.error("a picture failed", job=job.id, number=item.number, exc_info=error)
+            return stop
+
+    async def _certified(
+        self,
+        job: Job,
+        prepared: Prepared,
+        before: Row | None,
+        interrupt: Interrupt,
+        gates: Gates,
+    ) -> tuple[dict[str, Any], bool]:
+        closest = job.spec.allocation == "closest"
+        most = prepared.options.max_votes
+        slice_of = next_slice(before.n if before else 0, most) if closest else most
+        asked = dataclasses.replace(
+            prepared, options=dataclasses.replace(prepared.options, max_votes=slice_of)
+        )
+        document = await self._surety.collect(asked, interrupt, gates)
+        reason = document["proof"]["stop_reason"]
+        if reason in BROKEN_OFF or (reason == "votes_spent" and slice_of < most):
+            return document, False
+        if slice_of < most:  # the same votes, under the whole job's options
+            document["request"] = prepared.options.describe()
+            document["id"] = certificate_id(document)
+        issued = await self._surety.issue(prepared, document, interrupt)
+        return {**issued.document, "accounting": issued.accounting}, True
+
+    async def _note(self, job: Job, row: Row, found: "tuple[dict[str, Any], bool] | Stop") -> None:
+        """Write down what came of it: the end of the picture, or that it waits again."""
+        jobs, pictures = self._state.jobs, self._state.pictures
+        compute, number = job.spec.compute, row.number
+        if isinstance(found, Stop):
+            if found.what == "hold":
+                await jobs.hold(job.id, HOLD_SECONDS, found.problem)
+            if found.what == "pause":
+                await self._pause(job, found)
+            if found.what in ("failed", "unpaid"):
+                await self._end(job, ended(row, found.what, found.problem))
+            else:
+                await pictures.back(job.id, compute, number, row=row)
+            return
+        document, last = found
+        retries = document["accounting"]["retries"]
+        if last and document["proof"]["votes"]["n"] == 0 and _short_of_money(document):
+            await self._end(job, ended(row, "unpaid", None))
+        elif last:
+            await self._end(job, certified(row, document, retries))
+            self.votes += document["proof"]["votes"]["n"]
+        else:
+            place = None
+            if job.spec.allocation == "closest":
+                place = order(document, job.spec.arguments["target_radius"])
+            waits = partly(row, document, retries)
+            await pictures.back(job.id, compute, number, place, waits)
+
+    async def _end(self, job: Job, row: Row) -> None:
+        if await self._state.pictures.end(job, row):
+            self.pictures += 1
+
+    async def _pause(self, job: Job, stop: Stop) -> None:
+        try:
+            await self._state.jobs.move(job.id, "pause", {"problem": json.dumps(stop.problem)})
+        except (JobConflict, NotFound):
+            return  # somebody else has paused, cancelled or deleted it
+        log.warning("a job is paused", job=job.id, reason=stop.problem.get("detail"))
+
+    async def _price(self, job: Job) -> float:
+        provider = job.spec.arguments.get("provider")
+        try:
+            return (await self._surety.adapter(provider)).traits.price
+        except AdapterError:
+            return 0.0  # nothing was asked then
+
+    async def tell(self, job_id: str) -> None:
+        """Add what a job has used to its figures."""
+        used = self._untold.get(job_id)
+        if used is None or not used.calls:
+            return
+        told = dataclasses.replace(used)
+        used.take(told)
+        counts = {"calls": told.calls, "images": told.images, "throttled": told.throttled}
+        await self._state.jobs.tally(job_id, counts)
+
+    async def tell_all(self) -> None:
+        """Do so for all jobs."""
+        for job_id in [*self._untold]:
+            await self.tell(job_id)
+            if not self._watch.watches(job_id):
+                self._untold.pop(job_id, None)
+
+    def _gates_of(self, job: Job, traits: Traits) -> JobGates:
+        """Return the gates that all runs of a job share in this process."""
+        wanted = (job.spec.rate, job.spec.max_cost, traits.price, traits.rate_unit)
+        made_for, gates = self._gates.get(job.id, (None, None))
+        if gates is None or made_for != wanted:
+            purse = JobPurse(self._state.jobs, job, traits.price)
+            limit = None
+            if job.spec.rate is not None:
+                limit = self._state.limits.of_job(job.id, job.spec.rate, traits)
+            accounts = self._surety.machine.gates
+            assert accounts is not None  # noqa: S101  an opened deployment has them
+            gates = JobGates(accounts, limit, purse)
+            self._gates[job.id] = (wanted, gates)
+            while len(self._gates) > MOST_GATES:
+                del self._gates[next(iter(self._gates))]
+        return gates
+
+    async def drain(self) -> None:
+        """Wait until every call is settled."""
+        for _, gates in [*self._gates.values()]:
+            await gates.drain()
+
+
+def _short_of_money(document: Mapping[str, Any]) -> bool:
+    return bool(document["proof"]["stop_reason"] == "max_cost")
+
+
+def _died(where: str) -> dict[str, Any]:
+    return Problem(
+        INTERNAL, f"{MOST_TRIES} workers in a row have died of this picture, or been killed at it"
+    ).describe(where)
+
+
+def _other_compute(where: str, job: Job, prepared: Prepared) -> dict[str, Any]:
+    return Problem(
+        DENOISER_NOT_READY,
+        f"the job's votes are of the compute type {job.spec.compute}, and the denoiser runs as "
+        f"{prepared.denoiser.compute} on this worker: resume the job where workers of its own "
+        "type run",
+    ).describe(where)

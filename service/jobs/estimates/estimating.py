@@ -1,0 +1,44 @@
+"""Estimates a job with what this deployment knows: the provider's traits, its workers, a pilot."""
+
+from collections.abc import Sequence
+
+from service.core import Surety
+from service.jobs.engine.helper import covering
+from service.jobs.estimates.estimate import estimate
+from service.jobs.estimates.estimate_result import Estimate
+from service.jobs.estimates.estimate_time import Speed
+from service.jobs.estimates.pilot import names_version
+from service.jobs.rows import Row
+from service.jobs.spec import JobSpec
+
+AT_ONCE = 4  # pictures that a worker takes, where nobody works yet
+
+
+async def estimate_of(
+    surety: Surety, spec: JobSpec, count: int, pilot: Sequence[Row] = ()
+) -> Estimate:
+    """Estimate a job.
+
+    Args:
+        surety: an opened deployment.
+        spec: what the job is to do.
+        count: its pictures.
+        pilot: rows of some of them that were certified already.
+
+    Raises:
+        BadRequest: if there are no pictures, or more in the pilot than in the job.
+        AdapterError: if the provider is not ready.
+    """
+    adapter = await surety.adapter(spec.arguments["provider"])
+    workers = await covering(surety, spec.compute)
+    at_once = sum(w.pictures for w in workers) // len(workers) if workers else AT_ONCE
+    return estimate(
+        spec.arguments,
+        count,
+        adapter.traits,
+        pilot or None,
+        max_cost=spec.max_cost,
+        rate=spec.rate,
+        speed=Speed(workers=max(1, len(workers)), at_once=at_once),
+        names_version=await names_version(surety, pilot),
+    )

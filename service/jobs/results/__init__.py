@@ -1,0 +1,1 @@
+"""From the rows of a job to files, pages and pictures."""

@@ -1,0 +1,239 @@
+"""The gates of a job: its rate and its money are never passed, and nothing of them is lost."""
+
+import asyncio
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters.policy.gate import AccountGates
+from adapters.policy.limit import LocalLimit
+from certification.asking import Asker, AskingEndedError
+from certification.protocols import Answer, Retry, Traits
+from service.jobs.engine.gates import JobGates
+from tests.adapters.policy.clock import START, now, run
+
+OK, FREE, BILLED = Answer(()), Retry("busy"), Retry("lost", billed=True)
+
+
+class Purse:
+    """A job's money in one process; the store may take its time."""
+
+    def __init__(self, units, seconds=0.0):
+        self.units, self.seconds = units, seconds
+        self.reserved = self.billed = self.most = 0
+
+    async def reserve(self, units):
+        await asyncio.sleep(self.seconds / 2)
+        enough = self.reserved + self.billed + units <= self.units
+        if enough:
+            self.reserved += units
+            self.most = max(self.most, self.reserved + self.billed)
+        await asyncio.sleep(self.seconds / 2)
+        return enough
+
+    async def settle(self, reserved, billed):
+        await asyncio.sleep(self.seconds)
+        self.reserved -= reserved
+        self.billed += billed
+
+
+class Provider:
+    name, options = "world", {}
+
+    def __init__(self, account="one", outcomes=(), **traits):
+        self.account = account
+        self.traits = Traits(**({"concurrency": 8, "max_batch": 4, "price": 0.5} | traits))
+        self.outcomes, self.images = [*outcomes], 0
+
+    async def classify(self, images):
+        self.images += len(images)
+        await asyncio.sleep(0.1)
+        return self.outcomes.pop(0) if self.outcomes else [OK] * len(images)
+
+
+def in_flight(accounts, provider):
+    return accounts.of(provider).account.concurrency.in_flight
+
+
+@pytest.mark.parametrize(
+    ("unit", "outcomes", "billed"),
+    [
+        ("image", [OK, OK, FREE, BILLED], 3),
+        ("image", [FREE] * 4, 0),
+        ("image", None, 4),
+        ("request", [OK] * 4, 1),
+        ("request", [FREE] * 4, 0),
+        ("request", None, 1),
+    ],
+)
+def test_a_call_is_settled_at_what_it_was_billed(unit, outcomes, billed):
+    async def main():
+        purse, told = Purse(100), []
+        gates = JobGates(AccountGates(), None, purse, told.append)
+        permit = await gates.of(Provider(unit=unit)).enter(4)
+        assert purse.reserved == (4 if unit == "image" else 1)
+        permit.done(outcomes)
+        await gates.drain()
+        assert (purse.reserved, purse.billed) == (0, billed)
+        assert told == [outcomes]
+
+    run(main)
+
+
+def test_when_the_money_ends_everything_is_given_back():
+    async def main():
+        accounts, purse, told = AccountGates(), Purse(9), []
+        provider, limit = Provider(), LocalLimit(10, 4)
+        gates = JobGates(accounts, limit, purse, told.append)
+        way = gates.of(provider)
+        for _ in range(2):
+            (await way.enter(4)).done([OK] * 4)
+        places = len(limit._window._slots)
+        with pytest.raises(AskingEndedError, match="max_cost"):
+            await way.enter(4)
+        assert in_flight(accounts, provider) == 0
+        assert len(limit._window._slots) <= places
+        (await way.enter(1)).unused()
+        await gates.drain()
+        assert (purse.reserved, purse.billed, len(told)) == (0, 8, 2)
+
+    run(main)
+
+
+def test_a_run_ends_with_the_money_of_its_job_and_both_keep_the_same_bill():
+    async def main():
+        purse = Purse(50, 0.01)
+        gates = JobGates(AccountGates(), LocalLimit(100, 4), purse)
+        provider = Provider(outcomes=[[FREE] * 4, [OK, FREE, BILLED, OK]])
+        askers = [Asker(provider, gate=gates.of(provider)) for _ in range(3)]
+
+        async def ask_on(asker):
+            while True:
+                await asker.ask([b"x"] * 4)
+
+        results = await asyncio.gather(*map(ask_on, askers), return_exceptions=True)
+        assert all(isinstance(result, AskingEndedError) for result in results)
+        await gates.drain()
+        assert purse.reserved == 0
+        assert purse.billed == sum(asker.bill.units for asker in askers)
+        assert 46 < purse.billed <= purse.most <= 50
+
+    run(main)
+
+
+@pytest.mark.parametrize("unit", ["image", "request"])
+def test_a_job_keeps_to_its_own_rate_and_its_runs_take_turns(unit):
+    async def main():
+        order = []
+        provider = Provider(rate_unit=unit)
+        gates = JobGates(AccountGates(), LocalLimit(4, 4))
+        many, few = gates.of(provider), gates.of(provider)
+
+        async def one(way, who):
+            permit = await way.enter(4)
+            order.append((now(), who))
+            permit.done([OK] * 4)
+
+        tasks = [asyncio.create_task(one(many, "many")) for _ in range(19)]
+        await asyncio.sleep(0.01)
+        await asyncio.gather(*tasks, asyncio.create_task(one(few, "few")))
+        seconds = order[-1][0] - START
+        assert seconds >= (18 if unit == "image" else 3)
+        assert [who for _, who in order].index("few") <= 4 + 1
+
+    run(main)
+
+
+def test_calls_do_not_gather_behind_the_limit_of_the_job():
+    """The account opens late; then the job's calls must not all go at once."""
+
+    async def main():
+        provider, accounts, starts = Provider(), AccountGates(), []
+        permit = await accounts.of(provider).enter(1)
+        permit.done([Retry("wait", after=60.0, throttled=True)])
+        way = JobGates(accounts, LocalLimit(1, 1)).of(provider)
+
+        async def one():
+            permit = await way.enter(1)
+            starts.append(now())
+            permit.done([OK])
+
+        await asyncio.gather(*(one() for _ in range(10)))
+        assert starts[0] >= START + 60
+        assert starts[2] - starts[1] >= 1
+        assert starts[-1] - starts[0] >= 8
+
+    run(main)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    calls=st.lists(
+        st.tuples(
+            st.floats(0, 3),  # comes at
+            st.floats(0, 1),  # lasts
+            st.integers(1, 4),
+            st.sampled_from(["done", "failed", "unused"]),
+            st.one_of(st.none(), st.floats(0, 5)),  # cancelled at
+        ),
+        max_size=30,
+    ),
+    money=st.integers(0, 60),
+    slow=st.sampled_from([0.0, 0.5]),
+    rate=st.one_of(st.none(), st.integers(1, 20)),
+)
+def test_whatever_happens_no_money_is_lost_and_none_too_much_spent(calls, money, slow, rate):
+    async def main():
+        accounts, purse, provider = AccountGates(), Purse(money, slow), Provider()
+        limit = None if rate is None else LocalLimit(rate, 4)
+        gates = JobGates(accounts, limit, purse)
+        billed = 0
+
+        async def one(arrival, seconds, images, end):
+            nonlocal billed
+            await asyncio.sleep(arrival)
+            permit = await gates.of(provider).enter(images)
+            if end == "unused":
+                permit.unused()
+                return
+            outcomes = None
+            try:
+                await asyncio.sleep(seconds)
+                outcomes = None if end == "failed" else [OK] * images
+            finally:
+                billed += images
+                permit.done(outcomes)
+
+        loop, tasks = asyncio.get_running_loop(), []
+        for *call, cancelled in calls:
+            tasks.append(asyncio.create_task(one(*call)))
+            if cancelled is not None:
+                loop.call_later(cancelled, tasks[-1].cancel)
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        allowed = (type(None), AskingEndedError, asyncio.CancelledError)
+        assert all(isinstance(result, allowed) for result in results), results
+        await gates.drain()
+        assert (purse.reserved, purse.billed) == (0, billed)
+        assert purse.most <= money
+        assert in_flight(accounts, provider) == 0
+        if limit is not None:
+            assert gates.line._free == 1
+
+    run(main)
+
+
+class Broken(Purse):
+    async def settle(self, reserved, billed):
+        raise OSError("the store is gone")
+
+
+def test_a_purse_that_fails_leaves_the_money_set_aside():
+    async def main():
+        purse = Broken(10)
+        gates = JobGates(AccountGates(), None, purse)
+        (await gates.of(Provider()).enter(4)).done([OK] * 4)
+        await gates.drain()
+        assert purse.reserved == 4
+
+    run(main)
