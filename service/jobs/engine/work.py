@@ -4,6 +4,7 @@ It may be begun any number of times, here or elsewhere, and broken off at any po
 the ledger, money in the purse, and a row is written once.
 """
 
+import asyncio
 import dataclasses
 import json
 import time
@@ -58,6 +59,7 @@ class Work:
         self._surety, self._watch = surety, watch
         self.used = Used()
         self._untold: dict[str, Used] = {}
+        self._telling = asyncio.Lock()
         self._gates: dict[str, tuple[Any, JobGates]] = {}
         self.votes = 0
         self.pictures = 0
@@ -193,13 +195,15 @@ class Work:
 
     async def tell(self, job_id: str) -> None:
         """Add what a job has used to its figures."""
-        used = self._untold.get(job_id)
-        if used is None or not used.calls:
-            return
-        told = dataclasses.replace(used)
-        used.take(told)
-        counts = {"calls": told.calls, "images": told.images, "throttled": told.throttled}
-        await self._state.jobs.tally(job_id, counts)
+        # One at a time: what another call has taken must be told before a job may end.
+        async with self._telling:
+            used = self._untold.get(job_id)
+            if used is None or not used.calls:
+                return
+            told = dataclasses.replace(used)
+            used.take(told)
+            counts = {"calls": told.calls, "images": told.images, "throttled": told.throttled}
+            await self._state.jobs.tally(job_id, counts)
 
     async def tell_all(self) -> None:
         """Do so for all jobs."""

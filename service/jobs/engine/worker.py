@@ -96,6 +96,9 @@ class JobWorker:
         finally:
             self._watch.end_all()
             await self._end(parts)
+            with contextlib.suppress(StoreError, TimeoutError):
+                async with asyncio.timeout(END_SECONDS):
+                    await self.work.tell_all()
             with contextlib.suppress(StoreError):
                 await self._state.workers.leave(self._state.process.id)
             log.info("a worker has ended", pictures=self.work.pictures)
