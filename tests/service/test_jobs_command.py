@@ -293,7 +293,11 @@ def test_a_worker_of_its_own_takes_it_over(surety, folder, tmp_path):
     try:
         line = worker.stdout.readline()
         assert os.environ["SURETY_REDIS_URL"] in line
-        sender = signalled(mark.exists)
+        end = time.monotonic() + PATIENCE
+        while not mark.exists():  # else it would be worked on here meanwhile
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        sender = signalled(lambda: signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL)
         ended = surety("jobs", "watch", job_id)
         sender.join()
         assert ended.code == ExitCode.CANCELLED
