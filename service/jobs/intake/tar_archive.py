@@ -5,9 +5,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from service.errors import BadArchive, UnreadablePicture
-from service.jobs.intake.entries import ArchiveLimits, Member, Source, too_long, unpacks_too_far
+from service.jobs.intake.entries import (
+    ArchiveLimits,
+    Member,
+    Source,
+    too_long,
+    unpacks_too_far,
+)
 from service.jobs.intake.flow import Flow
-from service.jobs.intake.inflating import Inflater, bzip2_inflater, gzip_inflater, xz_inflater
+from service.jobs.intake.inflating import (
+    Inflater,
+    bzip2_inflater,
+    gzip_inflater,
+    xz_inflater,
+)
 from service.jobs.intake.tar_headers import Header, damaged, headers, padding
 
 COMPRESSIONS: dict[bytes, Callable[[], Inflater]] = {

@@ -5,7 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import UnreadablePicture
-from service.jobs.intake.names import LONGEST_NAME, clean_label, clean_name, is_clutter, shown_name
+from service.jobs.intake.names import (
+    LONGEST_NAME,
+    clean_label,
+    clean_name,
+    is_clutter,
+    shown_name,
+)
 
 NAMES = st.text(
     st.sampled_from("aB1.:/\\ é\u0301\0\n\x7f\x85\u2028\u202e\ud812\udcffC\u212a\uff0f"),
