@@ -30,7 +30,7 @@ from service.core import Surety
 from service.jobs.submit import Handed, spec_of, submit
 from service.load_settings import load_settings
 
-VOTES, AT_ONCE, CONCURRENCY, BATCH = 60, 4, 4, 4
+VOTES, AT_ONCE, CONCURRENCY = 60, 4, 2
 SECRET = "42" * 32
 
 
@@ -61,7 +61,7 @@ async def measured(emulator: Emulator, workers: int, pictures: int, seed: int) -
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "providers.toml")
         file.write_text(  # noqa: ASYNC240  before anything else goes on
-            f"[google]\nrate = 100000\nconcurrency = {CONCURRENCY}\nmax_batch = {BATCH}\n"
+            f"[google]\nrate = 100000\nconcurrency = {CONCURRENCY}\n"
         )
         environment = {k: v for k, v in os.environ.items() if not k.startswith("SURETY_")} | {
             **emulator.environment(),
@@ -82,23 +82,25 @@ async def measured(emulator: Emulator, workers: int, pictures: int, seed: int) -
                 )
                 for _ in range(workers)
             ]  # fmt: skip
-            while len(await surety.state.workers.list()) < workers:  # noqa: ASYNC110
-                await asyncio.sleep(0.1)
-            emulator.desk.counts.calls.clear()
-            arguments = {
-                "sigma": 0.25,
-                "provider": "google",
-                "max_votes": VOTES,
-                "good_enough": None,
-            }
-            spec = await spec_of(surety, arguments)
-            job = await submit(surety, spec, handed(pictures, seed))
-            while job.ended is None:
-                await asyncio.sleep(0.2)
-                job = await surety.state.jobs.get(job.id)
-            for process in processes:
-                process.terminate()
-                await process.wait()
+            try:
+                while len(await surety.state.workers.list()) < workers:  # noqa: ASYNC110
+                    await asyncio.sleep(0.1)
+                emulator.desk.counts.calls.clear()
+                arguments = {
+                    "sigma": 0.25,
+                    "provider": "google",
+                    "max_votes": VOTES,
+                    "good_enough": None,
+                }
+                spec = await spec_of(surety, arguments)
+                job = await submit(surety, spec, handed(pictures, seed))
+                while job.ended is None:
+                    await asyncio.sleep(0.2)
+                    job = await surety.state.jobs.get(job.id)
+            finally:
+                for process in processes:
+                    process.terminate()
+                await asyncio.gather(*(process.wait() for process in processes))
     calls = [*emulator.desk.counts.calls]
     steady = calls[len(calls) // 10 : -len(calls) // 10]
     return sum(len(c.images) for c in steady[1:]) / (steady[-1].at - steady[0].at)
