@@ -1,7 +1,5 @@
 """POST /estimate: what a job will take, before it is paid for."""
 
-import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -14,11 +12,10 @@ from service.deps import SuretyDep, refuse_unknown
 from service.errors import BadRequest
 from service.job_forms import EstimateForm, job_schema
 from service.jobs.batch import Batch, batch_of
-from service.jobs.estimates.estimate import estimate, pilot_numbers
-from service.jobs.estimates.estimate_time import Speed
-from service.jobs.estimates.pilot import PilotStopped, names_version, run_pilot
+from service.jobs.estimates.estimate import pilot_numbers
+from service.jobs.estimates.estimating import estimate_of
+from service.jobs.estimates.pilot import PilotStopped, run_pilot
 from service.jobs.rows import Row
-from service.jobs.spec import JobSpec
 from service.jobs.submit import spec_of
 from service.multipart import require_multipart
 from service.openapi_answers import form_body, json_response, problem_responses
@@ -34,7 +31,6 @@ from service.problem_kinds import (
 from service.problems import MEDIA_TYPE, instance_of
 from service.routes.job_parts import TAKING_IN, InsideDep
 
-AT_ONCE = 4  # pictures that a worker takes, where nobody works yet
 STOPS = (AUTHENTICATION, PERMISSION, QUOTA, CALL_REJECTED, PROVIDER_FAILED)  # of a pilot
 
 router = APIRouter(tags=["jobs"])
@@ -67,34 +63,6 @@ async def estimate_job(request: Request, *, surety: SuretyDep, inside: InsideDep
             return JSONResponse(told)
 
 
-async def estimate_of(
-    surety: Surety, spec: JobSpec, count: int, pilot: Sequence[Row] = ()
-) -> dict[str, Any]:
-    """Estimate a job.
-
-    Args:
-        surety: an opened deployment.
-        spec: what the job is to do.
-        count: its pictures.
-        pilot: rows of some of them that were certified already.
-    """
-    adapter = await surety.adapter(spec.arguments["provider"])
-    workers = [w for w in await surety.state.workers.list() if spec.compute in w.computes]
-    at_once = sum(w.pictures for w in workers) // len(workers) if workers else AT_ONCE
-    found = await asyncio.to_thread(
-        estimate,
-        spec.arguments,
-        count,
-        adapter.traits,
-        pilot or None,
-        max_cost=spec.max_cost,
-        rate=spec.rate,
-        speed=Speed(workers=max(1, len(workers)), at_once=at_once),
-        names_version=await names_version(surety, pilot),
-    )
-    return found.describe()
-
-
 async def _estimated(
     surety: Surety, inside: InsideDep, asked: Pictures[EstimateForm]
 ) -> dict[str, Any]:
@@ -108,7 +76,7 @@ async def _estimated(
         raise BadRequest("say of how many pictures the pilot is to be", "pilot")
     if form.pictures is not None:
         spec = await spec_of(surety, form.arguments(), **form.job_fields())
-        return await estimate_of(surety, spec, form.pictures)
+        return (await estimate_of(surety, spec, form.pictures)).describe()
     batch = await batch_of(
         surety,
         form.arguments(),
@@ -118,7 +86,7 @@ async def _estimated(
         labels=asked.labels,
     )
     rows = await _piloted(surety, inside, batch, form)
-    return await estimate_of(surety, batch.spec, batch.intake.count, rows)
+    return (await estimate_of(surety, batch.spec, batch.intake.count, rows)).describe()
 
 
 async def _piloted(

@@ -2,27 +2,20 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.responses import Response
 
-from service.core import Surety
 from service.deps import SuretyDep, refuse_unknown
-from service.errors import NotFound
 from service.jobs.job import Job
 from service.jobs.results.compare import Comparison, Side
 from service.jobs.results.compare_page import comparison_page, comparison_svg
 from service.jobs.results.export import FORMATS
 from service.jobs.results.export_zip import certificates_zip
-from service.jobs.results.gathering import Gathered
-from service.jobs.results.origin import Origin
-from service.jobs.results.report import report_page
 from service.jobs.results.report_style import POLICY
-from service.jobs.results.thumbnail import thumbnail_png
-from service.jobs.rows import Row
+from service.jobs.results.reporting import report_of
 from service.negotiation import JSON, best
 from service.openapi_answers import also, json_response, media_response, problem_responses
 from service.openapi_examples import JOB_ID, OTHER_JOB_ID
@@ -131,39 +124,6 @@ async def report(job_id: JobId, request: Request, surety: SuretyDep) -> Response
     """Return one page with curve, histograms, pictures and configuration; it loads nothing else."""
     refuse_unknown(request)
     return _shown(await report_of(surety, await surety.state.jobs.get(job_id)), HTML)
-
-
-async def report_of(surety: Surety, job: Job) -> str:
-    """Write the report of a job: HTML that needs nothing else.
-
-    Args:
-        surety: an opened deployment.
-        job: as it stands.
-    """
-    origin, some = Origin(), list[str]()
-
-    async def rows() -> AsyncIterator[Row]:
-        async for row in surety.state.pictures.all_rows(job):
-            if row.certificate is not None and len(some) < MOST_ORIGINS:
-                some.append(row.certificate)
-            yield row
-
-    seen = await Gathered.of(rows())
-    for certificate in some:
-        try:
-            origin.add(await surety.state.certificates.get(certificate))
-        except NotFound:
-            continue  # past its time
-
-    async def thumbnail(number: int) -> bytes | None:
-        try:
-            item = await surety.state.pictures.item(job.id, number)
-            data = await surety.state.uploads.get(item.sha256)
-        except NotFound:
-            return None
-        return await asyncio.to_thread(thumbnail_png, data)
-
-    return await report_page(job.describe(), seen, origin, thumbnail)
 
 
 def _accept(request: Request) -> str:

@@ -12,12 +12,12 @@ from service.errors import NotFound
 from service.job_forms import SubmitForm, job_schema
 from service.jobs import actions
 from service.jobs.batch import batch_of
+from service.jobs.estimates.estimating import estimate_of
 from service.jobs.states import PictureState
 from service.multipart import require_multipart
 from service.openapi_answers import form_body, json_response, no_content, problem_responses
 from service.openapi_examples import JOB_FORM
 from service.presence import while_present
-from service.routes.estimate import estimate_of
 from service.routes.job_parts import (
     ACTING,
     LOOKING,
@@ -67,7 +67,7 @@ async def submit_job(request: Request, *, surety: SuretyDep, inside: InsideDep) 
                     labels=asked.labels,
                 )
                 if form.dry_run:
-                    told = await estimate_of(surety, batch.spec, batch.intake.count)
+                    told = (await estimate_of(surety, batch.spec, batch.intake.count)).describe()
                     return JSONResponse(told)
                 job = await batch.submit(surety)
                 inside.look()

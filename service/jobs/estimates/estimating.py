@@ -1,5 +1,6 @@
 """Estimates a job with what this deployment knows: the provider's traits, its workers, a pilot."""
 
+import asyncio
 from collections.abc import Sequence
 
 from service.core import Surety
@@ -32,7 +33,8 @@ async def estimate_of(
     adapter = await surety.adapter(spec.arguments["provider"])
     workers = await covering(surety, spec.compute)
     at_once = sum(w.pictures for w in workers) // len(workers) if workers else AT_ONCE
-    return estimate(
+    return await asyncio.to_thread(
+        estimate,
         spec.arguments,
         count,
         adapter.traits,
