@@ -24,7 +24,6 @@ from service.routes.job_parts import LOOKING, JobId
 
 SVG_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 ZIP, HTML, SVG = "application/zip", "text/html", "image/svg+xml"
-MOST_ORIGINS = 50  # certificates that are looked at for the models and programs they come from
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 
 Format = Literal["jsonl", "csv", "parquet", "zip"]
