@@ -118,6 +118,8 @@ async def test_retention_takes_pictures_runs_and_certificates_but_no_ledger(depl
             "images": 1,
             "runs": 0,
             "certificates": 0,
+            "jobs": 0,
+            "uploads": 0,
         }
         assert (await clean(state, settings))["images"] == 1
         assert (await clean(state, settings))["images"] == 0

@@ -91,6 +91,8 @@ class JobGate:
 
     def __init__(self, job: JobGates, gate: Gate, traits: Traits) -> None:
         self._job, self._gate, self._traits = job, gate, traits
+        self._paying = asyncio.Lock()
+        self._ended = False
 
     async def enter(self, images: int) -> Permit:
         """See :class:`certification.protocols.Gate`.
@@ -105,7 +107,8 @@ class JobGate:
                 held.permit = await self._gate.enter(images)
             else:
                 await self._in_turn(held, self._job.limit, images)
-            await self._pay(held)
+            async with self._paying:  # in the order in which the calls come
+                await self._pay(held)
         except BaseException:
             held.unused()
             raise
@@ -133,6 +136,8 @@ class JobGate:
         purse = self._job.purse
         if purse is None:
             return
+        if self._ended:  # a smaller call could be paid, but its votes would come after a gap
+            raise AskingEndedError("the next call could pass the job's max_cost")
         reserving = asyncio.ensure_future(purse.reserve(held.units))
         try:
             paid = await asyncio.shield(reserving)
@@ -140,6 +145,7 @@ class JobGate:
             self._job.later(_repaid(purse, reserving, held.units))
             raise
         if not paid:
+            self._ended = True
             raise AskingEndedError("the next call could pass the job's max_cost")
         held.paid = True
 

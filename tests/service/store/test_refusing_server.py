@@ -109,6 +109,8 @@ async def test_the_permissions_that_the_docs_name_are_enough(strict, make_app):
             "images": 0,
             "runs": 1,
             "certificates": 0,
+            "jobs": 0,
+            "uploads": 0,
         }
 
 
