@@ -1,4 +1,4 @@
-"""Certifies a picture of its own through a deployment that runs: see smoke.sh.
+"""Certifies pictures of its own through a deployment that runs: see smoke.sh.
 
     python3 smoke.py http://127.0.0.1:8000 local aws
 
@@ -6,6 +6,7 @@ Standard library alone, so that it runs wherever Docker does.
 """
 
 import http.client
+import io
 import json
 import random
 import struct
@@ -14,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+import zipfile
 import zlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -21,6 +23,7 @@ from typing import Any, NamedTuple
 SIDE = 96  # pixels
 LABEL = "ship"
 VOTES = 100
+PICTURES = 4  # of the job
 MOST_COST = 0.5  # US dollars, should a provider be a real one
 PATIENCE = 120.0  # seconds, for the service to be ready and for each answer
 
@@ -165,6 +168,30 @@ def certify(deployment: Deployment, provider: str, picture: bytes) -> None:
     print(f"{provider}: {told}, certificate {found['id']}", flush=True)
 
 
+def submit(deployment: Deployment, provider: str) -> None:
+    """Submit a job of a few pictures, wait for its end, and look at what came of it."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for number in range(PICTURES):
+            archive.writestr(f"{LABEL}/{number}.png", draw(time.time_ns()))
+    form = {"provider": provider, "sigma": "0.25", "max_votes": str(VOTES), "labels": "folders"}
+    form["max_cost"] = str(PICTURES * MOST_COST)
+    job = deployment.post("/jobs", form, {"archive": packed.getvalue()}).json()
+    end = time.monotonic() + PICTURES * PATIENCE
+    while job["ended"] is None:
+        expect(time.monotonic() < end and job["state"] == "running", "a job that goes on", job)
+        time.sleep(1)
+        job = deployment.get(f"/jobs/{job['id']}").json()
+    expect(job["by_state"]["done"] == PICTURES, "a certificate for every picture", job)
+    results = deployment.get(f"/jobs/{job['id']}/results?format=jsonl").body
+    rows = [json.loads(line) for line in results.splitlines()]
+    expect(len(rows) == PICTURES and all(row["correct"] for row in rows), "right ones", rows)
+    expect(b"<svg" in deployment.get(f"/jobs/{job['id']}/report").body, "a report", job)
+    workers = deployment.get("/workers").json()["workers"]
+    there = sum(not worker["inside"] for worker in workers)
+    print(f"job {job['id']}: {PICTURES} pictures, {job['images']} images, {there} workers there")
+
+
 def main() -> None:
     """Run all steps."""
     base, *providers = sys.argv[1:]
@@ -175,7 +202,8 @@ def main() -> None:
     picture = draw(time.time_ns())
     for provider in providers:
         certify(deployment, provider, picture)
-    # A job of several pictures, for `--scale worker=2`: its step belongs here.
+    if providers:
+        submit(deployment, providers[0])
     print("smoke test passed", flush=True)
 
 
