@@ -125,13 +125,20 @@ def test_nothing_is_lost_and_everything_can_be_checked(deployment, tmp_path):
 
 
 def test_a_cloud_without_an_account(deployment, tmp_path):
-    _, block = blocks(README, "bash")
+    block = blocks(README, "bash")[1]
     install, *lines = block.splitlines()
     assert "pip install" in install
     done = shell(deployment, tmp_path, lines)
     assert "aws answered in" in done.stdout, done.stderr
     assert "cat" in done.stdout
     assert done.returncode in (0, 3), done.stderr  # which votes come depends on the port
+
+
+def test_a_whole_dataset(deployment, tmp_path):
+    done = shell(deployment, tmp_path, blocks(README, "bash")[2].splitlines())
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "finished" in done.stdout
+    assert "<svg" in (tmp_path / "report.html").read_text()
 
 
 def test_the_check_of_a_certificate(deployment):
