@@ -11,7 +11,9 @@ from service.problems import problem_of
 
 HOLD_SECONDS = 30.0  # a provider that is down is tried again after
 
-What = Literal["back", "hold", "pause", "unpaid", "failed"]
+ELSEWHERE_SECONDS = 2.0  # that a worker which is not set up for a job leaves its picture to others
+
+What = Literal["back", "elsewhere", "hold", "pause", "unpaid", "failed"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,8 @@ class Stop:
     """See the module's text.
 
     Attributes:
-        what: "back" puts the picture back to those that wait; "hold" does so, and no picture of
+        what: "back" puts the picture back to those that wait; "elsewhere" does so because this
+            process is not set up for the job, as others may be; "hold" does so, and no picture of
             the job is handed out for a while; "pause" pauses the job, since every picture would
             fail alike; "unpaid" and "failed" end the picture.
         problem: RFC 9457, without an instance.
@@ -45,6 +48,13 @@ def _what(error: Exception) -> What:
             return "unpaid"
         case adapters.errors.ProviderDown():
             return "hold"
+        case (
+            adapters.errors.UnknownAdapter()
+            | adapters.errors.MissingExtra()
+            | adapters.errors.NotConfigured()
+            | denoisers.errors.UnknownDenoiser()
+        ):
+            return "elsewhere"
         case adapters.errors.AdapterError() | denoisers.errors.DenoiserError():
             return "pause"
         case (

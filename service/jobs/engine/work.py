@@ -24,7 +24,7 @@ from service.jobs.engine.counting import CountingGates
 from service.jobs.engine.gates import JobGates
 from service.jobs.engine.outcome import Used, certified, charged, ended, partly
 from service.jobs.engine.purse import JobPurse
-from service.jobs.engine.stops import HOLD_SECONDS, Stop, stop_of
+from service.jobs.engine.stops import ELSEWHERE_SECONDS, HOLD_SECONDS, Stop, stop_of
 from service.jobs.engine.watch import Watch
 from service.jobs.item import Item
 from service.jobs.job import Job
@@ -154,6 +154,8 @@ class Work:
         if isinstance(found, Stop):
             if found.what == "hold":
                 await jobs.hold(job.id, HOLD_SECONDS, found.problem)
+            if found.what == "elsewhere":
+                await self._leave_to_others(job, found)
             if found.what == "pause":
                 await self._pause(job, found)
             if found.what in ("failed", "unpaid"):
@@ -166,7 +168,7 @@ class Work:
         if last and document["proof"]["votes"]["n"] == 0 and _short_of_money(document):
             await self._end(job, ended(row, "unpaid", None))
         elif last:
-            await self._end(job, certified(row, document, retries))
+            await self._end(job, await self._best(job, row, document))
             self.votes += document["proof"]["votes"]["n"]
         else:
             place = None
@@ -178,6 +180,31 @@ class Work:
     async def _end(self, job: Job, row: Row) -> None:
         if await self._state.pictures.end(job, row):
             self.pictures += 1
+
+    async def _leave_to_others(self, job: Job, stop: Stop) -> None:
+        """Let others take a picture that this process lacks a credential or the like for."""
+        workers = await self._state.workers.list()
+        if sum(job.spec.compute in worker.computes for worker in workers) > 1:
+            await asyncio.sleep(ELSEWHERE_SECONDS)  # else it would come back here at once
+        else:
+            await self._state.jobs.hold(job.id, HOLD_SECONDS, stop.problem)
+
+    async def _best(self, job: Job, row: Row, document: Mapping[str, Any]) -> Row:
+        """Return the row of a picture that has its certificate, or the better one of before.
+
+        A larger target may end as hopeless where a smaller one was certified. Both are true, and
+        of one ledger at one alpha, so the larger radius stands.
+        """
+        new = certified(row, document, document["accounting"]["retries"])
+        if row.certificate is None or (row.radius or 0) <= (new.radius or 0):
+            return new
+        try:
+            before = await self._state.certificates.get(row.certificate)
+        except NotFound:
+            return new  # past its time
+        old, now = before["proof"], document["proof"]
+        same = all(old[name] == now[name] for name in ("alpha", "subject_sha256"))
+        return dataclasses.replace(row, state="done", retries=new.retries) if same else new
 
     async def _pause(self, job: Job, stop: Stop) -> None:
         try:

@@ -99,8 +99,10 @@ class JobWorker:
             with contextlib.suppress(StoreError, TimeoutError):
                 async with asyncio.timeout(END_SECONDS):
                     await self.work.tell_all()
-            with contextlib.suppress(StoreError):
-                await self._state.workers.leave(self._state.process.id)
+            with contextlib.suppress(StoreError, TimeoutError):
+                async with asyncio.timeout(END_SECONDS):
+                    await self._state.workers.leave(self._state.process.id)
+                    await self._leave_none_out()
             log.info("a worker has ended", pictures=self.work.pictures)
 
     @property
@@ -137,6 +139,14 @@ class JobWorker:
         with contextlib.suppress(StoreError, TimeoutError):  # it is delivered to another worker
             async with asyncio.timeout(END_SECONDS):
                 if await self._state.pictures.is_out(compute, taken):
+                    await self._state.pictures.back(taken.job_id, compute, taken.number)
+
+    async def _leave_none_out(self) -> None:
+        """The last worker puts back what is in the queue, so that no picture seems worked on."""
+        workers = await self._state.workers.list()
+        for compute in self.computes:
+            if not any(compute in worker.computes for worker in workers):
+                for taken in await self._state.pictures.out(compute, milliseconds()):
                     await self._state.pictures.back(taken.job_id, compute, taken.number)
 
     async def _dispatch(self) -> None:

@@ -186,6 +186,8 @@ class Estimate:
             pilot = {"pictures": self.pilot, **took}
         worst = {name: value["expected"] for name, value in self.worst.describe().items()}
         worst.pop("certified")
+        highest = self.job.describe()["seconds"]["high"]
+        worst["seconds"] = max(worst["seconds"], highest)  # slow calls, not more of them
         return {
             "pictures": self.count,
             "basis": self.basis,

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from adapters.errors import AuthenticationFailed, ProviderDown
+from adapters.errors import AuthenticationFailed, NotConfigured, ProviderDown
 from service.jobs import actions
 from service.jobs.engine.queue import Queue
 from service.jobs.engine.stops import HOLD_SECONDS
@@ -124,7 +124,7 @@ async def test_a_worker_that_ends_gives_its_pictures_back(tmp_path):
             await until(surety, job.id, lambda _: providers.Slow.calls > 20)
         job = await surety.state.jobs.get(job.id)
         assert job.state == "running"
-        assert job.counts["working"] <= 1  # in the queue, for whoever comes
+        assert job.counts["working"] == 0
         assert await surety.state.workers.list() == []
         async with working(surety, pictures=2):
             job = await until(surety, job.id)
@@ -232,3 +232,30 @@ async def test_workers_tell_what_they_do(tmp_path):
 
         await eventually(busy)
         await actions.cancel(surety, job.id)
+
+
+async def test_a_process_without_the_credential_leaves_the_job_to_others(tmp_path, monkeypatch):
+    async def not_here(_):
+        raise NotConfigured("no credential here")
+
+    async with opened(tmp_path) as surety:
+        job = await submitted(surety, grey(2))
+        with monkeypatch.context() as patch:
+            patch.setattr(surety, "adapter", not_here)
+            async with working(surety):
+                held = await until(surety, job.id, lambda job: job.problem and job.left == 2)
+        assert held.state == "running"  # whoever has it may go on
+        assert "no credential here" in held.problem["detail"]
+
+
+async def test_what_was_certified_stays_where_a_larger_target_is_hopeless(tmp_path):
+    async with opened(tmp_path) as surety, working(surety):
+        chosen = {"target_radius": 0.2, "max_votes": 500}
+        job = await until(surety, (await submitted(surety, [plain(0, 165)], chosen)).id)
+        (before,) = await rows(surety, job)
+        assert before.radius >= 0.2
+        await actions.extend(surety, job.id, {"target_radius": 2.5})
+        (after,) = await rows(surety, await until(surety, job.id))
+        assert after.radius >= before.radius
+        kept = await surety.state.certificates.get(after.certificate)
+        assert kept["proof"]["radius"] == after.radius
