@@ -168,7 +168,7 @@ class Asker:
             self.bill.reserved -= units
 
     def _units(self, images: int) -> int:
-        return images if self._classifier.traits.unit == "image" else 1
+        return self._classifier.traits.units(images)
 
     async def _call(self, payloads: list[Payload], held: int) -> Sequence[Outcome]:
         """Make one call.

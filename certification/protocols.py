@@ -103,6 +103,14 @@ class Traits:
     rate_unit: Literal["image", "request"] = "image"
     timeout: float = 30.0
 
+    def units(self, images: int) -> int:
+        """Return what a call with so many pictures may be billed, in `unit`."""
+        return images if self.unit == "image" else 1
+
+    def rate_units(self, images: int) -> int:
+        """Return what a call with so many pictures counts against the rate, in `rate_unit`."""
+        return images if self.rate_unit == "image" else 1
+
 
 class Classifier(Protocol):
     """An image classifier that can only be called (an adapter)."""

@@ -24,11 +24,11 @@ from service.exit_codes import ExitCode
 from service.issued import Document, Issued
 from service.live_bar import LiveBar
 from service.settings import Settings
+from service.signals import HANG_UP, answered
 from service.terminal import complain, say
 
 Kind = Literal["certify", "predict"]
 Deliver = Callable[[str, Issued], None]
-HANG_UP: signal.Signals | None = getattr(signal, "SIGHUP", None)  # not on every platform
 
 
 @dataclass(frozen=True)
@@ -81,18 +81,13 @@ class Breaks:
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
         """Answer the signals that end a run, until the context is left."""
-        loop = asyncio.get_running_loop()
-        signals = [signal.SIGINT, signal.SIGTERM]
-        if HANG_UP is not None and signal.getsignal(HANG_UP) is not signal.SIG_IGN:  # by nohup
-            signals.append(HANG_UP)
-        for number in signals:
-            loop.add_signal_handler(number, self, number)
+        signals: list[signal.Signals] = []
         try:
-            yield
+            with answered(self) as signals:
+                yield
         finally:
-            for number in signals:
-                loop.remove_signal_handler(number)
-                if self.cancelled:  # a call that hangs in a thread still holds up the exit
+            if self.cancelled:  # a call that hangs in a thread still holds up the exit
+                for number in signals:
                     signal.signal(number, lambda number, _: self(number))
 
 

@@ -51,7 +51,7 @@ class Limit(Protocol):
 
 def largest_call(traits: Traits) -> int:
     """Return the units of a provider's largest call, in what its rate counts."""
-    return traits.max_batch if traits.rate_unit == "image" else 1
+    return traits.rate_units(traits.max_batch)
 
 
 class LocalLimit:

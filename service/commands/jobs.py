@@ -110,13 +110,12 @@ async def _details(state: "State", job: "Job") -> "RenderableType":
     from rich.console import Group
     from rich.text import Text
 
-    from service.jobs.engine.helper import on_compute
     from service.jobs.following import Look
     from service.jobs.results.gathering import Gathered
     from service.jobs.results.summary import summary
     from service.jobs.view import view
 
-    workers = on_compute(await state.workers.list(), job.spec.compute)
+    workers = await state.workers.covering(job.spec.compute)
     failures = await state.pictures.failures(job)
     seen = await Gathered.of(state.pictures.all_rows(job))
     look = Look(job, {}, tuple(workers if job.ended is None else ()), tuple(failures))

@@ -97,10 +97,9 @@ async def follow_to_end(surety: "Surety", job: "Job", display: Display, *, work:
 async def goes_on_elsewhere(surety: "Surety", job: "Job") -> bool:
     """Tell whether somebody else works on a job."""
     from service.errors import StoreError
-    from service.jobs.engine.helper import covering
 
     try:
-        found = await covering(surety, job.spec.compute)
+        found = await surety.state.workers.covering(job.spec.compute)
     except StoreError:
         return False
     return any(w.id != surety.state.process.id for w in found)

@@ -287,7 +287,7 @@ async def _taken_in(surety: "Surety", order: Order) -> "Job":
 
 async def _piloted(surety: "Surety", batch: "Batch", order: Order, work: bool) -> "list[Row]":
     from service.errors import BadRequest
-    from service.jobs.engine.helper import Helper, covering
+    from service.jobs.engine.helper import Helper
     from service.jobs.estimates.estimate import pilot_numbers
     from service.jobs.estimates.pilot import run_pilot
     from service.live_bar import LiveBar
@@ -297,7 +297,7 @@ async def _piloted(surety: "Surety", batch: "Batch", order: Order, work: bool) -
     price = (await surety.adapter(batch.spec.arguments["provider"])).traits.price
     if price and order.pilot_max_cost is None:
         raise BadRequest("--pilot: say with --pilot-max-cost what it may cost")
-    if not work and not await covering(surety, batch.spec.compute):
+    if not work and not await surety.state.workers.covering(batch.spec.compute):
         raise BadRequest("--pilot: no worker is running, and --no-work leaves it to one")
     numbers = {*pilot_numbers(batch.intake.count, order.pilot)}
     with LiveBar("pilot") as bar:

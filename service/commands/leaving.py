@@ -3,15 +3,14 @@
 import asyncio
 import contextlib
 import os
-import signal
 from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
 
 from service.exit_codes import ExitCode
+from service.signals import HANG_UP, answered
 from service.terminal import say
 
 T = TypeVar("T")
-HANG_UP: signal.Signals | None = getattr(signal, "SIGHUP", None)  # not on every platform
 
 
 class Left(Exception):
@@ -39,17 +38,8 @@ class Leaving:
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
         """Answer the signals until the context is left."""
-        loop = asyncio.get_running_loop()
-        signals = [signal.SIGINT, signal.SIGTERM]
-        if HANG_UP is not None and signal.getsignal(HANG_UP) is not signal.SIG_IGN:  # by nohup
-            signals.append(HANG_UP)
-        for number in signals:
-            loop.add_signal_handler(number, self, number)
-        try:
+        with answered(self):
             yield
-        finally:
-            for number in signals:
-                loop.remove_signal_handler(number)
 
     async def unless(self, work: Coroutine[Any, Any, T]) -> T:
         """Do something unless the user ends it.

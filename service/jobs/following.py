@@ -9,7 +9,7 @@ from typing import Any
 
 from service.core import Surety
 from service.errors import StoreUnavailable
-from service.jobs.engine.helper import Helper, covering
+from service.jobs.engine.helper import Helper
 from service.jobs.engine.pace import Pace
 from service.jobs.job import Job
 from service.jobs.rows import Row
@@ -90,7 +90,7 @@ async def _look(surety: Surety, job_id: str, pace: Pace, helper: Helper) -> Look
     return Look(
         job,
         pace.after(job, time.monotonic()),
-        tuple(await covering(surety, job.spec.compute)),
+        tuple(await surety.state.workers.covering(job.spec.compute)),
         tuple(await surety.state.pictures.failures(job)) if job.counts["failed"] else (),
         surety.state.process.id,
         helper.able,

@@ -97,8 +97,7 @@ async def _piloted(
     price = (await surety.adapter(batch.spec.arguments["provider"])).traits.price
     if price and form.pilot_max_cost is None:
         raise BadRequest("say what the pilot may cost", "pilot_max_cost")
-    workers = await surety.state.workers.list()
-    if not inside.works and not any(batch.spec.compute in w.computes for w in workers):
+    if not inside.works and not await surety.state.workers.covering(batch.spec.compute):
         raise BadRequest("nobody works on jobs now: start a worker for the pilot", "pilot")
     numbers = pilot_numbers(batch.intake.count, form.pilot)
     inside.look()

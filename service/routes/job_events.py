@@ -84,6 +84,6 @@ async def _within(seconds: float, *tasks: asyncio.Future[Any]) -> bool:
 
 async def _look(surety: Surety, job_id: str, pace: Pace) -> tuple[dict[str, Any], bool]:
     job = await surety.state.jobs.get(job_id)
-    workers = [w for w in await surety.state.workers.list() if job.spec.compute in w.computes]
+    workers = await surety.state.workers.covering(job.spec.compute)
     progress = {**pace.after(job, time.monotonic()), "workers": len(workers)}
     return {**job.describe(), "progress": progress}, job.ended is not None

@@ -84,6 +84,10 @@ class RedisWorkers:
 
         await self._store.brisk(write)
 
+    async def covering(self, compute: str) -> list[WorkerInfo]:
+        """Return those that live and work on a compute type."""
+        return [one for one in await self.list() if compute in one.computes]
+
     async def list(self) -> list[WorkerInfo]:
         """Return those that live, by id; forgets the others."""
         name = self._store.key("workers")

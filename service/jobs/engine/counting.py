@@ -42,7 +42,7 @@ class CountingGate:
 
     async def enter(self, images: int) -> "CountedPermit":
         """See :class:`certification.protocols.Gate`."""
-        units = images if self._traits.unit == "image" else 1
+        units = self._traits.units(images)
         return CountedPermit(await self._gate.enter(images), images, units, self._count)
 
 

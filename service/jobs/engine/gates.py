@@ -101,7 +101,7 @@ class JobGate:
             AskingEndedError: if the job's money would not do for the call.
             StopRun: if the provider is down and not worth waiting for.
         """
-        held = _Held(self._job, self._units(images))
+        held = _Held(self._job, self._traits.units(images))
         try:
             if self._job.limit is None:
                 held.permit = await self._gate.enter(images)
@@ -114,9 +114,6 @@ class JobGate:
             raise
         return held
 
-    def _units(self, images: int) -> int:
-        return images if self._traits.unit == "image" else 1
-
     async def _in_turn(self, held: "_Held", limit: Limit, images: int) -> None:
         """Wait for both places.
 
@@ -125,8 +122,7 @@ class JobGate:
         """
         await self._job.line.acquire(self)
         try:
-            counted = images if self._traits.rate_unit == "image" else 1
-            held.place = await limit.reserve(counted)
+            held.place = await limit.reserve(self._traits.rate_units(images))
             await held.place.wait()
             held.permit = await self._gate.enter(images)
         finally:

@@ -7,7 +7,7 @@ every worker does.
 
 import asyncio
 import importlib
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -115,19 +115,9 @@ class Helper:
     async def _others(self, *, only_workers: bool = False) -> list[WorkerInfo]:
         """Return others that cover the job; services and helpers only if they are asked for."""
         try:
-            found = await covering(self._surety, self._compute)
+            found = await self._surety.state.workers.covering(self._compute)
         except StoreError as error:
             log.debug("workers cannot be looked for", error=str(error))
             return []
         own = self._surety.state.process.id
         return [w for w in found if w.id != own and not (only_workers and w.inside)]
-
-
-async def covering(surety: Surety, compute: str) -> list[WorkerInfo]:
-    """Return the live workers that work on a compute type."""
-    return on_compute(await surety.state.workers.list(), compute)
-
-
-def on_compute(workers: Iterable[WorkerInfo], compute: str) -> list[WorkerInfo]:
-    """Return those of some workers that work on a compute type."""
-    return [w for w in workers if compute in w.computes]

@@ -14,6 +14,7 @@ import structlog
 
 from service.core import Surety
 from service.errors import StoreError
+from service.jobs.engine.helper import WORKER
 
 LOOK_SECONDS = 2.0
 AFTER_FAILURE = 15.0  # seconds until a worker that has failed begins again
@@ -87,9 +88,7 @@ class Inside:
             return False
         if self._module is None:
             # On first use, in a thread: what a worker needs takes a second to import.
-            self._module = await asyncio.to_thread(
-                importlib.import_module, "service.jobs.engine.worker"
-            )
+            self._module = await asyncio.to_thread(importlib.import_module, WORKER)
             device = self._surety.settings.device
             self._computes = await asyncio.to_thread(self._module.computes_of, device)
         for compute in self._computes:

@@ -183,8 +183,7 @@ class Work:
 
     async def _leave_to_others(self, job: Job, stop: Stop) -> None:
         """Let others take a picture that this process lacks a credential or the like for."""
-        workers = await self._state.workers.list()
-        if sum(job.spec.compute in worker.computes for worker in workers) > 1:
+        if len(await self._state.workers.covering(job.spec.compute)) > 1:
             await asyncio.sleep(ELSEWHERE_SECONDS)  # else it would come back here at once
         else:
             await self._state.jobs.hold(job.id, HOLD_SECONDS, stop.problem)

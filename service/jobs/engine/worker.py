@@ -143,9 +143,8 @@ class JobWorker:
 
     async def _leave_none_out(self) -> None:
         """The last worker puts back what is in the queue, so that no picture seems worked on."""
-        workers = await self._state.workers.list()
         for compute in self.computes:
-            if not any(compute in worker.computes for worker in workers):
+            if not await self._state.workers.covering(compute):
                 for taken in await self._state.pictures.out(compute, milliseconds()):
                     await self._state.pictures.back(taken.job_id, compute, taken.number)
 
@@ -164,7 +163,7 @@ class JobWorker:
     async def _hand_out(self, compute: str) -> None:
         if not await self._state.pictures.any_ready(compute):
             return
-        workers = [w for w in await self._state.workers.list() if compute in w.computes]
+        workers = await self._state.workers.covering(compute)
         most = sum(w.pictures + 1 for w in workers)  # so that none waits for the next look
         taken = await self._state.pictures.take(compute, most, most)
         if taken:

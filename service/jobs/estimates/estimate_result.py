@@ -186,14 +186,14 @@ class Estimate:
             pilot = {"pictures": self.pilot, **took}
         worst = {name: value["expected"] for name, value in self.worst.describe().items()}
         worst.pop("certified")
-        highest = self.job.describe()["seconds"]["high"]
-        worst["seconds"] = max(worst["seconds"], highest)  # slow calls, not more of them
+        job = self.job.describe()
+        worst["seconds"] = max(worst["seconds"], job["seconds"]["high"])  # slow calls, not more
         return {
             "pictures": self.count,
             "basis": self.basis,
             "confidence": CONFIDENCE,
             "pilot": pilot,
-            "job": self.job.describe(),
+            "job": job,
             "rest": self.rest.describe(),
             "picture": self.picture.describe(2),
             "worst": worst,

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 
 from service.core import Surety
-from service.jobs.engine.helper import covering
 from service.jobs.estimates.estimate import estimate
 from service.jobs.estimates.estimate_result import Estimate
 from service.jobs.estimates.estimate_time import Speed
@@ -31,7 +30,7 @@ async def estimate_of(
         AdapterError: if the provider is not ready.
     """
     adapter = await surety.adapter(spec.arguments["provider"])
-    workers = await covering(surety, spec.compute)
+    workers = await surety.state.workers.covering(spec.compute)
     at_once = sum(w.pictures for w in workers) // len(workers) if workers else AT_ONCE
     return await asyncio.to_thread(
         estimate,

@@ -10,7 +10,7 @@ import pytest
 from denoisers.errors import NotUsable
 from service.jobs import following
 from service.jobs.engine import helper, worker
-from service.jobs.engine.helper import Helper, covering
+from service.jobs.engine.helper import Helper
 from service.jobs.following import follow
 from service.store.embedded import EmbeddedServer
 from service.store.workers import WorkerInfo
@@ -39,7 +39,7 @@ async def test_it_begins_when_nobody_is_there_and_leaves_when_a_worker_comes(tmp
         job = await submitted(surety, grey(2), SLOW)
 
         async def here():
-            return own in [w.id for w in await covering(surety, COMPUTE)]
+            return own in [w.id for w in await surety.state.workers.covering(COMPUTE)]
 
         async def gone():
             return not await here()
@@ -68,7 +68,7 @@ async def test_it_leaves_the_work_to_others_if_asked_to(tmp_path):
         job = await submitted(surety, grey(1))
         async with Helper(surety, COMPUTE, work=False) as idle:
             await asyncio.sleep(0.2)
-            assert await covering(surety, COMPUTE) == []
+            assert await surety.state.workers.covering(COMPUTE) == []
             assert idle.able is None
         assert (await surety.state.jobs.get(job.id)).counts["waiting"] == 1
 
@@ -81,7 +81,7 @@ async def test_a_compute_type_that_is_not_here(tmp_path):
                 async for look in looks:
                     if look.able is False:
                         break
-            assert await covering(surety, COMPUTE) == []
+            assert await surety.state.workers.covering(COMPUTE) == []
 
 
 async def test_what_its_work_breaks_off_with_reaches_whoever_waits(tmp_path, monkeypatch):
