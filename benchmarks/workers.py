@@ -1,6 +1,6 @@
 """How many votes a second 1, 2 and 4 workers bring where the provider's answers take their time.
 
-    python -m benchmarks.workers [--workers 1 2 4] [--latency 0.2] [--pictures 48] [--rounds 3]
+    python -m benchmarks.workers [--workers 1 2 4] [--latency 0.2] [--pictures 96] [--rounds 3]
 
 Each worker is a process of its own; all share one store and Google's emulator, whose answers take
 --latency seconds and which allows any rate. A worker has few calls in flight, so it is the latency
@@ -113,7 +113,7 @@ async def main() -> None:
     )
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--latency", type=float, default=0.2)
-    parser.add_argument("--pictures", type=int, default=48)
+    parser.add_argument("--pictures", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
     found: dict[int, list[float]] = {count: [] for count in asked.workers}
@@ -123,6 +123,7 @@ async def main() -> None:
             for count in asked.workers:
                 seed = 100 * number + count
                 found[count].append(await measured(emulator, count, asked.pictures, seed))
+                print(f"{count} workers: {found[count][-1]:.0f} images/s", file=sys.stderr)
     first = found[asked.workers[0]]
     table = Table("workers", "images/s", "times one worker (median of rounds)")
     for count, rates in found.items():
