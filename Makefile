@@ -35,7 +35,7 @@ test: $(VENV)/.test
 	@exec $(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 soak: $(VENV)/.test
-	@SURETY_SOAK=1 exec $(BIN)/pytest -s tests/soak $(ARGS)
+	@SOAK=1 exec $(BIN)/pytest -s tests/soak $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

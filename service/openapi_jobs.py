@@ -35,7 +35,7 @@ _JOB: dict[str, Schema] = {
     "by_state": record(
         "Pictures by state.", {state: count(f"That are {state}.") for state in PICTURE_STATES}
     ),
-    "skipped": count("Entries of the archive that are no pictures by their names."),
+    "skipped": count("Files that were passed over, being hidden or clutter by their names."),
     "images": count("Noisy copies and clean pictures sent to the provider."),
     "calls": count("Calls made."),
     "throttled": count("Calls that the provider had no capacity for."),

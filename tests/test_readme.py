@@ -31,7 +31,8 @@ def deployment(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def address(deployment):
+def served(deployment):
+    """The address of `make run`'s service, and what it printed until then."""
     process = deployment.start("serve", "--demo", "--port", 0)
     with process:
         try:
@@ -41,11 +42,25 @@ def address(deployment):
                 if "Ctrl-C ends it" in line:
                     break
             assert "certified L2 radius 0." in shown, shown
-            yield re.search(r"http://127\.0\.0\.1:\d+", shown)[0]
+            yield re.search(r"http://127\.0\.0\.1:\d+", shown)[0], shown
             process.send_signal(signal.SIGTERM)
             assert process.wait(PATIENCE) == 0
         finally:
             process.kill()  # does nothing to one that has ended
+
+
+@pytest.fixture(scope="module")
+def address(served):
+    return served[0]
+
+
+def test_the_certificate_that_is_shown_has_the_lines_of_a_real_one(served):
+    def facts(text):
+        return re.findall(r"^│  ([a-z][a-z ]+?)  +\S", text, re.MULTILINE)[1:]  # but the label
+
+    (sample,) = (b for b in re.findall(r"```\n(.*?)```", README, re.DOTALL) if "make run" in b)
+    assert facts(sample) == facts(served[1])
+    assert "cost" in facts(sample)
 
 
 def run(deployment, command, **options):

@@ -29,7 +29,7 @@ class Job:
         throttled: calls that the provider had no capacity for.
         ended: ISO date of the end, None while there is something to do.
         problem: why it does not go on by itself, as an RFC 9457 document.
-        skipped: entries of the archive that are no pictures by their names.
+        skipped: files that were passed over, being hidden or clutter by their names.
     """
 
     id: str

@@ -85,7 +85,7 @@ async def submit(
         surety: an opened deployment.
         spec: from `spec_of`.
         handed: the pictures; what it raises ends the job before it has begun.
-        skipped: entries beside them that are no pictures by their names.
+        skipped: files beside them that were passed over.
 
     Raises:
         BadRequest: if there is no picture.

@@ -77,11 +77,7 @@ def test_from_a_folder_to_a_report(surety, folder, tmp_path):
     assert "3 pictures" in ended.err.splitlines()[0]
     listed = json.loads(surety("jobs", "list", "--json").out)
     (job,) = listed["jobs"]
-    assert (job["state"], job["skipped"], listed["next"]) == (
-        "finished",
-        3,
-        None,
-    )  # folders are passed over
+    assert (job["state"], job["skipped"], listed["next"]) == ("finished", 1, None)
     assert job["id"] in surety("jobs", "list").out
     shown = surety("jobs", "show", job["id"][:8])
     assert "3 of 3 pictures" in shown.out

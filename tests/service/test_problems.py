@@ -1,6 +1,8 @@
 """The table of problems is complete, and no two kinds are alike."""
 
 import ast
+import importlib
+import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +15,8 @@ import certification.errors
 import denoisers
 import denoisers.errors
 import service.errors
-from service.problem_kinds import BY_SLUG, INTERNAL, KINDS
+from service import problem_kinds
+from service.problem_kinds import BY_SLUG, INTERNAL, KINDS, Kind
 from service.problems import MOST_ERRORS, TABLE, problem_of, validation_problem
 
 ROOTS = (
@@ -47,6 +50,17 @@ def written() -> set[str]:
     while more := {name for name, its in bases.items() if its & found} - found:
         found |= more
     return found
+
+
+def test_the_kinds_of_every_theme_are_told_and_none_twice() -> None:
+    themes = [
+        importlib.import_module(f"service.problem_kinds.{theme.name}")
+        for theme in pkgutil.iter_modules(problem_kinds.__path__)
+    ]
+    written_down = [kind for t in themes for kind in vars(t).values() if isinstance(kind, Kind)]
+    assert len(themes) > 4
+    assert sorted(kind.slug for kind in written_down) == sorted(kind.slug for kind in KINDS)
+    assert len(BY_SLUG) == len(KINDS)
 
 
 def test_every_exception_of_ours_is_in_the_table() -> None:

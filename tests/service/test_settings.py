@@ -1,11 +1,15 @@
 """Settings: a wrong one is told in one line and never passed over."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from service.errors import ConfigurationError
 from service.load_settings import load_settings
+from service.settings import Settings
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +58,14 @@ def test_a_setting_that_does_not_exist_is_told(here, monkeypatch, capsys):
         "warning: there is no setting SURETY_LOGLEVEL",
         "warning: there is no setting SURETY_SIGMA",
     ]
+
+
+def test_what_the_makefile_sets_is_a_setting():
+    names = re.findall(r"SURETY_\w+|\bSOAK\b", (ROOT / "Makefile").read_text())
+    assert "SOAK" in names  # would be warned of under the name of a setting
+    assert {n for n in names if n.startswith("SURETY_")} <= {
+        f"SURETY_{field.upper()}" for field in Settings.model_fields
+    }
 
 
 def test_the_home_folder_is_found(monkeypatch):

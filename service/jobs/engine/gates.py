@@ -5,7 +5,7 @@ from the job's purse; what it was not billed goes back there afterwards.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -32,10 +32,6 @@ class Purse(Protocol):
         ...
 
 
-OnCall = Callable[[Sequence[Outcome] | None], None]
-"""Is told what came of each call; None for an exception."""
-
-
 class JobGates:
     """See :class:`certification.protocols.Gates`; those of one job in one process.
 
@@ -43,18 +39,13 @@ class JobGates:
         gates: of the accounts.
         limit: of the job, counted in what its provider's rate counts; None for none of its own.
         purse: the job's; None if it may spend what it likes.
-        on_call: is told of each call that was made.
     """
 
     def __init__(
-        self,
-        gates: Gates,
-        limit: Limit | None = None,
-        purse: Purse | None = None,
-        on_call: OnCall | None = None,
+        self, gates: Gates, limit: Limit | None = None, purse: Purse | None = None
     ) -> None:
         self._gates = gates
-        self.limit, self.purse, self.on_call = limit, purse, on_call
+        self.limit, self.purse = limit, purse
         self.line = Line()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -169,8 +160,6 @@ class _Held:
         if self.permit is not None:
             self.permit.done(outcomes)
         self._settle(billed_units(outcomes, self.units))
-        if self.job.on_call is not None:
-            self.job.on_call(outcomes)
 
     def unused(self) -> None:
         """See :class:`certification.protocols.Permit`."""

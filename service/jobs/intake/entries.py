@@ -89,7 +89,7 @@ class Source(ABC):
 
     Attributes:
         limits: see there.
-        skipped: folders, hidden files and clutter passed over by `entries` so far.
+        skipped: hidden files and clutter passed over by `entries` so far; not folders.
         labels: the file of ground truth that `entries` came across; whole after the last entry.
     """
 
@@ -131,13 +131,12 @@ class Source(ABC):
         if not found:
             raise BadArchive(
                 f"there is no picture in the {self.what}"
-                + (f", only {self.skipped:,} folders or hidden files" if self.skipped else "")
+                + (f", only hidden files ({self.skipped:,})" if self.skipped else "")
                 + ": put JPEG, PNG or other pictures into it"
             )
 
     def _entry(self, member: Member, seen: set[str]) -> Entry | None:
         if member.read is None:
-            self.skipped += 1
             return None
         try:
             name = clean_name(member.name)

@@ -29,7 +29,7 @@ class Intake:
 
     Attributes:
         count: how many, those that cannot be read included.
-        skipped: entries that are no pictures by their names.
+        skipped: files that were passed over, being hidden or clutter by their names.
         truths: the true labels that there are.
         pictures: makes an iterator over them; reads files.
     """

@@ -1,0 +1,62 @@
+"""The deployment itself: its store, its parts, how busy it is."""
+
+from service.problem_kinds.kind import Kind
+
+INTERNAL = Kind(
+    "internal",
+    500,
+    "Something went wrong on our side",
+    "A fault of the service, not of the request. The log of the deployment has the particulars.",
+)
+SHUTTING_DOWN = Kind(
+    "shutting-down",
+    503,
+    "The service is being ended",
+    "It was told to end before this request had an answer. Votes that were paid for are kept; "
+    "ask again once it is back.",
+)
+OVERLOADED = Kind(
+    "overloaded",
+    503,
+    "Too busy",
+    "All runs are busy and the queue is full. Retry-After says when to come back.",
+)
+NOT_READY = Kind(
+    "not-ready",
+    503,
+    "Not ready",
+    "The default provider or the default denoiser cannot be loaded.",
+)
+STORE_AWAY = Kind(
+    "store-unavailable",
+    503,
+    "The store is away",
+    "Ledgers and certificates cannot be read or written now. Runs that are going on wait for it, "
+    "and nothing is lost; Retry-After says when to try again.",
+)
+STORE_REFUSES = Kind(
+    "store-refuses",
+    503,
+    "The store refuses this deployment",
+    "The password or the permissions of SURETY_REDIS_URL are wrong. That is for whoever runs the "
+    "deployment to mend.",
+)
+LEDGER_DAMAGED = Kind(
+    "ledger-damaged",
+    500,
+    "The store holds something that was not written by this deployment",
+    "A ledger, or an entry beside it, was changed from outside or damaged; `detail` says where. "
+    "It is neither used nor begun again: restore the store from a backup.",
+)
+FORMAT_NOT_READY = Kind(
+    "format-not-ready",
+    503,
+    "Results in this format cannot be written here",
+    "A package is missing on this deployment; `detail` names it. JSONL and CSV need none.",
+)
+DENOISER_NOT_READY = Kind(
+    "denoiser-not-ready",
+    503,
+    "The denoiser cannot be loaded",
+    "Its weights are damaged or missing on this deployment.",
+)
