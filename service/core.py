@@ -185,7 +185,7 @@ class Surety(Parts):
             StoreError: if it cannot be kept.
         """
         signed, state = self.state.keyring.signer.sign(made), self.state
-        kept = await bounded(interrupt, state.certificates.put(signed))
+        kept = await bounded(interrupt, state.certificates.put(signed, prepared.owner))
         if prepared.keep_image:
             png = await asyncio.to_thread(prepared.image.png)
             await state.images.put(prepared.image.sha256, png)
