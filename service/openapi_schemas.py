@@ -1,5 +1,6 @@
 """JSON schemas of every answer, by name, as they stand under `components/schemas`."""
 
+from service.access.openapi import SCHEMAS as ACCESS_SCHEMAS
 from service.openapi_certificate import ABSTENTIONS, VOTES_BY_LABEL
 from service.openapi_certificate import SCHEMAS as RUN_SCHEMAS
 from service.openapi_fields import (
@@ -149,6 +150,7 @@ SCHEMAS: dict[str, Schema] = {
     **RUN_SCHEMAS,
     **LASTING_SCHEMAS,
     **JOB_SCHEMAS,
+    **ACCESS_SCHEMAS,
     "Progress": _PROGRESS,
     "Run": _RUN,
     "Runs": record(

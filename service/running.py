@@ -5,7 +5,6 @@ sees it first goes on with it. Its votes are in the ledger, its money is counted
 """
 
 import asyncio
-import dataclasses
 import io
 import secrets
 import time
@@ -135,9 +134,8 @@ class Running:
     async def _resume(self, record: RunRecord) -> None:
         try:
             prepared = await self._surety.prepare(
-                await asyncio.to_thread(_image, record), **_remaining(record)
+                await asyncio.to_thread(_image, record), owner=record.owner, **_remaining(record)
             )
-            prepared = dataclasses.replace(prepared, owner=record.owner)
             if prepared.draft != record.draft:
                 raise LedgerConflict(
                     "the deployment's denoiser, device or provider is another one than when this "

@@ -106,9 +106,8 @@ class Work:
         try:
             data = await self._state.uploads.get(item.sha256)
             prepared = await self._surety.prepare(
-                data, name=item.name, truth=item.truth, **job.spec.arguments
+                data, name=item.name, truth=item.truth, owner=job.owner, **job.spec.arguments
             )
-            prepared = dataclasses.replace(prepared, owner=job.owner)
             if prepared.denoiser.compute != job.spec.compute:
                 return Stop("pause", _other_compute(where, job, prepared))
             money = self._gates_of(job, prepared.adapter.traits)
