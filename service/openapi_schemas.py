@@ -38,6 +38,7 @@ _RUN = record(
     {
         "id": of("string", "Its name, also in the header Surety-Run."),
         "kind": one_of("What it ends with.", "certificate", "prediction"),
+        "owner": maybe("string", "Id of the API key that began it; null without one."),
         "cancelling": of("boolean", "Whether it has been told to end."),
         "progress": maybe_ref("Progress", "Where it stands, null before the first answer."),
     },

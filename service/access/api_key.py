@@ -19,10 +19,12 @@ MOST_NAME = 100
 LIMITS = ("name", "scopes", "expires", "rate", "budget", "budget_period")
 """What can be changed of a key."""
 
+_DATES = ("created", "expires", "revoked", "overlap")
+
 
 @dataclass(frozen=True)
 class ApiKey:
-    """See the module's text.
+    """See the module's text. Dates are kept to the millisecond.
 
     Attributes:
         id: stands in the key itself, in logs, in usage reports, and as `owner` of what it began.
@@ -52,6 +54,10 @@ class ApiKey:
     overlap: datetime | None = None
 
     def __post_init__(self) -> None:
+        for name in _DATES:
+            if (date := getattr(self, name)) is not None:
+                whole = date.replace(microsecond=date.microsecond // 1000 * 1000)
+                object.__setattr__(self, name, whole)
         if not (0 < len(self.name.strip()) <= MOST_NAME and self.name.isprintable()):
             raise BadRequest(f"name must have 1 to {MOST_NAME} printable characters", "name")
         if not self.scopes or not self.scopes <= set(SCOPES):
@@ -99,7 +105,7 @@ class ApiKey:
         """
         dates = {
             name: None if told[name] is None else datetime.fromisoformat(told[name])
-            for name in ("created", "expires", "revoked", "overlap")
+            for name in _DATES
         }
         plain = {name: told[name] for name in ("id", "name", "rate", "budget", "budget_period")}
         return cls(scopes=frozenset(told["scopes"]), **plain, **dates)  # type: ignore[arg-type]

@@ -51,7 +51,7 @@ router = APIRouter(include_in_schema=False)
 @router.get("/", dependencies=[PUBLIC])
 async def root() -> RedirectResponse:
     """Lead people who open the address in a browser to the documentation."""
-    return RedirectResponse("docs")
+    return RedirectResponse("/docs")
 
 
 @router.get("/docs", dependencies=[PUBLIC])
