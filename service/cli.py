@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from service import log_lines
+from service.commands.apikeys import app as apikeys
 from service.commands.audit import audit
 from service.commands.certificates import app as certificates
 from service.commands.certify import certify
@@ -40,6 +41,7 @@ app.add_typer(denoisers, name="denoisers")
 app.add_typer(train, name="train")
 app.add_typer(jobs, name="jobs")
 app.add_typer(keys, name="keys")
+app.add_typer(apikeys, name="apikeys")
 app.add_typer(certificates, name="certificates")
 app.add_typer(ledgers, name="ledgers")
 

@@ -99,6 +99,7 @@ class Surety(Parts):
         rule: str | dict[str, Any] = "top1",
         synonyms: dict[str, str] | None = None,
         keep_image: bool = False,
+        owner: str | None = None,
         **options: Any,  # noqa: ANN401  the fields of `Options`, checked there
     ) -> Prepared:
         """Check a request completely and make it ready. Asks nobody and keeps nothing.
@@ -113,6 +114,7 @@ class Surety(Parts):
             rule: decision rule, see :func:`certification.decision.parse_rule`.
             synonyms: label → label that it counts as.
             keep_image: whether the canonical picture is kept with the certificate.
+            owner: id of the API key that asks.
             options: further fields of :class:`certification.options.Options`.
 
         Raises:
@@ -146,7 +148,7 @@ class Surety(Parts):
         # Some take pictures of certain sizes only, and say so when they are asked for a batch.
         await asyncio.to_thread(cleaner.batch_of, image.height, image.width)
         keep = keep_image or self.settings.keep_images
-        return Prepared(image, chosen, cleaner, adapter, keep)
+        return Prepared(image, chosen, cleaner, adapter, keep, owner)
 
     async def certify(
         self,
@@ -185,7 +187,7 @@ class Surety(Parts):
             StoreError: if it cannot be kept.
         """
         signed, state = self.state.keyring.signer.sign(made), self.state
-        kept = await bounded(interrupt, state.certificates.put(signed))
+        kept = await bounded(interrupt, state.certificates.put(signed, prepared.owner))
         if prepared.keep_image:
             png = await asyncio.to_thread(prepared.image.png)
             await state.images.put(prepared.image.sha256, png)

@@ -10,6 +10,10 @@
     ├── UnknownLabel              the provider knows no such label
     ├── NotFound                  nothing of this id
     ├── JobConflict               the job is not in a state for this
+    ├── AccessDenied              the caller may not do this
+    │   ├── Unauthenticated       no API key was shown, or one that does not count
+    │   ├── MissingScope          the API key may do other things; names the scope
+    │   └── LocalOnly             there are no API keys, and the caller is on another machine
     ├── Overloaded                too many runs are waiting; says when to come back
     ├── MissingFormat             results in this format need a package; names the extra
     ├── ShuttingDown              the service ends before the run had an answer
@@ -20,6 +24,8 @@
 
 Errors of the other packages are mapped beside these in `service.problems`.
 """
+
+from collections.abc import Mapping, Sequence
 
 
 class ServiceError(Exception):
@@ -88,6 +94,50 @@ class NotFound(ServiceError):
 
 class JobConflict(ServiceError):
     """The job is not in a state for this."""
+
+
+class AccessDenied(ServiceError):
+    """The caller may not do this.
+
+    Attributes:
+        headers: of the answer.
+    """
+
+    headers: Mapping[str, str] = {}
+
+
+class Unauthenticated(AccessDenied):
+    """No API key was shown, or one that does not count: nobody is told why.
+
+    Args:
+        shown: whether there was something that should have been a key.
+    """
+
+    def __init__(self, *, shown: bool) -> None:
+        wrong = "the API key is not known here, was revoked or has expired"
+        none = "show an API key: Authorization: Bearer surety_…"
+        super().__init__(wrong if shown else none)
+        told = ', error="invalid_token"' if shown else ""
+        self.headers = {"WWW-Authenticate": f'Bearer realm="surety"{told}'}
+
+
+class MissingScope(AccessDenied):
+    """The API key may do other things, but not this.
+
+    Args:
+        scopes: one of them is needed.
+        why: more words.
+    """
+
+    def __init__(self, scopes: Sequence[str], why: str | None = None) -> None:
+        needed = f"this needs an API key with the scope {' or '.join(scopes)}"
+        super().__init__(needed if why is None else f"{why}: {needed}")
+        told = f'error="insufficient_scope", scope="{" ".join(scopes)}"'
+        self.headers = {"WWW-Authenticate": f'Bearer realm="surety", {told}'}
+
+
+class LocalOnly(AccessDenied):
+    """There are no API keys, and the caller is on another machine."""
 
 
 class MissingFormat(ServiceError):

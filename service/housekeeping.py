@@ -123,7 +123,7 @@ async def clean(
     dropped["jobs"] += await _drop_begun(state, dry_run=dry_run)
     loose = at - LOOSE_SECONDS
     dropped["uploads"] = await (
-        state.uploads.loose(loose) if dry_run else _drop_loose(state, loose)
+        state.uploads.count_loose(loose) if dry_run else _drop_loose(state, loose)
     )
     return dropped
 

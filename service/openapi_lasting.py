@@ -105,6 +105,7 @@ SCHEMAS: dict[str, Schema] = {
         {
             "id": of("string", "Its name, also in the header Surety-Run."),
             "kind": _KIND,
+            "owner": maybe("string", "Id of the API key that began it; null without one."),
             "created": of("string", "When it was begun.", format="date-time"),
             "cancelling": of("boolean", "Whether it has been told to end."),
             "progress": maybe_ref("Progress", "Where it stands; null if it is not going on here."),

@@ -41,6 +41,8 @@ from service.problem_kinds import (
     LEDGER_CONFLICT,
     LEDGER_DAMAGED,
     LEDGER_SEALED,
+    LOCAL_ONLY,
+    MISSING_SCOPE,
     MODEL_CHANGED,
     NOT_AN_IMAGE,
     NOT_FOUND,
@@ -57,6 +59,7 @@ from service.problem_kinds import (
     STORE_AWAY,
     STORE_REFUSES,
     TOO_LARGE,
+    UNAUTHENTICATED,
     UNKNOWN_DENOISER,
     UNKNOWN_LABEL,
     UNKNOWN_PROVIDER,
@@ -123,6 +126,10 @@ TABLE: Mapping[type[Exception], Kind] = {
     service.errors.NotFound: NOT_FOUND,
     service.errors.JobConflict: JOB_CONFLICT,
     service.errors.MissingFormat: FORMAT_NOT_READY,
+    service.errors.AccessDenied: INTERNAL,
+    service.errors.Unauthenticated: UNAUTHENTICATED,
+    service.errors.MissingScope: MISSING_SCOPE,
+    service.errors.LocalOnly: LOCAL_ONLY,
     service.errors.Overloaded: OVERLOADED,
     service.errors.ShuttingDown: SHUTTING_DOWN,
     service.errors.StoreError: INTERNAL,
@@ -191,8 +198,10 @@ def problem_of(error: Exception) -> Problem:
     if error.__cause__ is not None and kind is PROVIDER_FAILED:  # its text is for the log alone
         log.error("broken adapter", error=type(error.__cause__).__name__, exc_info=error.__cause__)
     message = str(error)
-    headers = {}
-    if isinstance(error, service.errors.Overloaded):
+    headers = dict[str, str]()
+    if isinstance(error, service.errors.AccessDenied):
+        headers |= error.headers
+    elif isinstance(error, service.errors.Overloaded):
         headers["Retry-After"] = str(error.retry_after)
     elif kind in (STORE_AWAY, STORE_REFUSES):
         headers["Retry-After"] = str(service.errors.StoreUnavailable.retry_after)

@@ -80,7 +80,9 @@ class Running:
             StoreError: if it cannot be written down now; nothing has been asked then.
         """
         run_id, state = secrets.token_hex(12), self._surety.state
-        await state.runs.begin(run_id, kind, arguments, prepared.image, prepared.draft)
+        await state.runs.begin(
+            run_id, kind, arguments, prepared.image, prepared.draft, prepared.owner
+        )
         return self._start(run_id, kind, prepared, Allowance())
 
     def _start(self, run_id: str, kind: Kind, prepared: Prepared, allowance: Allowance) -> Run:
@@ -102,7 +104,7 @@ class Running:
             self._end(run_id, _outcome(kind, issued))
             return issued
 
-        return self.runs.start(kind, work, run_id)
+        return self.runs.start(kind, work, run_id, prepared.owner)
 
     def _end(self, run_id: str, outcome: Mapping[str, Any]) -> None:
         """Note what came of a run; the store may be away, and nobody has to wait for that."""
@@ -132,7 +134,7 @@ class Running:
     async def _resume(self, record: RunRecord) -> None:
         try:
             prepared = await self._surety.prepare(
-                await asyncio.to_thread(_image, record), **_remaining(record)
+                await asyncio.to_thread(_image, record), owner=record.owner, **_remaining(record)
             )
             if prepared.draft != record.draft:
                 raise LedgerConflict(

@@ -28,13 +28,14 @@ class Run:
     Attributes:
         id: its name.
         kind: what the document it ends with is.
+        owner: id of the API key that asked for it; None where there was none.
         task: ends with the document and the bill, or raises.
         first: the first progress event, None until there is one.
         latest: the latest one.
     """
 
-    def __init__(self, run_id: str, kind: Kind, work: Work) -> None:
-        self.id, self.kind = run_id, kind
+    def __init__(self, run_id: str, kind: Kind, work: Work, owner: str | None = None) -> None:
+        self.id, self.kind, self.owner = run_id, kind, owner
         self.first: Progress | None = None
         self.latest: Progress | None = None
         self._news = asyncio.Event()
@@ -85,6 +86,7 @@ class Run:
         return {
             "id": self.id,
             "kind": self.kind,
+            "owner": self.owner,
             "cancelling": self.cancelling,
             "progress": None if self.latest is None else self.latest.describe(),
         }
@@ -106,15 +108,18 @@ class Runs:
     def __init__(self) -> None:
         self._running: dict[str, Run] = {}
 
-    def start(self, kind: Kind, work: Work, run_id: str | None = None) -> Run:
+    def start(
+        self, kind: Kind, work: Work, run_id: str | None = None, owner: str | None = None
+    ) -> Run:
         """Begin a run. It is listed until its task has ended.
 
         Args:
             kind: what the document it ends with is.
             work: called with the run's interrupt and progress callback.
             run_id: its name; None for a new one that cannot be guessed.
+            owner: id of the API key that asks for it.
         """
-        run = Run(run_id or secrets.token_hex(12), kind, work)
+        run = Run(run_id or secrets.token_hex(12), kind, work, owner)
         self._running[run.id] = run
         run.task.add_done_callback(lambda _: self._running.pop(run.id, None))
         return run

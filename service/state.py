@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from service.keys import load_keyring
 from service.settings import Settings
 from service.store import unix_socket
+from service.store.api_keys import RedisApiKeys
 from service.store.certificates import RedisCertificates
 from service.store.connection import Store
 from service.store.deployment import Deployment
@@ -42,6 +43,7 @@ class State:
         pictures: theirs, and what came of each.
         workers: who works on them.
         limits: the rate limits that all processes share.
+        api_keys: who may use the deployment through HTTP.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -60,6 +62,7 @@ class State:
         self.jobs = RedisJobs(self.store, seals)
         self.pictures = RedisJobPictures(self.store, seals, self.jobs, self.uploads)
         self.workers = RedisWorkers(self.store, settings.lease_seconds)
+        self.api_keys = RedisApiKeys(self.store, seals)
         self._url, self._store_folder = url, settings.data_dir.absolute() / "store"
         self.limits = RedisLimits(self.store, self.keyring.current_secret)
 
@@ -77,6 +80,7 @@ class State:
             await state.store.open()
             await state.deployment.join()
             await state.deployment.register(state.keyring.public_keys)
+            await state.api_keys.renew_seals()
             await state.process.begin()
         except BaseException:
             await state.store.close()

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from service.access.needs import CallerDep, needs
 from service.answers import respond
 from service.deps import AnswerDep, CertifyUpload, RunningDep, SuretyDep
 from service.forms import CertifyForm, form_schema
@@ -14,6 +15,7 @@ router = APIRouter(tags=["certification"])
 
 @router.post(
     "/certify",
+    dependencies=[needs("certify")],
     summary="Certify a picture",
     response_class=Response,
     responses=run_responses("certificate"),
@@ -23,6 +25,7 @@ async def certify(
     request: Request,
     *,
     surety: SuretyDep,
+    caller: CallerDep,
     running: RunningDep,
     answer: AnswerDep,
     upload: CertifyUpload,
@@ -39,5 +42,7 @@ async def certify(
     the same certificate; what this request cost stands in the header Surety-Accounting.
     """
     arguments = upload.form.arguments()
-    prepared = await surety.prepare(upload.take(), name=upload.name, **arguments)
+    prepared = await surety.prepare(
+        upload.take(), name=upload.name, owner=caller.key_id, **arguments
+    )
     return await respond(request, await running.begin("certificate", prepared, arguments), answer)

@@ -6,6 +6,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
+from service.access.caller import Caller
+from service.access.needs import CallerDep, needs
 from service.archive_form import Pictures, read_archive_form
 from service.core import Surety
 from service.deps import SuretyDep, refuse_unknown
@@ -38,13 +40,16 @@ router = APIRouter(tags=["jobs"])
 
 @router.post(
     "/estimate",
+    dependencies=[needs("jobs")],
     summary="What will a job take",
     response_class=Response,
     responses=json_response("Votes, calls, money and time.", "Estimate")
     | problem_responses(*TAKING_IN, *STOPS),
     openapi_extra=form_body(job_schema(EstimateForm), ESTIMATE_FORM),
 )
-async def estimate_job(request: Request, *, surety: SuretyDep, inside: InsideDep) -> Response:
+async def estimate_job(
+    request: Request, *, surety: SuretyDep, caller: CallerDep, inside: InsideDep
+) -> Response:
     """Estimate votes, calls, money and time of a job; every figure with its 90 % interval.
 
     Asks nobody and costs nothing, and then rests on vote rates of other pictures, which is a
@@ -56,7 +61,7 @@ async def estimate_job(request: Request, *, surety: SuretyDep, inside: InsideDep
     with surety.admission():
         async with read_archive_form(request, EstimateForm) as asked:
             try:
-                told = await while_present(request, _estimated(surety, inside, asked))
+                told = await while_present(request, _estimated(surety, caller, inside, asked))
             except PilotStopped as stopped:
                 problem = stopped.problem | {"instance": instance_of(request.scope)}
                 return JSONResponse(problem, problem["status"], media_type=MEDIA_TYPE)
@@ -64,7 +69,7 @@ async def estimate_job(request: Request, *, surety: SuretyDep, inside: InsideDep
 
 
 async def _estimated(
-    surety: Surety, inside: InsideDep, asked: Pictures[EstimateForm]
+    surety: Surety, caller: Caller, inside: InsideDep, asked: Pictures[EstimateForm]
 ) -> dict[str, Any]:
     form = asked.form
     given = asked.archive is not None or asked.manifest is not None
@@ -80,7 +85,7 @@ async def _estimated(
     batch = await batch_of(
         surety,
         form.arguments(),
-        form.job_fields(),
+        form.job_fields() | {"owner": caller.key_id},
         archive=asked.archive,
         manifest=asked.manifest,
         labels=asked.labels,

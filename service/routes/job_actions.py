@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
+from service.access.needs import needs
 from service.deps import SuretyDep, refuse_unknown
 from service.job_forms import ExtendForm, extend_schema
 from service.jobs import actions
@@ -15,17 +16,21 @@ from service.routes.job_parts import ACTING, SETTING_UP, InsideDep, JobId
 
 router = APIRouter(tags=["jobs"])
 
+_NEEDS = needs("jobs")
+
 _TOLD = json_response("The job after it.", "Job") | problem_responses(*ACTING)
 
 
-@router.post("/jobs/{job_id}/pause", summary="Pause a job", responses=_TOLD)
+@router.post("/jobs/{job_id}/pause", dependencies=[_NEEDS], summary="Pause a job", responses=_TOLD)
 async def pause(job_id: JobId, request: Request, surety: SuretyDep) -> dict[str, Any]:
     """Hand out no more pictures. Those at work wait again within a second; no vote is lost."""
     refuse_unknown(request)
     return (await actions.pause(surety, job_id)).describe()
 
 
-@router.post("/jobs/{job_id}/resume", summary="Resume a job", responses=_TOLD)
+@router.post(
+    "/jobs/{job_id}/resume", dependencies=[_NEEDS], summary="Resume a job", responses=_TOLD
+)
 async def resume(
     job_id: JobId, request: Request, surety: SuretyDep, inside: InsideDep
 ) -> dict[str, Any]:
@@ -36,14 +41,21 @@ async def resume(
     return job.describe()
 
 
-@router.post("/jobs/{job_id}/cancel", summary="Cancel a job", responses=_TOLD)
+@router.post(
+    "/jobs/{job_id}/cancel", dependencies=[_NEEDS], summary="Cancel a job", responses=_TOLD
+)
 async def cancel(job_id: JobId, request: Request, surety: SuretyDep) -> dict[str, Any]:
     """End a job: within a second no call starts any more. Certificates and votes stay."""
     refuse_unknown(request)
     return (await actions.cancel(surety, job_id)).describe()
 
 
-@router.post("/jobs/{job_id}/retry", summary="Ask again about what failed", responses=_TOLD)
+@router.post(
+    "/jobs/{job_id}/retry",
+    dependencies=[_NEEDS],
+    summary="Ask again about what failed",
+    responses=_TOLD,
+)
 async def retry(
     job_id: JobId, request: Request, surety: SuretyDep, inside: InsideDep
 ) -> dict[str, Any]:
@@ -56,6 +68,7 @@ async def retry(
 
 @router.post(
     "/jobs/{job_id}/extend",
+    dependencies=[_NEEDS],
     summary="Go on with an ended job",
     responses=json_response("The job after it.", "Job")
     | problem_responses(*ACTING, *SETTING_UP, MALFORMED, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE),

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from service.access.needs import CallerDep, needs
 from service.answers import respond
 from service.deps import AnswerDep, PredictUpload, RunningDep, SuretyDep
 from service.forms import PredictForm, form_schema
@@ -14,6 +15,7 @@ router = APIRouter(tags=["certification"])
 
 @router.post(
     "/predict",
+    dependencies=[needs("certify")],
     summary="Predict a picture's label",
     response_class=Response,
     responses=run_responses("prediction"),
@@ -23,6 +25,7 @@ async def predict(
     request: Request,
     *,
     surety: SuretyDep,
+    caller: CallerDep,
     running: RunningDep,
     answer: AnswerDep,
     upload: PredictUpload,
@@ -33,5 +36,7 @@ async def predict(
     true where the test cannot tell. Answers as JSON or as events, as `POST /certify` does.
     """
     arguments = upload.form.arguments()
-    prepared = await surety.prepare(upload.take(), name=upload.name, **arguments)
+    prepared = await surety.prepare(
+        upload.take(), name=upload.name, owner=caller.key_id, **arguments
+    )
     return await respond(request, await running.begin("prediction", prepared, arguments), answer)

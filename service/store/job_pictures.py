@@ -280,6 +280,8 @@ class RedisJobPictures:
             async with redis.pipeline(transaction=True) as both:
                 both.zrem(self._store.key("jobs"), job.id)
                 both.zrem(self._store.key("jobs:ended"), job.id)
+                if job.owner is not None:
+                    both.zrem(self._jobs.of_owner(job.owner), job.id)
                 both.zrem(self._jobs.ready(job.spec.compute), job.id)
                 both.delete(key(job.id), *(key(job.id, part) for part in PARTS))
                 await both.execute()

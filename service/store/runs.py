@@ -38,6 +38,7 @@ class RunRecord:
         draft: names the subject that its votes belong to.
         created: ISO date.
         units: billed units that it may have used so far, at most.
+        owner: id of the API key that asked for it; None where there was none.
     """
 
     id: str
@@ -48,6 +49,7 @@ class RunRecord:
     draft: str
     created: str
     units: int = 0
+    owner: str | None = None
 
 
 class RedisRuns:
@@ -69,6 +71,7 @@ class RedisRuns:
         arguments: Mapping[str, Any],
         image: CanonicalImage,
         draft: str,
+        owner: str | None = None,
     ) -> None:
         """Write a run down before anything is asked.
 
@@ -82,6 +85,7 @@ class RedisRuns:
             "image": image.describe(),
             "draft": draft,
             "created": created,
+            "owner": owner,
         }
         fields = {
             "what": self._seals.seal(json.dumps(what, allow_nan=False), "run", run_id),
@@ -131,9 +135,10 @@ class RedisRuns:
         fields = ("what", "outcome")
         found = await self._store.brisk(lambda redis: redis.hmget(self._key(run_id), fields))
         if found[0] is None:
-            raise NotFound(f"no run {run_id[:40]!r} is kept: it ended long ago, or never was")
+            raise no_run(run_id)
         what = json.loads(self._seals.unseal(found[0], "run", run_id))
         told = {"id": run_id, "kind": what["kind"], "created": what["created"], "outcome": None}
+        told["owner"] = what.get("owner")  # those of before there were keys have none
         if found[1] is not None:
             told["outcome"] = json.loads(self._seals.unseal(found[1], "outcome", run_id))
         return told
@@ -173,3 +178,8 @@ class RedisRuns:
 
     def _key(self, run_id: str) -> str:
         return self._store.key("run", run_id)
+
+
+def no_run(run_id: str) -> NotFound:
+    """Say that there is none of this id."""
+    return NotFound(f"no run {run_id[:40]!r} is kept: it ended long ago, or never was")

@@ -106,7 +106,7 @@ class Work:
         try:
             data = await self._state.uploads.get(item.sha256)
             prepared = await self._surety.prepare(
-                data, name=item.name, truth=item.truth, **job.spec.arguments
+                data, name=item.name, truth=item.truth, owner=job.owner, **job.spec.arguments
             )
             if prepared.denoiser.compute != job.spec.compute:
                 return Stop("pause", _other_compute(where, job, prepared))
