@@ -23,7 +23,7 @@ NOT_OF_RUNS = (
 RUN_ERRORS = tuple(kind for kind in kinds.KINDS if kind not in NOT_OF_RUNS)
 
 # Every route may answer so.
-ALWAYS = (kinds.INTERNAL, kinds.FORBIDDEN)
+ALWAYS = (kinds.INTERNAL, kinds.FORBIDDEN, kinds.TOO_MANY_REQUESTS)
 
 _MOST_VOTES = Settings.model_fields["max_votes"].default
 # What a form's schema cannot know, since it is the same for every deployment.
@@ -34,6 +34,22 @@ _MORE_WORDS: Mapping[str, str] = {
 }
 
 _HEADERS: Mapping[int, dict[str, Any]] = {
+    402: {
+        "Retry-After": {
+            "description": "Seconds until the budget is renewed; missing where it never is.",
+            "required": False,
+            "schema": {"type": "integer", "minimum": 1},
+            "example": 3600,
+        }
+    },
+    429: {
+        "Retry-After": {
+            "description": "Seconds after which to try again.",
+            "required": True,
+            "schema": {"type": "integer", "minimum": 1},
+            "example": 1,
+        }
+    },
     503: {
         "Retry-After": {
             "description": "Seconds after which to try again; missing where nobody can tell, "
@@ -42,7 +58,7 @@ _HEADERS: Mapping[int, dict[str, Any]] = {
             "schema": {"type": "integer", "minimum": 1},
             "example": 5,
         }
-    }
+    },
 }
 
 Responses = dict[int | str, dict[str, Any]]

@@ -19,9 +19,9 @@ from datetime import date
 from typing import Any
 
 from service.access.api_key import BudgetPeriod
+from service.store.connection import Store
 from service.usage import periods
 from service.usage.counts import NAMES, Counts
-from service.store.connection import Store
 
 NO_KEY = "-"
 ONCE_MILLISECONDS = 3_600_000  # so late no command is sent again
@@ -80,9 +80,7 @@ class Call:
             throttled: 1 if the provider had no capacity for it.
         """
         given_back = billed - self.amount
-        return Counts(
-            spent=given_back, reserved=-self.amount, retries=retries, throttled=throttled
-        )
+        return Counts(spent=given_back, reserved=-self.amount, retries=retries, throttled=throttled)
 
 
 @dataclass(frozen=True)
@@ -248,7 +246,7 @@ class RedisUsage:
         entries = []
         for (day, owner), fields in zip(wanted, await self._store.brisk(read), strict=True):
             for provider, counts in _by_provider(fields).items():
-                entries.append(Entry(day, owner, provider, counts))  # noqa: PERF401
+                entries.append(Entry(day, owner, provider, counts))
         return entries
 
     def _entry(self, owner: str | None, day: date) -> list[Any]:

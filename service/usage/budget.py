@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 
 from service.access.api_key import ApiKey, BudgetPeriod
 from service.errors import BudgetSpent, NotFound, StoreUnavailable
@@ -90,8 +90,3 @@ class Budgets:
                 return None
             except StoreUnavailable:
                 await asyncio.sleep(AGAIN_SECONDS)
-
-
-def seconds_until(renewed: datetime) -> int:
-    """Return the seconds until a budget is renewed, at least 1."""
-    return max(1, round((renewed - datetime.now(UTC)).total_seconds() + 0.5))

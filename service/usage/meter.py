@@ -94,9 +94,7 @@ class Meter:
         if budget is None:
             reserving = asyncio.ensure_future(self._usage.reserve(call))
         else:
-            reserving = asyncio.ensure_future(
-                self._usage.reserve(call, budget.cap, budget.period)
-            )
+            reserving = asyncio.ensure_future(self._usage.reserve(call, budget.cap, budget.period))
         try:
             paid = await asyncio.shield(reserving)
         except asyncio.CancelledError:
