@@ -48,6 +48,7 @@ from service.routes import (
     problems,
     runs,
     uploads,
+    usage,
     verify,
     workers,
 )
@@ -66,7 +67,7 @@ service explains under `/problems`.
 ROUTES = (
     *(certify, predict, certificates, verify, keys, runs),
     *(job_results, jobs, job_actions, job_events, uploads, estimate, workers),  # compare before ID
-    *(catalog, health, problems, api_keys, docs),
+    *(catalog, health, problems, api_keys, usage, docs),
 )
 
 

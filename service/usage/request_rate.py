@@ -1,0 +1,40 @@
+"""The rate of requests of an API key, over all processes of a deployment.
+
+Requests that look (GET, HEAD) are counted apart and let through at ten times the rate, so that
+whoever follows a run or a job does not lose the requests that begin one.
+"""
+
+import math
+
+from service.access.api_key import ApiKey
+from service.errors import TooManyRequests
+from service.store.usage import RedisUsage
+
+LOOKING = ("GET", "HEAD", "OPTIONS")
+LOOKS = 10  # for each request that does something
+
+
+async def keep_rate(usage: RedisUsage, key: ApiKey, method: str) -> None:
+    """Let a request through at its key's rate; requests of one second may come at once.
+
+    Args:
+        usage: of the deployment.
+        key: that the request has shown.
+        method: of the request.
+
+    Raises:
+        TooManyRequests: if the key asks too fast.
+        StoreError: if the store does not answer.
+    """
+    if key.rate is None:
+        return
+    looks = method in LOOKING
+    name, rate = (f"{key.id}:looks", LOOKS * key.rate) if looks else (key.id, key.rate)
+    seconds = await usage.admit(name, rate, max(1, math.ceil(rate)))
+    if seconds:
+        what = "requests that look" if looks else "requests"
+        raise TooManyRequests(
+            f"the API key {key.id} may make {rate:g} {what} a second: try again in "
+            f"{math.ceil(seconds)} s",
+            math.ceil(seconds),
+        )
