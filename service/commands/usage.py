@@ -132,19 +132,18 @@ def _budgets(found: "Report") -> "list[RenderableType]":
     from rich.text import Text
 
     from service.terminal import plain
+    from service.usage.budget import WORDS
+    from service.usage.counts import written
 
     lines: list[RenderableType] = []
     for left in found.budgets:
         told = left.describe()
-        words = {"day": "a day", "month": "a month", "total": "in all"}[told["period"]]
+        words = WORDS[left.budget.period]
         renewed = told["renewed"]
         again = "" if renewed is None else f", renewed {renewed[:16].replace('T', ' ')} UTC"
-        lines.append(
-            Text(
-                f"budget of {told['key']} {plain(told['name'])}: ${told['budget']:,.2f} {words}, "
-                f"${told['left']:,.2f} left{again}"
-            )
-        )
+        whose, budget = f"{told['key']} {plain(told['name'])}", written(told["budget"])
+        rest = f"${written(told['left'])} left{again}"
+        lines.append(Text(f"budget of {whose}: ${budget} {words}, {rest}"))
     return lines
 
 

@@ -9,13 +9,13 @@ from datetime import date
 from service.access.api_key import ApiKey, BudgetPeriod
 from service.errors import BudgetSpent, NotFound, StoreUnavailable
 from service.usage import periods
-from service.usage.counts import nano
+from service.usage.counts import nano, written
 
 FRESH_SECONDS = 2.0  # so late a budget that was changed counts
 AGAIN_SECONDS = 0.5  # while the store is away
 MOST_KNOWN = 1000
 
-_WORDS = {"day": "a day", "month": "a month", "total": "in all"}
+WORDS = {"day": "a day", "month": "a month", "total": "in all"}
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Budget:
     def spent(self, day: date) -> BudgetSpent:
         """Return the error that says that it does not pay for the next call."""
         renewed = periods.renewed(self.period, day)
-        what = f"the budget of the API key {self.key}, {self.dollars:,.2f} US dollars "
-        what += f"{_WORDS[self.period]}, does not pay for the next call"
+        what = f"the budget of the API key {self.key}, {written(self.dollars)} US dollars "
+        what += f"{WORDS[self.period]}, does not pay for the next call"
         if renewed is None:
             return BudgetSpent(f"{what}: have it raised")
         when = f"{renewed:%Y-%m-%d %H:%M} UTC"

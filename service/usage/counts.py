@@ -94,6 +94,12 @@ class Counts:
 NAMES: tuple[str, ...] = tuple(field.name for field in fields(Counts))
 
 
+def written(dollars: float) -> str:
+    """Return US dollars for people: two decimals, and more where there are more."""
+    whole, _, decimals = f"{Decimal(str(dollars)):,.9f}".partition(".")
+    return f"{whole}.{decimals.rstrip('0'):0<2}"
+
+
 def nano(dollars: float) -> int:
     """Return US dollars in whole billionths."""
     return int((Decimal(str(dollars)) * NANO).to_integral_value())

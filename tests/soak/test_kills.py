@@ -39,11 +39,11 @@ async def begin(service, **fields):
     return await asyncio.wait_for(begun, PATIENCE), line
 
 
-async def outcome(service, run):
+async def outcome(service, run, headers=None):
     """Wait for what came of a run."""
     async with asyncio.timeout(PATIENCE), service.client() as client:
         while True:
-            told = (await client.get(f"/runs/{run}")).json()
+            told = (await client.get(f"/runs/{run}", headers=headers)).json()
             if told["outcome"] is not None:
                 return told["outcome"]
             await asyncio.sleep(0.05)

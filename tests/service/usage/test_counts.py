@@ -2,10 +2,11 @@
 
 from fractions import Fraction
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.usage.counts import ALPHA_UNIT, NAMES, NANO, Counts, nano
+from service.usage.counts import ALPHA_UNIT, NAMES, NANO, Counts, nano, written
 
 numbers = st.integers(0, 10**12)
 counts = st.builds(Counts, **dict.fromkeys(NAMES, numbers))
@@ -35,6 +36,20 @@ def test_the_sum_of_alphas_is_never_below_the_exact_one(some):
 @given(st.integers(0, 10**15))
 def test_money_is_counted_in_whole_billionths(amount):
     assert nano(amount / NANO) == amount
+
+
+@pytest.mark.parametrize(
+    ("dollars", "text"),
+    [
+        (5, "5.00"),
+        (0.1, "0.10"),
+        (1234567.125, "1,234,567.125"),
+        (1e-9, "0.000000001"),
+        (0, "0.00"),
+    ],
+)
+def test_money_for_people(dollars, text):
+    assert written(dollars) == text
 
 
 def test_what_a_certificate_counts_as():
