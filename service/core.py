@@ -193,13 +193,15 @@ class Surety(Parts):
         """Run a certification, sign the certificate and keep it.
 
         Raises:
-            BudgetSpent: if the API key's budget does not pay for the first answer.
+            BudgetSpent: if the API key's budget does not pay for a single vote.
             CertificationError: see :func:`certification.certify.certify`.
             StoreError: if the certificate cannot be kept. Its votes are.
         """
         interrupt = interrupt or Interrupt()
         meter = self.meter(prepared.owner, prepared.adapter.name)
         made = await self._run(certify, prepared, interrupt, meter, on_progress, allowance)
+        if meter.refused is not None and not made["proof"]["votes"]["n"]:
+            raise meter.refused
         return await self.issue(prepared, made, interrupt)
 
     async def collect(self, prepared: Prepared, interrupt: Interrupt, gates: Gates) -> Document:
@@ -240,10 +242,17 @@ class Surety(Parts):
         on_progress: OnProgress | None = None,
         allowance: Allowance | None = None,
     ) -> Issued:
-        """Run a prediction; see :func:`certification.predict.predict`."""
+        """Run a prediction; see :func:`certification.predict.predict`.
+
+        Raises:
+            BudgetSpent: if the API key's budget does not pay for a single vote.
+            CertificationError: see there.
+        """
         interrupt = interrupt or Interrupt()
         meter = self.meter(prepared.owner, prepared.adapter.name)
         made = await self._run(predict, prepared, interrupt, meter, on_progress, allowance)
+        if meter.refused is not None and not made["n"]:
+            raise meter.refused
         return Issued(made, made["accounting"])
 
     async def count(self, prepared: Prepared, counts: Counts) -> None:

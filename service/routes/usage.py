@@ -7,7 +7,9 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
+from service.access.needs import ANY_KEY, CallerDep, needs
 from service.deps import SuretyDep, refuse_unknown
+from service.errors import MissingScope
 from service.negotiation import JSON, best
 from service.openapi_answers import also, json_response, media_response, problem_responses
 from service.problem_kinds import (
@@ -29,6 +31,7 @@ router = APIRouter(tags=["usage"])
 
 @router.get(
     "/usage",
+    dependencies=[needs(*ANY_KEY)],
     summary="Look at what was used",
     response_class=Response,
     responses=also(
@@ -42,6 +45,7 @@ router = APIRouter(tags=["usage"])
 async def usage(
     request: Request,
     surety: SuretyDep,
+    caller: CallerDep,
     *,
     first: Annotated[
         date | None,
@@ -76,6 +80,10 @@ async def usage(
     wanted = format_ or {JSON: "json", CSV: "csv"}[best(accept, (JSON, CSV))]
     begin, end = days(first, last)
     owners = None if key is None else [None if key == NO_KEY else key]
+    if (own := caller.sees_only()) is not None:
+        if key not in (None, own):
+            raise MissingScope(("read",), "a key sees what itself has used")
+        owners = [own]
     found = await report(surety.state, Asked(begin, end, parsed(by), owners, provider))
     headers = {"Cache-Control": "no-store"}
     if wanted == "csv":

@@ -106,7 +106,7 @@ async def test_what_a_killed_process_had_reserved_stays_spent_and_nothing_is_cou
         told = await outcome(service, run, headers)
         assert told["certificate"]
         async with asyncio.timeout(10):
-            while (total := await counted(state.usage, key)).certificates == 0:
+            while (total := await counted(state.usage, key)).certificates == 0:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         confirmed = (total.spent - total.reserved) // UNITS
         assert confirmed <= place.billed <= total.spent // UNITS <= 400
