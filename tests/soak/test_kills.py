@@ -39,11 +39,11 @@ async def begin(service, **fields):
     return await asyncio.wait_for(begun, PATIENCE), line
 
 
-async def outcome(service, run, headers=None):
+async def outcome(service, run):
     """Wait for what came of a run."""
     async with asyncio.timeout(PATIENCE), service.client() as client:
         while True:
-            told = (await client.get(f"/runs/{run}", headers=headers)).json()
+            told = (await client.get(f"/runs/{run}")).json()
             if told["outcome"] is not None:
                 return told["outcome"]
             await asyncio.sleep(0.05)

@@ -12,7 +12,7 @@ from tests.service.conftest import connect
 from tests.service.pictures import png
 from tests.service.reading import problem, slug
 from tests.service.test_openapi_schemas import fits
-from tests.service.usage.paying import counted
+from tests.service.usage.paying import summed
 
 FORM = {"sigma": "0.5", "max_votes": "40", "good_enough": "none"}
 
@@ -39,7 +39,7 @@ async def until_counted(app: FastAPI, headers: dict[str, str] | None, certificat
     """What a run ended with is noted soon after its answer."""
     owner = None if headers is None else key_id(headers)
     usage = app.state.surety.state.usage
-    while (await counted(usage, owner)).certificates < certificates:
+    while (await summed(usage, owner)).certificates < certificates:
         pass
 
 

@@ -12,7 +12,7 @@ from service.usage.counts import Counts
 from tests.service import providers
 from tests.service.jobs.running import opened
 from tests.service.pictures import png
-from tests.service.usage.paying import FORM, UNITS, a_key, counted, dollars, run
+from tests.service.usage.paying import FORM, UNITS, a_key, counted, dollars, run, summed
 
 pytestmark = pytest.mark.usefixtures("small_providers")
 
@@ -35,7 +35,7 @@ async def test_a_run_counts_what_its_bill_says_and_the_votes_of_its_ledger(tmp_p
 async def test_a_run_without_a_key_and_one_that_costs_nothing_count_too(tmp_path):
     async with opened(tmp_path, provider="closed") as surety:
         issued = await run(surety, None)
-        found = await counted(surety.state.usage, None, "closed")
+        found = await summed(surety.state.usage, None, "closed")
         assert found == Counts(
             calls=issued.accounting["calls"], images=issued.accounting["images"], votes=100
         )
@@ -52,7 +52,7 @@ async def test_a_run_that_fails_counts_its_calls(tmp_path, monkeypatch):
         assert (found.calls, found.votes, found.certificates) == (7, 5, 0)
         with pytest.raises(ModelVersionChanged):
             await run(surety, owner, provider="fickle", size=9)
-        paid = await counted(surety.state.usage, owner, "fickle")
+        paid = await summed(surety.state.usage, owner, "fickle")
         assert paid.calls >= 2
         assert paid.spent == UNITS * paid.images
 
@@ -121,8 +121,9 @@ async def test_runs_at_once_share_a_budget_and_all_that_is_reserved_comes_back(t
         total = await counted(surety.state.usage, owner)
         assert total.reserved == 0
         assert 100 * UNITS - 16 * UNITS < total.spent <= 100 * UNITS
-        paid = sum(f.accounting["cost"] for f in found if not isinstance(f, BudgetSpent))
-        assert dollars(total) == pytest.approx(paid)
+        bills = [f.accounting["cost"] for f in found if not isinstance(f, BudgetSpent)]
+        clean = 0.001 * (len(found) - len(bills))  # that runs without a vote may have asked
+        assert sum(bills) - 1e-9 <= dollars(total) <= sum(bills) + clean + 1e-9
 
 
 async def test_a_run_that_is_cancelled_leaves_nothing_reserved_but_the_call_it_cut_off(tmp_path):
