@@ -10,20 +10,16 @@ from service.errors import BadRequest
 if TYPE_CHECKING:
     from datetime import date
 
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
+    from rich.table import Table
 
     from service.usage.report import Report
 
-HEADS = {
-    "certificates": "certificates",
-    "certified": "certified",
-    "abstained": "abstained",
-    "cached": "cached",
-    "predictions": "predictions",
-    "votes": "votes",
-    "calls": "calls",
-    "throttled": "throttled",
-}
+ALWAYS = ("certificates", "votes", "calls")
+# What is shown where there is something, and left out first, from the end, where there is no room.
+MORE = ("certified", "abstained", "cached", "predictions", "throttled")
+
+MOST_WIDTH = 1000
 
 From = Annotated[
     str | None,
@@ -75,7 +71,8 @@ def usage(
     elif as_csv:
         typer.echo(csv_table(found).replace("\r\n", "\n"), nl=False)
     else:
-        output().print(_shown(found))
+        console = output()
+        console.print(_shown(found, console))
 
 
 def _day(text: str | None, option: str) -> "date | None":
@@ -87,7 +84,7 @@ def _day(text: str | None, option: str) -> "date | None":
         raise BadRequest(f"{option} takes a day such as 2026-11-24") from None
 
 
-def _shown(found: "Report") -> "RenderableType":
+def _shown(found: "Report", console: "Console") -> "RenderableType":
     from rich.console import Group
     from rich.text import Text
 
@@ -95,26 +92,37 @@ def _shown(found: "Report") -> "RenderableType":
     parts: list[RenderableType] = [Text(f"{first} to {last}, days of UTC", style="dim")]
     if not found.lines:
         return Group(*parts, Text("nothing was used"), *_budgets(found))
-    return Group(*parts, _table(found), Text(found.meaning), *_budgets(found))
+    return Group(*parts, _fitting(found, console), Text(found.meaning), *_budgets(found))
 
 
-def _table(found: "Report") -> "RenderableType":
+def _fitting(found: "Report", console: "Console") -> "Table":
+    """Return the table with as many columns as there is room for."""
+    from rich.measure import Measurement
+
+    total = found.total.describe()
+    more = [name for name in MORE if total[name]]
+    while True:
+        table = _table(found, [ALWAYS[0], *more, *ALWAYS[1:]])
+        unbounded = console.options.update(max_width=MOST_WIDTH)
+        if not more or Measurement.get(console, unbounded, table).maximum <= console.width:
+            return table
+        more.pop()
+
+
+def _table(found: "Report", heads: list[str]) -> "Table":
     from rich import box
     from rich.table import Table
 
     from service.terminal import cell
 
-    total = found.total.describe()
-    heads = [name for name in HEADS if total[name] or name in ("certificates", "votes", "calls")]
+    total, by = found.total.describe(), found.asked.by
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_footer=len(found.lines) > 1)
-    by = found.asked.by
     for place, name in enumerate(by):
         table.add_column(name, footer="total" if not place else "", overflow="fold")
     for head in heads:
-        table.add_column(HEADS[head], footer=f"{total[head]:,}", justify="right")
-    table.add_column(
-        "cost", footer=_money(found.total.spent, found.total.reserved), justify="right"
-    )
+        table.add_column(head, footer=f"{total[head]:,}", justify="right", no_wrap=True)
+    spent = _money(found.total.spent, found.total.reserved)
+    table.add_column("cost", footer=spent, justify="right", no_wrap=True)
     for line in found.lines:
         told = found.line(line)
         names = {
@@ -122,7 +130,7 @@ def _table(found: "Report") -> "RenderableType":
             "key": "(none)" if line.key is None else f"{line.key} {told['name'] or ''}".strip(),
             "provider": told["provider"],
         }
-        counts = [f"{told[name]:,}" for name in heads]
+        counts = [f"{told[head]:,}" for head in heads]
         money = _money(line.counts.spent, line.counts.reserved)
         table.add_row(*(cell(names[name] or "") for name in by), *counts, money)
     return table
@@ -151,4 +159,4 @@ def _money(spent: int, reserved: int) -> str:
     from service.usage.counts import NANO
 
     cost = f"${(spent - reserved) / NANO:,.4f}"
-    return cost if not reserved else f"{cost} (at most ${spent / NANO:,.4f})"
+    return cost if not reserved else f"{cost} to ${spent / NANO:,.4f}"

@@ -211,10 +211,13 @@ class RedisUsage:
         told = await self._store.brisk_script("usage_rate", keys, [1e6 / rate, burst])
         return int(told) / 1e6
 
+    async def count_before(self, day: date) -> int:
+        """Return how many days of keys before one are kept."""
+        return len(await self._before(day))
+
     async def drop(self, before: date) -> int:
         """Drop the counts of days before one; returns how many. The money of budgets stays."""
-        index, high = self._index, f"({before.toordinal()}"
-        found = await self._store.brisk(lambda redis: redis.zrangebyscore(index, "-inf", high))
+        index, found = self._index, await self._before(before)
 
         async def forget(redis: Any) -> None:  # noqa: ANN401
             async with redis.pipeline(transaction=True) as both:
@@ -228,6 +231,13 @@ class RedisUsage:
         if found:
             await self._store.brisk(forget)
         return len(found)
+
+    async def _before(self, day: date) -> list[bytes]:
+        index, high = self._index, f"({day.toordinal()}"
+        found: list[bytes] = await self._store.brisk(
+            lambda redis: redis.zrangebyscore(index, "-inf", high)
+        )
+        return found
 
     async def _change(self, call: Call, counts: Counts) -> None:
         key = self._counts(call.owner, call.day)
