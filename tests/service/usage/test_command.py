@@ -40,7 +40,7 @@ def test_what_commands_use_is_counted_for_no_key(surety):
     assert (line["certificates"], line["cached"], line["predictions"]) == (2, 1, 1)
     assert line["images"] >= line["votes"] >= 100
     assert line["expected_false_at_most"] == 2 * document["proof"]["alpha"]
-    audited = surety("audit", document["id"], "--sample", 10)
+    audited = surety("audit", document["id"], "--sample", 10, "--image", "cat.png")
     assert audited.code == ExitCode.DONE, audited.err
     after = json.loads(surety("usage", "--json").out)["total"]
     assert after["images"] == line["images"] + 10
