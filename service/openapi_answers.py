@@ -37,7 +37,8 @@ _MORE_WORDS: Mapping[str, str] = {
 _HEADERS: Mapping[int, dict[str, Any]] = {
     402: {
         "Retry-After": {
-            "description": "Seconds until the budget is renewed; missing where it never is.",
+            "description": "Seconds until the budget is renewed; missing where it never is, and "
+            "for a pilot.",
             "required": False,
             "schema": {"type": "integer", "minimum": 1},
             "example": 3600,

@@ -78,7 +78,7 @@ async def test_retry_after_is_described_where_it_is_sent(
     limited = {
         (method, path, "429") for path, method, told in operations(document) if told["security"]
     }
-    budget = {("post", path, "402") for path in ("/certify", "/predict")}
+    budget = {("post", path, "402") for path in ("/certify", "/predict", "/estimate")}
     assert described == everywhere | limited | budget
     async with make_app(provider="keyless") as app, connect(app) as client:
         not_ready = await client.get("/health/ready")

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from service.usage import periods
 from tests.service.conftest import connect
+from tests.service.jobs.asking import pictures
 from tests.service.pictures import png
 from tests.service.reading import problem, slug
 from tests.service.test_openapi_schemas import fits
@@ -168,3 +169,11 @@ async def test_a_key_that_asks_too_fast(app, make_app) -> None:
         looks = [await client.get("/runs", headers=headers) for _ in range(2)]
         assert [answer.status_code for answer in looks] == [200, 429]
         assert (await client.get("/health/live", headers=headers)).status_code == 200
+
+
+async def test_a_pilot_that_the_budget_does_not_pay_for(app, client) -> None:
+    headers = await keyed(app, "jobs", budget=0.0, budget_period="day")
+    fields = {"sigma": "0.5", "max_votes": "40", "pilot": "1", "pilot_max_cost": "1"}
+    answer = await client.post("/estimate", data=fields, files=pictures(2), headers=headers)
+    assert slug(problem(answer, app)) == "budget-spent"
+    assert (await client.get("/jobs", headers=headers)).json()["jobs"] == []
