@@ -48,11 +48,13 @@ from service.routes import (
     problems,
     runs,
     uploads,
+    usage,
     verify,
     workers,
 )
 from service.running import Running
 from service.settings import Settings
+from service.usage.request_rate import RequestRate
 
 DESCRIPTION = """\
 Certifies what an image classifier answers: *within L2 distance R of this picture the smoothed
@@ -66,7 +68,7 @@ service explains under `/problems`.
 ROUTES = (
     *(certify, predict, certificates, verify, keys, runs),
     *(job_results, jobs, job_actions, job_events, uploads, estimate, workers),  # compare before ID
-    *(catalog, health, problems, api_keys, docs),
+    *(catalog, health, problems, api_keys, usage, docs),
 )
 
 
@@ -134,6 +136,7 @@ def create_app(settings: Settings | None = None, surety: Surety | None = None) -
             ("/jobs", "/estimate", "/pictures"), chosen.max_archive_bytes + FORM_OVERHEAD
         ),
     )
+    app.add_middleware(RequestRate)
     app.add_middleware(Door, public=public, open_to_all=chosen.allow_public)
     pages = origins.origins(chosen.cors_origins)
     app.add_middleware(

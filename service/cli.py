@@ -21,6 +21,7 @@ from service.commands.providers import app as providers
 from service.commands.reveal import reveal
 from service.commands.serve import serve
 from service.commands.train import app as train
+from service.commands.usage import usage
 from service.commands.verify import verify
 from service.commands.version import installed_version, version
 from service.commands.worker import worker
@@ -34,7 +35,19 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for command in (certify, predict, verify, audit, reveal, serve, worker, clean, emulate, version):
+for command in (
+    certify,
+    predict,
+    verify,
+    audit,
+    reveal,
+    serve,
+    worker,
+    usage,
+    clean,
+    emulate,
+    version,
+):
     app.command()(command)
 app.add_typer(providers, name="providers")
 app.add_typer(denoisers, name="denoisers")

@@ -31,6 +31,11 @@ from service.parts import Parts
 from service.prepared import Prepared, check_labels
 from service.settings import Settings
 from service.state import State
+from service.usage.budget import Budgets
+from service.usage.counts import Counts
+from service.usage.gates import KeyGates
+from service.usage.meter import Meter, Meters
+from service.usage.votes import CountedLedgers
 
 
 class Surety(Parts):
@@ -49,6 +54,7 @@ class Surety(Parts):
         self._admitted = 0
         self._state: State | None = None
         self._machine: Machine | None = None
+        self._meters: Meters | None = None
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -71,6 +77,7 @@ class Surety(Parts):
                 slots=asyncio.Semaphore(settings.max_runs),
                 gates=AccountGates(state.limits.of_account),
             )
+            surety._meters = Meters(state.usage, Budgets(state.api_keys.get))
             yield surety
         finally:
             await surety.close()
@@ -86,6 +93,32 @@ class Surety(Parts):
         """What it certifies with; there in an opened deployment."""
         assert self._machine is not None, "open the deployment first"  # noqa: S101
         return self._machine
+
+    def meter(self, owner: str | None, provider: str) -> Meter:
+        """Return what counts one run for an API key; see :class:`service.usage.meter.Meter`.
+
+        Args:
+            owner: id of the key; None for none.
+            provider: who is asked.
+        """
+        assert self._meters is not None, "open the deployment first"  # noqa: S101
+        return self._meters.of(owner, provider)
+
+    def counted(self, meter: Meter, gates: Gates | None = None) -> Machine:
+        """Return what it certifies with, for one run whose calls and votes are counted.
+
+        Args:
+            meter: of the run.
+            gates: through which calls go, in place of the deployment's own.
+        """
+        machine = self.machine
+        chosen = gates or machine.gates
+        assert chosen is not None  # noqa: S101  an opened deployment has them
+        return dataclasses.replace(
+            machine,
+            gates=KeyGates(chosen, meter),
+            ledgers=CountedLedgers(machine.ledgers, meter),
+        )
 
     async def prepare(
         self,
@@ -160,11 +193,15 @@ class Surety(Parts):
         """Run a certification, sign the certificate and keep it.
 
         Raises:
+            BudgetSpent: if the API key's budget does not pay for a single vote.
             CertificationError: see :func:`certification.certify.certify`.
             StoreError: if the certificate cannot be kept. Its votes are.
         """
         interrupt = interrupt or Interrupt()
-        made = await self._run(certify, prepared, interrupt, on_progress, allowance)
+        meter = self.meter(prepared.owner, prepared.adapter.name)
+        made = await self._run(certify, prepared, interrupt, meter, on_progress, allowance)
+        if meter.refused is not None and not made["proof"]["votes"]["n"]:
+            raise meter.refused
         return await self.issue(prepared, made, interrupt)
 
     async def collect(self, prepared: Prepared, interrupt: Interrupt, gates: Gates) -> Document:
@@ -176,9 +213,14 @@ class Surety(Parts):
             gates: through which calls go, in place of the deployment's own.
 
         Raises:
+            BudgetSpent: if the API key's budget ended it; what it has paid for is kept.
             CertificationError: see :func:`certification.certify.certify`.
         """
-        return await self._run(certify, prepared, interrupt, None, None, gates)
+        meter = self.meter(prepared.owner, prepared.adapter.name)
+        made = await self._run(certify, prepared, interrupt, meter, gates=gates)
+        if meter.refused is not None and made["proof"]["stop_reason"] == "max_cost":
+            raise meter.refused
+        return made
 
     async def issue(self, prepared: Prepared, made: Document, interrupt: Interrupt) -> Issued:
         """Sign a certificate and keep it.
@@ -200,31 +242,50 @@ class Surety(Parts):
         on_progress: OnProgress | None = None,
         allowance: Allowance | None = None,
     ) -> Issued:
-        """Run a prediction; see :func:`certification.predict.predict`."""
+        """Run a prediction; see :func:`certification.predict.predict`.
+
+        Raises:
+            BudgetSpent: if the API key's budget does not pay for a single vote.
+            CertificationError: see there.
+        """
         interrupt = interrupt or Interrupt()
-        made = await self._run(predict, prepared, interrupt, on_progress, allowance)
+        meter = self.meter(prepared.owner, prepared.adapter.name)
+        made = await self._run(predict, prepared, interrupt, meter, on_progress, allowance)
+        if meter.refused is not None and not made["n"]:
+            raise meter.refused
         return Issued(made, made["accounting"])
+
+    async def count(self, prepared: Prepared, counts: Counts) -> None:
+        """Count what came of a run that no record is kept of."""
+        await self.state.usage.count(prepared.owner, prepared.adapter.name, counts)
 
     async def _run(
         self,
         work: Callable[..., Awaitable[Document]],
         prepared: Prepared,
         interrupt: Interrupt,
-        on_progress: OnProgress | None,
-        allowance: Allowance | None,
+        meter: Meter,
+        on_progress: OnProgress | None = None,
+        allowance: Allowance | None = None,
         gates: Gates | None = None,
     ) -> Document:
-        machine = self.machine
-        return await work(
-            machine if gates is None else dataclasses.replace(machine, gates=gates),
-            prepared.image,
-            prepared.options,
-            denoiser=prepared.denoiser,
-            classifier=prepared.adapter,
-            interrupt=interrupt,
-            on_progress=on_progress,
-            allowance=allowance,
-        )
+        try:
+            return await work(
+                self.counted(meter, gates),
+                prepared.image,
+                prepared.options,
+                denoiser=prepared.denoiser,
+                classifier=prepared.adapter,
+                interrupt=interrupt,
+                on_progress=on_progress,
+                allowance=allowance,
+            )
+        except InvalidParameter as error:
+            if error.field == "max_cost" and meter.refused is not None:
+                raise meter.refused from None  # it is not the request's own budget
+            raise
+        finally:
+            await meter.close()
 
     @contextlib.contextmanager
     def admission(self) -> Iterator[None]:
@@ -245,6 +306,9 @@ class Surety(Parts):
         """Release what adapters hold open."""
         await self.close_adapters()
         self._decoder.shutdown(wait=False, cancel_futures=True)
+        if self._meters is not None:
+            await self._meters.close()
+            self._meters = None
         if self._state is not None:
             await self._state.close()
             self._state = None

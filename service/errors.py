@@ -14,6 +14,8 @@
     │   ├── Unauthenticated       no API key was shown, or one that does not count
     │   ├── MissingScope          the API key may do other things; names the scope
     │   └── LocalOnly             there are no API keys, and the caller is on another machine
+    ├── BudgetSpent               an API key's budget does not pay for the next call
+    ├── TooManyRequests           an API key asks faster than it may; says when to come back
     ├── Overloaded                too many runs are waiting; says when to come back
     ├── MissingFormat             results in this format need a package; names the extra
     ├── ShuttingDown              the service ends before the run had an answer
@@ -25,7 +27,9 @@
 Errors of the other packages are mapped beside these in `service.problems`.
 """
 
+import math
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 
 class ServiceError(Exception):
@@ -138,6 +142,37 @@ class MissingScope(AccessDenied):
 
 class LocalOnly(AccessDenied):
     """There are no API keys, and the caller is on another machine."""
+
+
+class BudgetSpent(ServiceError):
+    """The budget of an API key does not pay for the next call.
+
+    Attributes:
+        renewed: when it is renewed; None if it never is.
+    """
+
+    def __init__(self, message: str, renewed: datetime | None = None) -> None:
+        super().__init__(message)
+        self.renewed = renewed
+
+    @property
+    def retry_after(self) -> int | None:
+        """Seconds until it is renewed, at least 1; None if it never is."""
+        if self.renewed is None:
+            return None
+        return max(1, math.ceil((self.renewed - datetime.now(UTC)).total_seconds()))
+
+
+class TooManyRequests(ServiceError):
+    """An API key asks faster than it may.
+
+    Attributes:
+        retry_after: seconds.
+    """
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class MissingFormat(ServiceError):

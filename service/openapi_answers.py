@@ -19,6 +19,7 @@ NOT_OF_RUNS = (
     *(kinds.NOT_FOUND, kinds.METHOD_NOT_ALLOWED, kinds.NOT_READY, kinds.OTHER_IMAGE_ERROR),
     *(kinds.JOB_CONFLICT, kinds.BAD_ARCHIVE, kinds.ARCHIVE_TOO_LARGE, kinds.BAD_TABLE),
     *(kinds.UNREADABLE_PICTURE, kinds.FORMAT_NOT_READY),
+    kinds.TOO_MANY_REQUESTS,  # of every route that needs a key
 )
 RUN_ERRORS = tuple(kind for kind in kinds.KINDS if kind not in NOT_OF_RUNS)
 
@@ -34,6 +35,23 @@ _MORE_WORDS: Mapping[str, str] = {
 }
 
 _HEADERS: Mapping[int, dict[str, Any]] = {
+    402: {
+        "Retry-After": {
+            "description": "Seconds until the budget is renewed; missing where it never is, and "
+            "for a pilot.",
+            "required": False,
+            "schema": {"type": "integer", "minimum": 1},
+            "example": 3600,
+        }
+    },
+    429: {
+        "Retry-After": {
+            "description": "Seconds after which to try again.",
+            "required": True,
+            "schema": {"type": "integer", "minimum": 1},
+            "example": 1,
+        }
+    },
     503: {
         "Retry-After": {
             "description": "Seconds after which to try again; missing where nobody can tell, "
@@ -42,7 +60,7 @@ _HEADERS: Mapping[int, dict[str, Any]] = {
             "schema": {"type": "integer", "minimum": 1},
             "example": 5,
         }
-    }
+    },
 }
 
 Responses = dict[int | str, dict[str, Any]]

@@ -17,6 +17,7 @@ from service.openapi_fields import (
 )
 from service.openapi_jobs import SCHEMAS as JOB_SCHEMAS
 from service.openapi_lasting import SCHEMAS as LASTING_SCHEMAS
+from service.openapi_usage import SCHEMAS as USAGE_SCHEMAS
 
 _PROGRESS = record(
     "Where a run stands.",
@@ -152,6 +153,7 @@ SCHEMAS: dict[str, Schema] = {
     **LASTING_SCHEMAS,
     **JOB_SCHEMAS,
     **ACCESS_SCHEMAS,
+    **USAGE_SCHEMAS,
     "Progress": _PROGRESS,
     "Run": _RUN,
     "Runs": record(

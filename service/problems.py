@@ -31,6 +31,7 @@ from service.problem_kinds import (
     BAD_ARCHIVE,
     BAD_REQUEST,
     BAD_TABLE,
+    BUDGET_SPENT,
     BY_STATUS,
     CALL_REJECTED,
     DENOISER_NOT_READY,
@@ -59,6 +60,7 @@ from service.problem_kinds import (
     STORE_AWAY,
     STORE_REFUSES,
     TOO_LARGE,
+    TOO_MANY_REQUESTS,
     UNAUTHENTICATED,
     UNKNOWN_DENOISER,
     UNKNOWN_LABEL,
@@ -125,6 +127,8 @@ TABLE: Mapping[type[Exception], Kind] = {
     service.errors.UnknownLabel: UNKNOWN_LABEL,
     service.errors.NotFound: NOT_FOUND,
     service.errors.JobConflict: JOB_CONFLICT,
+    service.errors.BudgetSpent: BUDGET_SPENT,
+    service.errors.TooManyRequests: TOO_MANY_REQUESTS,
     service.errors.MissingFormat: FORMAT_NOT_READY,
     service.errors.AccessDenied: INTERNAL,
     service.errors.Unauthenticated: UNAUTHENTICATED,
@@ -201,8 +205,11 @@ def problem_of(error: Exception) -> Problem:
     headers = dict[str, str]()
     if isinstance(error, service.errors.AccessDenied):
         headers |= error.headers
-    elif isinstance(error, service.errors.Overloaded):
+    elif isinstance(error, service.errors.Overloaded | service.errors.TooManyRequests):
         headers["Retry-After"] = str(error.retry_after)
+    elif isinstance(error, service.errors.BudgetSpent):
+        if (seconds := error.retry_after) is not None:
+            headers["Retry-After"] = str(seconds)
     elif kind in (STORE_AWAY, STORE_REFUSES):
         headers["Retry-After"] = str(service.errors.StoreUnavailable.retry_after)
     name = _blamed(error, kind)

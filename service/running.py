@@ -28,6 +28,8 @@ from service.prepared import Prepared
 from service.problems import problem_of
 from service.runs import Kind, Run, Runs
 from service.store.runs import RunRecord
+from service.store.usage import Booking
+from service.usage.counts import Counts
 
 END_SECONDS = 2.0  # for noting what came of the last runs
 SHORTEST_SECONDS = 0.001
@@ -85,7 +87,15 @@ class Running:
         )
         return self._start(run_id, kind, prepared, Allowance())
 
-    def _start(self, run_id: str, kind: Kind, prepared: Prepared, allowance: Allowance) -> Run:
+    def _start(
+        self,
+        run_id: str,
+        kind: Kind,
+        prepared: Prepared,
+        allowance: Allowance,
+        *,
+        resumed: bool = False,
+    ) -> Run:
         surety, spend = self._surety, self._surety.state.runs.spend
 
         async def note(units: int) -> None:
@@ -101,20 +111,25 @@ class Running:
                 problem = problem_of(error).describe(f"/runs/{run_id}")
                 self._end(run_id, {"problem": problem})
                 raise
-            self._end(run_id, _outcome(kind, issued))
+            counts = _counts(kind, issued, resumed=resumed)
+            usage, provider = surety.state.usage, prepared.adapter.name
+            booking = usage.booking(prepared.owner, provider, counts)
+            self._end(run_id, _outcome(kind, issued), booking)
             return issued
 
         return self.runs.start(kind, work, run_id, prepared.owner)
 
-    def _end(self, run_id: str, outcome: Mapping[str, Any]) -> None:
+    def _end(self, run_id: str, outcome: Mapping[str, Any], booking: Booking | None = None) -> None:
         """Note what came of a run; the store may be away, and nobody has to wait for that."""
-        task = asyncio.create_task(self._noted(run_id, outcome))
+        task = asyncio.create_task(self._noted(run_id, outcome, booking))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
-    async def _noted(self, run_id: str, outcome: Mapping[str, Any]) -> None:
+    async def _noted(
+        self, run_id: str, outcome: Mapping[str, Any], booking: Booking | None
+    ) -> None:
         try:
-            await self._surety.state.runs.end(run_id, outcome)
+            await self._surety.state.runs.end(run_id, outcome, booking)
         except StoreError as error:
             log.error("a run's outcome was not kept", run=run_id, error=str(error))
 
@@ -147,7 +162,8 @@ class Running:
             self._end(record.id, {"problem": problem})
             return
         log.info("an interrupted run goes on", run=record.id, kind=record.kind)
-        self._start(record.id, record.kind, prepared, Allowance(spent=record.units))
+        allowance = Allowance(spent=record.units)
+        self._start(record.id, record.kind, prepared, allowance, resumed=True)
 
 
 def _image(record: RunRecord) -> CanonicalImage:
@@ -167,6 +183,14 @@ def _remaining(record: RunRecord) -> dict[str, Any]:
         passed = time.time() - datetime.fromisoformat(record.created).timestamp()
         arguments["max_seconds"] = max(SHORTEST_SECONDS, arguments["max_seconds"] - passed)
     return arguments
+
+
+def _counts(kind: Kind, issued: Issued, *, resumed: bool) -> Counts:
+    """Return what a run's document counts as; one that was taken up has made calls before."""
+    if kind == "prediction":
+        return Counts(predictions=1)
+    cached = not issued.accounting["calls"] and not resumed
+    return Counts.of_certificate(issued.document["proof"], cached=cached)
 
 
 def _outcome(kind: Kind, issued: Issued) -> dict[str, Any]:

@@ -178,6 +178,9 @@ class Settings(BaseSettings):
     keep_certificates_most: int | None = Field(
         None, ge=1, description="Certificates kept; without it all. Ledgers always stay."
     )
+    keep_usage_days: int = Field(
+        800, ge=1, description="What was used on a day can be looked up for so long."
+    )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (
         Field("info", description="Least important lines that are logged.")
     )

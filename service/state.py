@@ -20,6 +20,7 @@ from service.store.rate import RedisLimits
 from service.store.runs import RedisRuns
 from service.store.seals import Seals
 from service.store.uploads import RedisUploads
+from service.store.usage import RedisUsage
 from service.store.workers import RedisWorkers
 
 
@@ -44,6 +45,7 @@ class State:
         workers: who works on them.
         limits: the rate limits that all processes share.
         api_keys: who may use the deployment through HTTP.
+        usage: what they use.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -63,6 +65,7 @@ class State:
         self.pictures = RedisJobPictures(self.store, seals, self.jobs, self.uploads)
         self.workers = RedisWorkers(self.store, settings.lease_seconds)
         self.api_keys = RedisApiKeys(self.store, seals)
+        self.usage = RedisUsage(self.store)
         self._url, self._store_folder = url, settings.data_dir.absolute() / "store"
         self.limits = RedisLimits(self.store, self.keyring.current_secret)
 

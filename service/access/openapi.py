@@ -14,7 +14,10 @@ from service.openapi_answers import problem_responses
 from service.openapi_fields import Schema, list_of, maybe, of, one_of, record, ref
 
 SCHEME = "apiKey"
-REFUSALS = (kinds.UNAUTHENTICATED, kinds.MISSING_SCOPE, kinds.LOCAL_ONLY, kinds.STORE_AWAY)
+REFUSALS = (
+    *(kinds.UNAUTHENTICATED, kinds.MISSING_SCOPE, kinds.LOCAL_ONLY),
+    *(kinds.TOO_MANY_REQUESTS, kinds.STORE_AWAY),
+)
 CHALLENGE = {
     "WWW-Authenticate": {
         "description": "How to show a key (RFC 6750).",

@@ -11,6 +11,7 @@ from service.problem_kinds.providers import *
 from service.problem_kinds.requests import *
 from service.problem_kinds.runs import *
 from service.problem_kinds.uploads import *
+from service.problem_kinds.usage import *
 
 KINDS: tuple[Kind, ...] = tuple(k for k in list(globals().values()) if isinstance(k, Kind))
 BY_SLUG = {kind.slug: kind for kind in KINDS}

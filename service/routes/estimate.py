@@ -25,6 +25,7 @@ from service.openapi_examples import ESTIMATE_FORM
 from service.presence import while_present
 from service.problem_kinds import (
     AUTHENTICATION,
+    BUDGET_SPENT,
     CALL_REJECTED,
     PERMISSION,
     PROVIDER_FAILED,
@@ -33,7 +34,10 @@ from service.problem_kinds import (
 from service.problems import MEDIA_TYPE, instance_of
 from service.routes.job_parts import TAKING_IN, InsideDep
 
-STOPS = (AUTHENTICATION, PERMISSION, QUOTA, CALL_REJECTED, PROVIDER_FAILED)  # of a pilot
+STOPS = (  # of a pilot
+    *(AUTHENTICATION, PERMISSION, QUOTA, CALL_REJECTED, PROVIDER_FAILED),
+    BUDGET_SPENT,
+)
 
 router = APIRouter(tags=["jobs"])
 

@@ -21,6 +21,7 @@ from service.errors import NotFound
 from service.store.connection import Store
 from service.store.process import Process
 from service.store.seals import Seals
+from service.store.usage import Booking
 
 Kind = Literal["certificate", "prediction"]
 
@@ -107,24 +108,22 @@ class RedisRuns:
         key = self._key(run_id)
         await self._store.patient(lambda redis: redis.hset(key, "units", units))
 
-    async def end(self, run_id: str, outcome: Mapping[str, Any]) -> None:
-        """Note what came of a run; its picture goes.
+    async def end(
+        self, run_id: str, outcome: Mapping[str, Any], booking: Booking | None = None
+    ) -> None:
+        """Note what came of a run, once; its picture goes.
 
         Args:
             run_id: of a run that was begun.
             outcome: JSON values.
+            booking: what is counted with it, for the API key.
         """
         text = self._seals.seal(json.dumps(dict(outcome), allow_nan=False), "outcome", run_id)
-
-        async def write(redis: Any) -> None:  # noqa: ANN401
-            async with redis.pipeline(transaction=True) as both:
-                both.hdel(self._key(run_id), "png", "process")
-                both.hset(self._key(run_id), "outcome", text)
-                both.srem(self._store.key("runs:open"), run_id)
-                both.zadd(self._store.key("runs:ended"), {run_id: time.time()})
-                await both.execute()
-
-        await self._store.patient(write)
+        keys = [self._key(run_id), self._store.key("runs:open"), self._store.key("runs:ended")]
+        args = [run_id, text, time.time()]
+        if booking is not None:
+            keys, args = keys + booking.keys, args + booking.args
+        await self._store.script("run_end", keys, args)
 
     async def outcome(self, run_id: str) -> dict[str, Any]:
         """Return what came of a run; no outcome yet if it is being worked on elsewhere.

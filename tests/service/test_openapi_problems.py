@@ -72,9 +72,14 @@ async def test_retry_after_is_described_where_it_is_sent(
                 described.add((method, path, status))
     # Whoever looks after an API key, or whether one is needed, asks the store.
     free = {"/health/live", "/version", "/problems", "/problems/{slug}"}
-    assert described == {
+    everywhere = {
         (method, path, "503") for path, method, _ in operations(document) if path not in free
     }
+    limited = {
+        (method, path, "429") for path, method, told in operations(document) if told["security"]
+    }
+    budget = {("post", path, "402") for path in ("/certify", "/predict", "/estimate")}
+    assert described == everywhere | limited | budget
     async with make_app(provider="keyless") as app, connect(app) as client:
         not_ready = await client.get("/health/ready")
         assert int(not_ready.headers["retry-after"]) > 0
