@@ -21,7 +21,6 @@ for name in ("COLUMNS", "LINES"):
 gc.disable()
 
 import pytest  # noqa: E402
-import torch  # noqa: E402
 
 from tests.service.store.server import redis_url  # noqa: E402, F401  a fixture
 
@@ -35,6 +34,8 @@ def pytest_collection_finish():
 @pytest.fixture
 def one_thread():
     """On a busy machine torch's threads wait for each other far longer than they compute."""
+    import torch  # not above: what starts the workers of pytest-xdist does without
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
