@@ -10,8 +10,10 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 # Threads of torch that wait for each other in a loop take the time of other processes: a test and
-# the commands that it starts, or the two halves of the suite.
+# the commands that it starts, or the two halves of the suite. Pytest's workers fill the cores, so
+# that more threads only cost time; tests/denoisers has two all the same.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # What is printed does not depend on the terminal of whoever tests, nor on pytest-xdist's.
 for name in ("COLUMNS", "LINES"):
     os.environ.pop(name, None)
