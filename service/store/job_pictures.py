@@ -33,7 +33,7 @@ class Taken(NamedTuple):
     at: int
 
 
-PARTS = ("items", "rows", "pending", "failures")  # of what is kept for a job
+PARTS = ("items", "rows", "pending", "failures", "first")  # of what is kept for a job
 FAILURES = 5  # the latest ones, for whoever watches
 
 
@@ -139,7 +139,7 @@ class RedisJobPictures(JobRows):
         """
         key, compute, now = self._jobs.key, job.spec.compute, time.time()
         keys = [key(job.id), key(job.id, "rows"), self._out(compute), self._jobs.ready(compute)]
-        keys += [self._store.key("jobs:ended"), key(job.id, "failures")]
+        keys += [self._store.key("jobs:ended"), key(job.id, "failures"), key(job.id, "first")]
         date = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
         args = [job.id, row.number, self._row(job.id, row), row.state, now, date, FAILURES]
         if booking is not None:
@@ -165,7 +165,7 @@ class RedisJobPictures(JobRows):
         """
         key = self._jobs.key
         keys = [key(job_id), key(job_id, "rows"), key(job_id, "pending"), self._out(compute)]
-        keys += [self._jobs.ready(compute), self._store.key("jobs:clock")]
+        keys += [self._jobs.ready(compute), self._store.key("jobs:clock"), key(job_id, "first")]
         sealed = b"" if row is None else self._row(job_id, row)
         args = [job_id, number, number if order is None else order, sealed]
         await self._store.script("job_back", keys, args)
