@@ -7,6 +7,7 @@ import typer
 
 from service.commands import arguments as a
 from service.commands import jobs_arguments as j
+from service.commands.opening import opened
 
 if TYPE_CHECKING:
     from service.core import Surety
@@ -161,13 +162,11 @@ def _act(name: str, action: "Action", as_json: bool) -> None:
     import json
 
     from service.commands.jobs_follow import say_who_works
-    from service.core import Surety
     from service.jobs.job_words import progress
     from service.jobs.naming import job_called
-    from service.load_settings import load_settings
 
     async def acted() -> "Job":
-        async with Surety.opened(load_settings()) as surety:
+        async with opened() as surety:
             job = await job_called(surety.state.jobs, name)
             job = await action(surety, job.id)
             await say_who_works(surety, job)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from service.commands import arguments as a
+from service.commands.opening import opened
 
 if TYPE_CHECKING:
     from service.core import Surety
@@ -62,13 +63,12 @@ async def submitted(
 
     from service.commands import jobs_follow as f
     from service.commands.leaving import Leaving, Left
-    from service.core import Surety
     from service.exit_codes import ExitCode
     from service.terminal import say
 
     leaving, job = Leaving(), None
     with leaving.listening():
-        async with Surety.opened(settings) as surety:
+        async with opened(settings) as surety:
             try:
                 job = await leaving.unless(_taken_in(surety, order))
                 if detach:
@@ -97,7 +97,6 @@ async def estimated(settings: "Settings", order: Order, work: bool, as_json: boo
 
     from service import exit_codes
     from service.commands.leaving import Leaving, Left
-    from service.core import Surety
     from service.exit_codes import ExitCode
     from service.jobs.estimates.estimate_view import view
     from service.jobs.estimates.estimating import estimate_of
@@ -106,7 +105,7 @@ async def estimated(settings: "Settings", order: Order, work: bool, as_json: boo
 
     leaving = Leaving()
     with leaving.listening():
-        async with Surety.opened(settings) as surety:
+        async with opened(settings) as surety:
             try:
                 batch = await leaving.unless(_batch_of(surety, order))
                 rows = await leaving.unless(_piloted(surety, batch, order, work))
