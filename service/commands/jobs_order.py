@@ -64,6 +64,7 @@ async def submitted(
     from service.commands import jobs_follow as f
     from service.commands.leaving import Leaving, Left
     from service.exit_codes import ExitCode
+    from service.jobs.results.report_words import counted
     from service.terminal import say
 
     leaving, job = Leaving(), None
@@ -75,7 +76,7 @@ async def submitted(
                     typer.echo(json.dumps(job.describe()) if as_json else job.id)
                     await f.say_who_works(surety, job)
                     return ExitCode.DONE
-                say(f"job {job.id}: {job.count:,} picture{'' if job.count == 1 else 's'}")
+                say(f"job {job.id}: {counted(job.count, 'picture')}{_passed_over(job)}")
                 display = f.Display(quiet=as_json)
                 job = await leaving.unless(f.follow_to_end(surety, job, display, work=work))
             except Left:
@@ -108,6 +109,7 @@ async def estimated(settings: "Settings", order: Order, work: bool, as_json: boo
         async with opened(settings) as surety:
             try:
                 batch = await leaving.unless(_batch_of(surety, order))
+                _tell_unreadable(batch)
                 rows = await leaving.unless(_piloted(surety, batch, order, work))
             except Left:
                 say("nothing was submitted; votes of the pilot are kept")
@@ -122,6 +124,22 @@ async def estimated(settings: "Settings", order: Order, work: bool, as_json: boo
     else:
         output().print(view(told))
     return ExitCode.DONE
+
+
+def _passed_over(job: "Job") -> str:
+    from service.jobs.results.report_words import counted
+
+    return f"; {counted(job.skipped, 'hidden file')} passed over" if job.skipped else ""
+
+
+def _tell_unreadable(batch: "Batch") -> None:
+    from service.terminal import say
+
+    intake = batch.intake
+    for name, problem in intake.problems:
+        say(f"would fail: {name}: {problem}", "yellow")
+    if (more := intake.unreadable - len(intake.problems)) > 0:
+        say(f"would fail: {more:,} more that cannot be read", "yellow")
 
 
 async def _batch_of(surety: "Surety", order: Order) -> "Batch":

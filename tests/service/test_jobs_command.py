@@ -74,7 +74,7 @@ def test_from_a_folder_to_a_report(surety, folder, tmp_path):
     assert ended.code == ExitCode.DONE, ended.err
     assert "3 certified  of 3 pictures judged" in ended.out
     assert "2 of 3 with a true label" in ended.out
-    assert "3 pictures" in ended.err.splitlines()[0]
+    assert ended.err.splitlines()[0].endswith("3 pictures; 1 hidden file passed over")
     listed = json.loads(surety("jobs", "list", "--json").out)
     (job,) = listed["jobs"]
     assert (job["state"], job["skipped"], listed["next"]) == ("finished", 1, None)
@@ -233,6 +233,14 @@ def test_delete_asks_first(surety, folder):
     assert ended.code == ExitCode.BAD_INPUT
     assert "surety jobs list" in ended.err
     assert "no job yet" in surety("jobs", "list").err
+
+
+def test_a_dry_run_names_what_could_not_be_read(surety, folder):
+    for number in range(7):
+        (folder / f"{number}.txt").write_text("no picture")
+    said = surety("jobs", "submit", folder, *FEW, "--dry-run").err
+    assert "would fail: 0.txt: it is not a picture of a known format" in said
+    assert "would fail: 2 more" in said
 
 
 def test_a_dry_run_spends_nothing_and_a_pilot_is_not_paid_for_twice(surety, folder):
