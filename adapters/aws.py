@@ -85,6 +85,7 @@ class AwsAdapter(Adapter):
         min_side=80,
         max_side=10_000,
         max_bytes=5 * 2**20,
+        names_version=True,
         **facts.table()["aws"].traits(),
     )
 

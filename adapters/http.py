@@ -84,6 +84,7 @@ class HttpAdapter(Adapter):
             max_pixels=profile.max_pixels,
             max_bytes=profile.max_bytes,
             unit=profile.unit,
+            names_version=profile.reply.names_version,
             labels=None if self._labels is None else tuple(dict.fromkeys(self._labels)),
         )
 

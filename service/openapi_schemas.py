@@ -103,6 +103,7 @@ _TRAITS = record(
             "array", "Every label it knows, if the set is closed.", items={"type": "string"}
         ),
         "pins_version": of("boolean", "Whether a model version can be asked for."),
+        "names_version": of("boolean", "Whether its answers name the model's version."),
         "rate": maybe("number", "Units a second that the account may send, null if unknown."),
         "rate_unit": one_of("What the rate counts.", "image", "request"),
         "timeout": amount("Seconds within which a call has to be answered."),

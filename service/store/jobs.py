@@ -5,6 +5,7 @@
     job:ID:rows       number → what came of it (sealed)
     job:ID:pending    numbers of the pictures that wait, by order
     job:ID:failures   numbers of the pictures that failed last
+    job:ID:first      numbers of those that workers have for the first time
     jobs              ids by date; jobs:ended those that have ended, by date of that
     jobs:owner:KEY  ids by date, of those that an API key submitted
     jobs:ready:TYPE   running jobs with pictures that wait, of a compute type, by virtual time

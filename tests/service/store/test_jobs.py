@@ -146,6 +146,33 @@ async def test_many_at_once_do_not_pass_the_cap(tmp_path):
         assert (await jobs.get(job.id)).cost == 0
 
 
+async def test_a_second_slice_waits_until_no_first_one_is_worked_on(tmp_path):
+    async with opened(tmp_path) as surety:
+        pictures = surety.state.pictures
+        job = await submitted(surety, grey(3))
+        other = await submitted(surety, grey(1))
+
+        async def taken():
+            found = await pictures.take(COMPUTE, 10, 1)
+            return [(one.job_id == job.id, one.number) for one in found]
+
+        assert {*await taken(), *await taken(), *await taken(), *await taken()} == {
+            (True, 0),
+            (True, 1),
+            (True, 2),
+            (False, 0),
+        }
+        await pictures.back(job.id, COMPUTE, 0, order=3 + 7.0)
+        assert await taken() == []
+        await pictures.end(job, done(1))
+        assert await taken() == []  # but number 2 may still need the money
+        await pictures.back(other.id, COMPUTE, 0)
+        assert await taken() == [(False, 0)]  # other jobs go on meanwhile
+        await pictures.back(job.id, COMPUTE, 2, order=3 + 2.0)
+        assert await taken() == [(True, 2)]
+        assert await taken() == [(True, 0)]
+
+
 async def test_pictures_of_an_ended_job_wait_again_once(tmp_path):
     async with opened(tmp_path) as surety:
         state = surety.state
