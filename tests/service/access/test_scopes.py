@@ -45,6 +45,7 @@ NEEDED = {
     "POST /pictures": {"jobs"},
     "POST /estimate": {"jobs"},
     "GET /workers": {"jobs", "read"},
+    "GET /metrics": {"read"},
     "GET /apikeys": {"admin"},
     "POST /apikeys": {"admin"},
     "GET /apikeys/{key_id}": {"admin"},
