@@ -46,6 +46,7 @@ NEEDED = {
     "POST /estimate": {"jobs"},
     "GET /workers": {"jobs", "read"},
     "GET /metrics": {"read"},
+    "GET /usage": {"certify", "jobs", "read"},
     "GET /apikeys": {"admin"},
     "POST /apikeys": {"admin"},
     "GET /apikeys/{key_id}": {"admin"},
