@@ -106,7 +106,8 @@ class Running:
 
         async def work(interrupt: Interrupt, on_progress: OnProgress) -> Issued:
             try:
-                issued = await do(prepared, interrupt, on_progress, allowance)
+                with structlog.contextvars.bound_contextvars(run=run_id):
+                    issued = await do(prepared, interrupt, on_progress, allowance)
             except Exception as error:
                 problem = problem_of(error).describe(f"/runs/{run_id}")
                 self._end(run_id, {"problem": problem})

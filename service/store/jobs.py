@@ -18,6 +18,7 @@ import json
 import re
 import secrets
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -178,6 +179,31 @@ class RedisJobs:
             job_id: None if state is None else state.decode()  # type: ignore[misc]
             for job_id, state in zip(job_ids, found, strict=True)
         }
+
+    async def figures(self, most: int) -> tuple[Counter[str], Counter[str]]:
+        """Count jobs by state, and their pictures by state.
+
+        Args:
+            most: jobs that are looked at, the latest ones.
+        """
+        index, names = self._store.key("jobs"), ("state", *PICTURE_STATES)
+        ids = await self._store.brisk(lambda redis: redis.zrevrange(index, 0, most - 1))
+
+        async def read(redis: Any) -> list[list[bytes | None]]:  # noqa: ANN401
+            async with redis.pipeline(transaction=False) as all_of_them:
+                for job_id in ids:
+                    all_of_them.hmget(self.key(job_id.decode()), names)
+                found: list[list[bytes | None]] = await all_of_them.execute()
+                return found
+
+        jobs, pictures = Counter[str](), Counter[str]()
+        for state, *counts in await self._store.brisk(read) if ids else []:
+            if state is None:
+                continue  # deleted in between
+            jobs[state.decode()] += 1
+            for name, count in zip(PICTURE_STATES, counts, strict=True):
+                pictures[name] += int(count or 0)
+        return jobs, pictures
 
     async def tally(self, job_id: str, counts: Mapping[str, int]) -> None:
         """Add to a job's figures: calls, images, throttled."""

@@ -87,7 +87,11 @@ class Work:
             )
             return
         used, started = Used(), time.monotonic()
-        with self._watch.over(job_id) as interrupt:
+        with (
+            self._watch.over(job_id) as interrupt,
+            structlog.contextvars.bound_contextvars(job=job_id, number=number),
+            self._surety.watchers.span("picture", tries=tries),
+        ):
             found = await self._tried(job, item, before, used, interrupt, tries)
         price = await self._price(job)
         row = charged(item, before, used, price, time.monotonic() - started)
