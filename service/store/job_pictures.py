@@ -33,7 +33,7 @@ class Taken(NamedTuple):
     at: int
 
 
-PARTS = ("items", "rows", "pending", "failures", "first")  # of what is kept for a job
+PARTS = ("items", "rows", "pending", "failures", "first", "calls")  # of what is kept for a job
 FAILURES = 5  # the latest ones, for whoever watches
 
 

@@ -239,14 +239,23 @@ class RedisJobs:
         )
         return [job_id.decode() for job_id in found]
 
-    async def reserve(self, job_id: str, amount: int, cap: int | None) -> bool:
-        """Reserve money of a job, in billionths of a dollar; tells whether its cap allows that."""
-        args = [amount, "" if cap is None else cap]
-        return bool(await self._store.script("purse_reserve", [self.key(job_id)], args))
+    async def reserve(self, job_id: str, call: str, amount: int, cap: int | None) -> bool:
+        """Reserve money of a job for a call; tells whether its cap allows that.
 
-    async def settle(self, job_id: str, reserved: int, billed: int) -> None:
-        """Settle what was reserved: what was not billed is free again."""
-        await self._store.script("purse_settle", [self.key(job_id)], [reserved, billed])
+        Args:
+            job_id: whose money.
+            call: a name that no other call has: a command may reach the store twice.
+            amount: billionths of a dollar.
+            cap: the most that may be spent in all, None for no cap.
+        """
+        keys = [self.key(job_id), self.key(job_id, "calls")]
+        args = [call, amount, "" if cap is None else cap]
+        return bool(await self._store.script("purse_reserve", keys, args))
+
+    async def settle(self, job_id: str, call: str, billed: int) -> None:
+        """Settle a call: what was reserved for it and not billed is free again."""
+        keys = [self.key(job_id), self.key(job_id, "calls")]
+        await self._store.script("purse_settle", keys, [call, billed])
 
     def sealed(self, job_id: str, spec: JobSpec) -> bytes:
         """Return a spec as it is kept."""
