@@ -17,6 +17,9 @@ from certification.errors import CertificationError
 from denoisers.errors import DenoiserError
 from service import logs
 from service.core import Surety
+from service.edges.ending import Closing, Ending
+from service.edges.pace import BodyPace
+from service.edges.request_id import RequestId
 from service.errors import ServiceError
 from service.guard import Guard
 from service.head import Head
@@ -119,6 +122,14 @@ def create_app(settings: Settings | None = None, surety: Surety | None = None) -
         ClientDisconnect,
     ):
         app.add_exception_handler(error, answer_problem)
+    ending = Ending()
+    app.state.settings, app.state.ending = chosen, ending
+    app.add_middleware(
+        BodyPace,
+        rate=chosen.upload_bytes_per_second,
+        grace_seconds=chosen.upload_grace_seconds,
+        ending=ending,
+    )
     app.add_middleware(
         BodyLimit,
         limit=chosen.max_upload_bytes + FORM_OVERHEAD,
@@ -128,6 +139,8 @@ def create_app(settings: Settings | None = None, surety: Surety | None = None) -
     )
     app.add_middleware(Guard, host=chosen.host, allowed=chosen.allowed_hosts)
     app.add_middleware(Head)
+    app.add_middleware(Closing, ending=ending)
     app.add_middleware(logs.RequestLog)
+    app.add_middleware(RequestId)
     install(app)
     return app

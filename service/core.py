@@ -25,12 +25,19 @@ from certification.options import Options
 from certification.postprocess import PostProcess
 from certification.predict import predict
 from certification.protocols import Gates
+from service.edges.uploads import Uploads
 from service.errors import Overloaded
 from service.issued import Document, Issued
 from service.parts import Parts
 from service.prepared import Prepared, check_labels
 from service.settings import Settings
 from service.state import State
+
+CANCELLED = "cancelled"  # stop reason of a run that was ended early
+
+
+class LeftToOthers(Exception):
+    """A run was ended early, and another process goes on with it. Stays in this package."""
 
 
 class Surety(Parts):
@@ -46,6 +53,7 @@ class Surety(Parts):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self._decoder = ThreadPoolExecutor(1, "decode")  # a large picture takes a gigabyte
+        self.uploads = Uploads(settings)
         self._admitted = 0
         self._state: State | None = None
         self._machine: Machine | None = None
@@ -154,15 +162,26 @@ class Surety(Parts):
         interrupt: Interrupt | None = None,
         on_progress: OnProgress | None = None,
         allowance: Allowance | None = None,
+        left: Callable[[], bool] = lambda: False,
     ) -> Issued:
         """Run a certification, sign the certificate and keep it.
+
+        Args:
+            prepared: the request.
+            interrupt: ends it early.
+            on_progress: is told where it stands.
+            allowance: what it may have spent before, and who notes it.
+            left: tells whether a run that was ended early is left to another process.
 
         Raises:
             CertificationError: see :func:`certification.certify.certify`.
             StoreError: if the certificate cannot be kept. Its votes are.
+            LeftToOthers: if it was ended early, and is left to another process.
         """
         interrupt = interrupt or Interrupt()
         made = await self._run(certify, prepared, interrupt, on_progress, allowance)
+        if left() and made["proof"]["stop_reason"] == CANCELLED:
+            raise LeftToOthers
         return await self.issue(prepared, made, interrupt)
 
     async def collect(self, prepared: Prepared, interrupt: Interrupt, gates: Gates) -> Document:
@@ -197,10 +216,13 @@ class Surety(Parts):
         interrupt: Interrupt | None = None,
         on_progress: OnProgress | None = None,
         allowance: Allowance | None = None,
+        left: Callable[[], bool] = lambda: False,
     ) -> Issued:
-        """Run a prediction; see :func:`certification.predict.predict`."""
+        """Run a prediction; see `certify` and :func:`certification.predict.predict`."""
         interrupt = interrupt or Interrupt()
         made = await self._run(predict, prepared, interrupt, on_progress, allowance)
+        if left() and made["stop_reason"] == CANCELLED:
+            raise LeftToOthers
         return Issued(made, made["accounting"])
 
     async def _run(

@@ -5,6 +5,7 @@ One module for each theme; this package is all of them together.
 # ruff: noqa: F403, F405
 
 from service.problem_kinds.deployment import *
+from service.problem_kinds.edges import *
 from service.problem_kinds.kind import Kind as Kind
 from service.problem_kinds.providers import *
 from service.problem_kinds.requests import *
@@ -19,6 +20,7 @@ BY_STATUS = {
     404: NOT_FOUND,
     405: METHOD_NOT_ALLOWED,
     406: NOT_ACCEPTABLE,
+    408: TOO_SLOW,
     413: TOO_LARGE,
     415: UNSUPPORTED_MEDIA_TYPE,
     500: INTERNAL,

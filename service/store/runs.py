@@ -38,6 +38,7 @@ class RunRecord:
         draft: names the subject that its votes belong to.
         created: ISO date.
         units: billed units that it may have used so far, at most.
+        request_id: of the request that began it, if it had one.
     """
 
     id: str
@@ -48,6 +49,7 @@ class RunRecord:
     draft: str
     created: str
     units: int = 0
+    request_id: str | None = None
 
 
 class RedisRuns:
@@ -69,6 +71,7 @@ class RedisRuns:
         arguments: Mapping[str, Any],
         image: CanonicalImage,
         draft: str,
+        request_id: str | None = None,
     ) -> None:
         """Write a run down before anything is asked.
 
@@ -82,6 +85,7 @@ class RedisRuns:
             "image": image.describe(),
             "draft": draft,
             "created": created,
+            "request_id": request_id,
         }
         fields = {
             "what": self._seals.seal(json.dumps(what, allow_nan=False), "run", run_id),
@@ -133,8 +137,16 @@ class RedisRuns:
         if found[0] is None:
             raise NotFound(f"no run {run_id[:40]!r} is kept: it ended long ago, or never was")
         what = json.loads(self._seals.unseal(found[0], "run", run_id))
-        told = {"id": run_id, "kind": what["kind"], "created": what["created"], "outcome": None}
+        told = {
+            "id": run_id,
+            "kind": what["kind"],
+            "created": what["created"],
+            "request_id": what.get("request_id"),
+            "state": "running",
+            "outcome": None,
+        }
         if found[1] is not None:
+            told["state"] = "ended"
             told["outcome"] = json.loads(self._seals.unseal(found[1], "outcome", run_id))
         return told
 
