@@ -17,7 +17,7 @@ from service.jobs.job import Job
 from service.json_body import read_json
 from service.openapi_answers import json_body, json_response, problem_responses
 from service.openapi_examples import EXTEND_BODY
-from service.problem_kinds import MALFORMED, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE
+from service.problem_kinds import MALFORMED, TOO_LARGE, TOO_SLOW, UNSUPPORTED_MEDIA_TYPE
 from service.routes.job_parts import ACTING, SETTING_UP, SPENDING, InsideDep, JobId
 
 router = APIRouter(tags=["jobs"])
@@ -66,7 +66,7 @@ async def retry(job_id: JobId, request: Request, surety: SuretyDep, inside: Insi
     summary="Go on with an ended job",
     responses=json_response("The job after it.", "Job")
     | problem_responses(
-        *ACTING, *SETTING_UP, *SPENDING, MALFORMED, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE
+        *ACTING, *SETTING_UP, *SPENDING, MALFORMED, TOO_LARGE, TOO_SLOW, UNSUPPORTED_MEDIA_TYPE
     ),
     openapi_extra=json_body(extend_schema(), EXTEND_BODY),
     response_class=Response,

@@ -41,7 +41,7 @@ JobId = Annotated[str, Path(description="Its `id`.", examples=[JOB_ID])]
 Number = Annotated[int, Path(ge=0, description="Its place in the job, from 0.", examples=[0])]
 
 LOOKING = (NOT_FOUND, VALIDATION, STORE_AWAY, STORE_REFUSES, LEDGER_DAMAGED)
-ACTING = (*LOOKING, JOB_CONFLICT)
+ACTING = (*LOOKING, JOB_CONFLICT, SHUTTING_DOWN)
 SETTING_UP = (
     VALIDATION,
     BAD_REQUEST,

@@ -7,6 +7,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from service.edges.request_id import HEADER
+from service.openapi_edges import REQUEST_ID
 from service.openapi_examples import EXAMPLES
 from service.settings import Settings
 from tests.service.conftest import connect
@@ -26,6 +28,7 @@ async def test_problems_fit_and_look_like_their_examples(
     document: dict[str, Any], client: httpx.AsyncClient
 ) -> None:
     responses = document["paths"]["/certify"]["post"]["responses"]
+    client.headers[HEADER] = REQUEST_ID
     real = await client.post("/certify", files=files(), data={"sigma": "3"})
     fits(real.json(), "Problem")
     shown = responses["422"]["content"][PROBLEM]["examples"]["invalid-request"]["value"]
@@ -50,6 +53,7 @@ def test_every_problem_says_where_it_happened(document: dict[str, Any]) -> None:
 async def test_another_method_is_answered_as_documented(
     document: dict[str, Any], client: httpx.AsyncClient
 ) -> None:
+    client.headers[HEADER] = REQUEST_ID
     for _, _, operation in operations(document):
         told = operation["responses"]["405"]
         shown = told["content"][PROBLEM]["examples"]["method-not-allowed"]["value"]
@@ -66,13 +70,18 @@ async def test_retry_after_is_described_where_it_is_sent(
     described = set()
     for path, method, operation in operations(document):
         for status, answer in operation["responses"].items():
-            if "Retry-After" in answer.get("headers", {}):
+            told = "Retry-After" in answer.get("headers", {})
+            if status in ("429", "507"):
+                assert told
+            elif told:
                 assert answer["headers"]["Retry-After"]["description"]
                 described.add((method, path, status))
     of_jobs = {route for route in described if JOBS.fullmatch(route[1])}
-    assert len(of_jobs) == 18
+    assert len(of_jobs) == 23
     assert described - of_jobs == {
+        ("post", "/certify", "409"),
         ("post", "/certify", "503"),
+        ("post", "/predict", "409"),
         ("post", "/predict", "503"),
         ("get", "/health/ready", "503"),
         ("get", "/certificates", "503"),
@@ -102,6 +111,9 @@ def test_every_parameter_has_words_and_an_example(document: dict[str, Any]) -> N
                 continue  # of searches, whose fields speak for themselves
             seen[parameter["name"]] = parameter["schema"]["examples"]
     assert seen == {
+        "Idempotency-Key": ['"8e03978e-40d5-43e8-bc93-6894a57f9324"'],
+        "Prefer": ["respond-async"],
+        "X-Request-Id": [REQUEST_ID],
         "certificate_id": [EXAMPLES["Certificate"]["id"]],
         "job_id": [EXAMPLES["Job"]["id"]],
         "number": [0],
@@ -113,7 +125,7 @@ def test_every_parameter_has_words_and_an_example(document: dict[str, Any]) -> N
 async def test_the_example_of_a_kind_can_be_fetched(
     document: dict[str, Any], client: httpx.AsyncClient
 ) -> None:
-    (parameter,) = document["paths"]["/problems/{slug}"]["get"]["parameters"]
+    parameter, _ = document["paths"]["/problems/{slug}"]["get"]["parameters"]
     answer = await client.get(f"/problems/{parameter['schema']['examples'][0]}")
     assert answer.json() == EXAMPLES["ProblemKind"]
 
