@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import rfc8785
+import structlog
 from fastapi import Request
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
@@ -61,6 +62,7 @@ async def respond(
         Exception: what the run raised, if nothing has been sent yet.
     """
     request.state.run_id = run.id
+    structlog.contextvars.bind_contextvars(run=run.id)
     headers = {RUN_HEADER: run.id, **(more or {})}
     if manner.prefer.asynchronous:
         if manner.alone is not None:

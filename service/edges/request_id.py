@@ -43,6 +43,7 @@ class RequestId:
                 MutableHeaders(scope=message)[HEADER] = name
             await send(message)
 
+        structlog.contextvars.clear_contextvars()  # of a request before it on this connection
         with saying(name):
             await self._app(scope, receive, named)
 

@@ -17,7 +17,7 @@ from service.limits import FORM_OVERHEAD
 from service.settings import Settings
 
 FREE_BYTES = 64 * 2**20  # are left on the disk
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the last by the limit of a process
 
 
 class Uploads:
