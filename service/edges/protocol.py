@@ -10,7 +10,7 @@ import asyncio
 import json
 import time
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import h11
 import structlog
@@ -30,6 +30,7 @@ from service.settings import Settings
 HEAD_BYTES = 16 * 2**10  # of a request
 SENT_AWAY = 100  # connections beyond the most that get an answer; further ones are cut off
 DRAINED = 4 * 2**10  # bytes that a reader has to take in `reader_seconds`
+LINGER_SECONDS = 2.0  # for the rest of a body, after the last answer
 LOOKS = 4  # in the shortest time limit
 
 log = structlog.get_logger("surety.connections")
@@ -66,16 +67,22 @@ class EdgeProtocol(H11Protocol):
     limits: ClassVar[ConnectionLimits]
     _head_since: float | None = None  # it is waited for the head, or the unwanted rest of a body
     _unread: tuple[float, int] | None = None  # since when so many bytes of answers wait
+    lingers_since: float | None = None  # the last answer has been given, and a body still comes
     _read = False  # whether the client has read much since then
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Send it away where there are too many."""
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", _Lingering(transport, self)))
         self._head_since = time.monotonic()
         if len(self.connections) > self.limits.most + SENT_AWAY:
             transport.abort()
         elif len(self.connections) > self.limits.most:
             self.app = _SEND_AWAY
+
+    def data_received(self, data: bytes) -> None:
+        """Throw away what comes after the last answer."""
+        if self.lingers_since is None:
+            super().data_received(data)
 
     def resume_writing(self) -> None:
         """Note that the client reads."""
@@ -93,7 +100,10 @@ class EdgeProtocol(H11Protocol):
             now: of the monotonic clock.
         """
         self._look_for_reader(now)
-        if not self.transport.is_closing():
+        if self.lingers_since is not None:
+            if now - self.lingers_since > LINGER_SECONDS:
+                self.transport.abort()
+        elif not self.transport.is_closing():
             self._look_for_head(now)
 
     def _look_for_head(self, now: float) -> None:
@@ -134,6 +144,32 @@ class EdgeProtocol(H11Protocol):
             for event in (start, h11.Data(data=body), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
+
+
+class _Lingering:
+    """A transport that lets the client finish its body before it closes the connection.
+
+    Else the system answers the rest of the body with a reset, and an answer that the client has
+    not read by then is lost: such as that there is no room for the body (RFC 9112, section 9.6).
+    """
+
+    def __init__(self, transport: asyncio.Transport, protocol: EdgeProtocol) -> None:
+        self._transport, self._protocol = transport, protocol
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        return getattr(self._transport, name)
+
+    def close(self) -> None:
+        """Close in order."""
+        protocol, transport = self._protocol, self._transport
+        if protocol.lingers_since is not None or transport.is_closing():
+            return
+        if protocol.conn.their_state is not h11.SEND_BODY or not transport.can_write_eof():
+            transport.close()
+            return
+        protocol.lingers_since = time.monotonic()
+        transport.write_eof()
+        protocol.flow.resume_reading()
 
 
 def protocol_of(limits: ConnectionLimits) -> type[EdgeProtocol]:
