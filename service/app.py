@@ -1,14 +1,15 @@
 """The HTTP API. `create_app` is all that a server needs."""
 
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
-from starlette.responses import RedirectResponse
 
 from adapters.errors import AdapterError
 from adapters.profiles import read_profiles
@@ -16,6 +17,10 @@ from certification.certificate import VERSION
 from certification.errors import CertificationError
 from denoisers.errors import DenoiserError
 from service import logs
+from service.access import origins
+from service.access.door import Door
+from service.access.known import Known
+from service.access.needs import check_declared, needs_of
 from service.core import Surety
 from service.edges.ending import Closing, Ending
 from service.edges.pace import BodyPace
@@ -30,9 +35,11 @@ from service.load_settings import load_settings
 from service.openapi import install
 from service.problems import answer_problem
 from service.routes import (
+    api_keys,
     catalog,
     certificates,
     certify,
+    docs,
     estimate,
     health,
     job_actions,
@@ -44,11 +51,13 @@ from service.routes import (
     problems,
     runs,
     uploads,
+    usage,
     verify,
     workers,
 )
 from service.running import Running
 from service.settings import Settings
+from service.usage.request_rate import RequestRate
 
 DESCRIPTION = """\
 Certifies what an image classifier answers: *within L2 distance R of this picture the smoothed
@@ -62,7 +71,7 @@ service explains under `/problems`.
 ROUTES = (
     *(certify, predict, certificates, verify, keys, runs),
     *(job_results, jobs, job_actions, job_events, uploads, estimate, workers),  # compare before ID
-    *(catalog, health, problems),
+    *(catalog, health, problems, api_keys, usage, docs),
 )
 
 
@@ -94,6 +103,7 @@ def create_app(settings: Settings | None = None, surety: Surety | None = None) -
             Housekeeping(opened.state, chosen),
         ):
             app.state.surety, app.state.running = opened, running
+            app.state.known = Known(opened.state.api_keys, always=chosen.require_keys)
             app.state.inside = inside
             yield
 
@@ -104,14 +114,14 @@ def create_app(settings: Settings | None = None, surety: Surety | None = None) -
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
     )
-
-    @app.get("/", include_in_schema=False)
-    def root() -> RedirectResponse:
-        return RedirectResponse("/docs")
-
     for module in ROUTES:
         app.include_router(module.router)
+    routes = check_declared(route for module in ROUTES for route in module.router.routes)
+    public = [route.path_regex for route in routes if not needs_of(route).scopes]
+    public.append(re.compile("^/openapi.json$"))
     for error in (
         CertificationError,
         AdapterError,
@@ -137,10 +147,23 @@ def create_app(settings: Settings | None = None, surety: Surety | None = None) -
             ("/jobs", "/estimate", "/pictures"), chosen.max_archive_bytes + FORM_OVERHEAD
         ),
     )
-    app.add_middleware(Guard, host=chosen.host, allowed=chosen.allowed_hosts)
+    app.add_middleware(RequestRate)
+    app.add_middleware(Door, public=public, open_to_all=chosen.allow_public)
+    pages = origins.origins(chosen.cors_origins)
+    app.add_middleware(
+        Guard, host=chosen.host, allowed=chosen.allowed_hosts, origins=frozenset(pages)
+    )
     app.add_middleware(Head)
     app.add_middleware(Closing, ending=ending)
     app.add_middleware(logs.RequestLog)
+    if pages:  # so that pages may read every answer, whatever went wrong
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=pages,
+            allow_methods=origins.METHODS,
+            allow_headers=origins.REQUEST_HEADERS,
+            expose_headers=origins.ANSWER_HEADERS,
+        )
     app.add_middleware(RequestId)
-    install(app)
+    install(app, routes)
     return app

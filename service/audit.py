@@ -17,6 +17,7 @@ from certification.asking import Asker, AskingEndedError
 from certification.collecting import DRAIN_SECONDS, GRACE_SECONDS
 from certification.errors import InvalidParameter, RunInterrupted
 from certification.interrupt import Interrupt
+from certification.machine import Machine
 from certification.pipeline import Failed, Pipeline
 from certification.protocols import Answer, Pixels, Refusal
 from certification.sampling import Sampler
@@ -59,8 +60,13 @@ async def audit(
             "max_cost must be a finite number of US dollars, 0 or more", "max_cost"
         )
     interrupt = interrupt or Interrupt()
-    async with surety.machine.turn(interrupt):
-        return await _Asking(surety, ready, max_cost, interrupt, on_asked).run()
+    meter = surety.meter(None, ready.smoothed.adapter.name)
+    try:
+        async with surety.machine.turn(interrupt):
+            machine = surety.counted(meter)
+            return await _Asking(machine, ready, max_cost, interrupt, on_asked).run()
+    finally:
+        await meter.close()
 
 
 class _Rebuilt(Sampler):
@@ -87,14 +93,14 @@ class _Asking:
 
     def __init__(
         self,
-        surety: Surety,
+        machine: Machine,
         ready: Ready,
         max_cost: float | None,
         interrupt: Interrupt,
         on_asked: OnAsked,
     ) -> None:
         self._ready, self._interrupt, self._on_asked = ready, interrupt, on_asked
-        adapter, machine = ready.smoothed.adapter, surety.machine
+        adapter = ready.smoothed.adapter
         self._asker = Asker(
             adapter,
             max_cost=max_cost,

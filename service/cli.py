@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from service import log_lines
+from service.commands.apikeys import app as apikeys
 from service.commands.audit import audit
 from service.commands.certificates import app as certificates
 from service.commands.certify import certify
@@ -20,6 +21,7 @@ from service.commands.providers import app as providers
 from service.commands.reveal import reveal
 from service.commands.serve import serve
 from service.commands.train import app as train
+from service.commands.usage import usage
 from service.commands.verify import verify
 from service.commands.version import installed_version, version
 from service.commands.worker import worker
@@ -33,13 +35,26 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for command in (certify, predict, verify, audit, reveal, serve, worker, clean, emulate, version):
+for command in (
+    certify,
+    predict,
+    verify,
+    audit,
+    reveal,
+    serve,
+    worker,
+    usage,
+    clean,
+    emulate,
+    version,
+):
     app.command()(command)
 app.add_typer(providers, name="providers")
 app.add_typer(denoisers, name="denoisers")
 app.add_typer(train, name="train")
 app.add_typer(jobs, name="jobs")
 app.add_typer(keys, name="keys")
+app.add_typer(apikeys, name="apikeys")
 app.add_typer(certificates, name="certificates")
 app.add_typer(ledgers, name="ledgers")
 

@@ -32,6 +32,11 @@ from service.parts import Parts
 from service.prepared import Prepared, check_labels
 from service.settings import Settings
 from service.state import State
+from service.usage.budget import Budgets
+from service.usage.counts import Counts
+from service.usage.gates import KeyGates
+from service.usage.meter import Meter, Meters
+from service.usage.votes import CountedLedgers
 
 CANCELLED = "cancelled"  # stop reason of a run that was ended early
 
@@ -57,6 +62,7 @@ class Surety(Parts):
         self._admitted = 0
         self._state: State | None = None
         self._machine: Machine | None = None
+        self._meters: Meters | None = None
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -79,6 +85,7 @@ class Surety(Parts):
                 slots=asyncio.Semaphore(settings.max_runs),
                 gates=AccountGates(state.limits.of_account),
             )
+            surety._meters = Meters(state.usage, Budgets(state.api_keys.get))
             yield surety
         finally:
             await surety.close()
@@ -95,6 +102,32 @@ class Surety(Parts):
         assert self._machine is not None, "open the deployment first"  # noqa: S101
         return self._machine
 
+    def meter(self, owner: str | None, provider: str) -> Meter:
+        """Return what counts one run for an API key; see :class:`service.usage.meter.Meter`.
+
+        Args:
+            owner: id of the key; None for none.
+            provider: who is asked.
+        """
+        assert self._meters is not None, "open the deployment first"  # noqa: S101
+        return self._meters.of(owner, provider)
+
+    def counted(self, meter: Meter, gates: Gates | None = None) -> Machine:
+        """Return what it certifies with, for one run whose calls and votes are counted.
+
+        Args:
+            meter: of the run.
+            gates: through which calls go, in place of the deployment's own.
+        """
+        machine = self.machine
+        chosen = gates or machine.gates
+        assert chosen is not None  # noqa: S101  an opened deployment has them
+        return dataclasses.replace(
+            machine,
+            gates=KeyGates(chosen, meter),
+            ledgers=CountedLedgers(machine.ledgers, meter),
+        )
+
     async def prepare(
         self,
         data: bytes | CanonicalImage,
@@ -107,6 +140,7 @@ class Surety(Parts):
         rule: str | dict[str, Any] = "top1",
         synonyms: dict[str, str] | None = None,
         keep_image: bool = False,
+        owner: str | None = None,
         **options: Any,  # noqa: ANN401  the fields of `Options`, checked there
     ) -> Prepared:
         """Check a request completely and make it ready. Asks nobody and keeps nothing.
@@ -121,6 +155,7 @@ class Surety(Parts):
             rule: decision rule, see :func:`certification.decision.parse_rule`.
             synonyms: label → label that it counts as.
             keep_image: whether the canonical picture is kept with the certificate.
+            owner: id of the API key that asks.
             options: further fields of :class:`certification.options.Options`.
 
         Raises:
@@ -154,7 +189,7 @@ class Surety(Parts):
         # Some take pictures of certain sizes only, and say so when they are asked for a batch.
         await asyncio.to_thread(cleaner.batch_of, image.height, image.width)
         keep = keep_image or self.settings.keep_images
-        return Prepared(image, chosen, cleaner, adapter, keep)
+        return Prepared(image, chosen, cleaner, adapter, keep, owner)
 
     async def certify(
         self,
@@ -174,14 +209,18 @@ class Surety(Parts):
             left: tells whether a run that was ended early is left to another process.
 
         Raises:
+            BudgetSpent: if the API key's budget does not pay for a single vote.
             CertificationError: see :func:`certification.certify.certify`.
             StoreError: if the certificate cannot be kept. Its votes are.
             LeftToOthers: if it was ended early, and is left to another process.
         """
         interrupt = interrupt or Interrupt()
-        made = await self._run(certify, prepared, interrupt, on_progress, allowance)
+        meter = self.meter(prepared.owner, prepared.adapter.name)
+        made = await self._run(certify, prepared, interrupt, meter, on_progress, allowance)
         if left() and made["proof"]["stop_reason"] == CANCELLED:
             raise LeftToOthers
+        if meter.refused is not None and not made["proof"]["votes"]["n"]:
+            raise meter.refused
         return await self.issue(prepared, made, interrupt)
 
     async def collect(self, prepared: Prepared, interrupt: Interrupt, gates: Gates) -> Document:
@@ -193,9 +232,14 @@ class Surety(Parts):
             gates: through which calls go, in place of the deployment's own.
 
         Raises:
+            BudgetSpent: if the API key's budget ended it; what it has paid for is kept.
             CertificationError: see :func:`certification.certify.certify`.
         """
-        return await self._run(certify, prepared, interrupt, None, None, gates)
+        meter = self.meter(prepared.owner, prepared.adapter.name)
+        made = await self._run(certify, prepared, interrupt, meter, gates=gates)
+        if meter.refused is not None and made["proof"]["stop_reason"] == "max_cost":
+            raise meter.refused
+        return made
 
     async def issue(self, prepared: Prepared, made: Document, interrupt: Interrupt) -> Issued:
         """Sign a certificate and keep it.
@@ -204,7 +248,7 @@ class Surety(Parts):
             StoreError: if it cannot be kept.
         """
         signed, state = self.state.keyring.signer.sign(made), self.state
-        kept = await bounded(interrupt, state.certificates.put(signed))
+        kept = await bounded(interrupt, state.certificates.put(signed, prepared.owner))
         if prepared.keep_image:
             png = await asyncio.to_thread(prepared.image.png)
             await state.images.put(prepared.image.sha256, png)
@@ -218,33 +262,53 @@ class Surety(Parts):
         allowance: Allowance | None = None,
         left: Callable[[], bool] = lambda: False,
     ) -> Issued:
-        """Run a prediction; see `certify` and :func:`certification.predict.predict`."""
+        """Run a prediction; see `certify` and :func:`certification.predict.predict`.
+
+        Raises:
+            BudgetSpent: if the API key's budget does not pay for a single vote.
+            CertificationError: see there.
+            LeftToOthers: see `certify`.
+        """
         interrupt = interrupt or Interrupt()
-        made = await self._run(predict, prepared, interrupt, on_progress, allowance)
+        meter = self.meter(prepared.owner, prepared.adapter.name)
+        made = await self._run(predict, prepared, interrupt, meter, on_progress, allowance)
         if left() and made["stop_reason"] == CANCELLED:
             raise LeftToOthers
+        if meter.refused is not None and not made["n"]:
+            raise meter.refused
         return Issued(made, made["accounting"])
+
+    async def count(self, prepared: Prepared, counts: Counts) -> None:
+        """Count what came of a run that no record is kept of."""
+        await self.state.usage.count(prepared.owner, prepared.adapter.name, counts)
 
     async def _run(
         self,
         work: Callable[..., Awaitable[Document]],
         prepared: Prepared,
         interrupt: Interrupt,
-        on_progress: OnProgress | None,
-        allowance: Allowance | None,
+        meter: Meter,
+        on_progress: OnProgress | None = None,
+        allowance: Allowance | None = None,
         gates: Gates | None = None,
     ) -> Document:
-        machine = self.machine
-        return await work(
-            machine if gates is None else dataclasses.replace(machine, gates=gates),
-            prepared.image,
-            prepared.options,
-            denoiser=prepared.denoiser,
-            classifier=prepared.adapter,
-            interrupt=interrupt,
-            on_progress=on_progress,
-            allowance=allowance,
-        )
+        try:
+            return await work(
+                self.counted(meter, gates),
+                prepared.image,
+                prepared.options,
+                denoiser=prepared.denoiser,
+                classifier=prepared.adapter,
+                interrupt=interrupt,
+                on_progress=on_progress,
+                allowance=allowance,
+            )
+        except InvalidParameter as error:
+            if error.field == "max_cost" and meter.refused is not None:
+                raise meter.refused from None  # it is not the request's own budget
+            raise
+        finally:
+            await meter.close()
 
     @contextlib.contextmanager
     def admission(self) -> Iterator[None]:
@@ -265,6 +329,9 @@ class Surety(Parts):
         """Release what adapters hold open."""
         await self.close_adapters()
         self._decoder.shutdown(wait=False, cancel_futures=True)
+        if self._meters is not None:
+            await self._meters.close()
+            self._meters = None
         if self._state is not None:
             await self._state.close()
             self._state = None

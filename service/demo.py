@@ -24,22 +24,29 @@ def sample_picture() -> Path:
     return Path(str(resources.files("service").joinpath("samples", "cat.png")))
 
 
-async def demonstrate(address: str, picture: Path) -> None:
+async def demonstrate(address: str, picture: Path, token: str | None = None) -> None:
     """Certify a picture as any client would, print the certificate and what to try next.
 
     Args:
         address: where the service answers.
         picture: a file.
+        token: what to show where API keys are needed.
     """
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     # Proxies of the environment have no business on the loopback.
-    async with httpx.AsyncClient(base_url=address, timeout=None, trust_env=False) as client:  # noqa: S113
+    async with httpx.AsyncClient(
+        base_url=address,
+        headers=headers,
+        timeout=None,  # noqa: S113
+        trust_env=False,
+    ) as client:
         try:
             await _certify(client, picture)
         except httpx.HTTPError as error:
             say(f"error: the sample was not certified: {type(error).__name__}", "bold red")
         except Exception as error:  # noqa: BLE001  the service goes on without it
             complain(error, "the sample was not certified")
-    _what_next(address, picture)
+    _what_next(address, picture, with_key=token is not None)
 
 
 async def _certify(client: httpx.AsyncClient, picture: Path) -> None:
@@ -114,11 +121,12 @@ def _complain(problem: dict[str, Any]) -> None:
     say(f"error: the sample was not certified: {problem['detail']}", "bold red")
 
 
-def _what_next(address: str, picture: Path) -> None:
+def _what_next(address: str, picture: Path, *, with_key: bool) -> None:
     shown, here = picture.absolute(), Path.cwd()
     if shown.is_relative_to(here):
         shown = shown.relative_to(here)
-    command = f"curl -F image=@{shlex.quote(str(shown))} -F sigma=0.25 {address}/certify"
+    key = '-H "Authorization: Bearer $SURETY_API_KEY" ' if with_key else ""
+    command = f"curl {key}-F image=@{shlex.quote(str(shown))} -F sigma=0.25 {address}/certify"
     console = output()
     console.print()
     for word, value in (("API", address), ("docs", f"{address}/docs"), ("try", command)):

@@ -10,6 +10,12 @@
     ├── UnknownLabel              the provider knows no such label
     ├── NotFound                  nothing of this id
     ├── JobConflict               the job is not in a state for this
+    ├── AccessDenied              the caller may not do this
+    │   ├── Unauthenticated       no API key was shown, or one that does not count
+    │   ├── MissingScope          the API key may do other things; names the scope
+    │   └── LocalOnly             there are no API keys, and the caller is on another machine
+    ├── BudgetSpent               an API key's budget does not pay for the next call
+    ├── TooManyRequests           an API key asks faster than it may; says when to come back
     ├── Overloaded                all places are taken; says when to come back
     ├── NoRoom                    the disk is too full for an upload
     ├── BadIdempotencyKey         an Idempotency-Key that cannot be read
@@ -24,6 +30,10 @@
 
 Errors of the other packages are mapped beside these in `service.problems`.
 """
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 
 class ServiceError(Exception):
@@ -92,6 +102,81 @@ class NotFound(ServiceError):
 
 class JobConflict(ServiceError):
     """The job is not in a state for this."""
+
+
+class AccessDenied(ServiceError):
+    """The caller may not do this.
+
+    Attributes:
+        headers: of the answer.
+    """
+
+    headers: Mapping[str, str] = {}
+
+
+class Unauthenticated(AccessDenied):
+    """No API key was shown, or one that does not count: nobody is told why.
+
+    Args:
+        shown: whether there was something that should have been a key.
+    """
+
+    def __init__(self, *, shown: bool) -> None:
+        wrong = "the API key is not known here, was revoked or has expired"
+        none = "show an API key: Authorization: Bearer surety_…"
+        super().__init__(wrong if shown else none)
+        told = ', error="invalid_token"' if shown else ""
+        self.headers = {"WWW-Authenticate": f'Bearer realm="surety"{told}'}
+
+
+class MissingScope(AccessDenied):
+    """The API key may do other things, but not this.
+
+    Args:
+        scopes: one of them is needed.
+        why: more words.
+    """
+
+    def __init__(self, scopes: Sequence[str], why: str | None = None) -> None:
+        needed = f"this needs an API key with the scope {' or '.join(scopes)}"
+        super().__init__(needed if why is None else f"{why}: {needed}")
+        told = f'error="insufficient_scope", scope="{" ".join(scopes)}"'
+        self.headers = {"WWW-Authenticate": f'Bearer realm="surety", {told}'}
+
+
+class LocalOnly(AccessDenied):
+    """There are no API keys, and the caller is on another machine."""
+
+
+class BudgetSpent(ServiceError):
+    """The budget of an API key does not pay for the next call.
+
+    Attributes:
+        renewed: when it is renewed; None if it never is.
+    """
+
+    def __init__(self, message: str, renewed: datetime | None = None) -> None:
+        super().__init__(message)
+        self.renewed = renewed
+
+    @property
+    def retry_after(self) -> int | None:
+        """Seconds until it is renewed, at least 1; None if it never is."""
+        if self.renewed is None:
+            return None
+        return max(1, math.ceil((self.renewed - datetime.now(UTC)).total_seconds()))
+
+
+class TooManyRequests(ServiceError):
+    """An API key asks faster than it may.
+
+    Attributes:
+        retry_after: seconds.
+    """
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class MissingFormat(ServiceError):

@@ -47,6 +47,8 @@ TABLE: Mapping[type[Exception], ExitCode] = {
     service.errors.BadArchive: ExitCode.BAD_INPUT,
     service.errors.ArchiveTooLarge: ExitCode.BAD_INPUT,
     service.errors.UnreadablePicture: ExitCode.BAD_INPUT,
+    service.errors.BudgetSpent: ExitCode.PROVIDER,
+    service.errors.TooManyRequests: ExitCode.INTERNAL,
     service.errors.MissingFormat: ExitCode.CONFIGURATION,
     service.errors.UnknownLabel: ExitCode.BAD_INPUT,
     service.errors.NotFound: ExitCode.BAD_INPUT,

@@ -6,6 +6,7 @@ deployment's money. A browser tells on them by the headers Origin, Sec-Fetch-Sit
 """
 
 import ipaddress
+from collections.abc import Collection
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -24,10 +25,13 @@ class Guard:
         app: what it wraps.
         host: address that the service listens on.
         allowed: names under which clients may reach it, as in `Settings.allowed_hosts`.
+        origins: whose pages may call it all the same, as browsers write them.
     """
 
-    def __init__(self, app: ASGIApp, host: str, allowed: str) -> None:
-        self._app = app
+    def __init__(
+        self, app: ASGIApp, host: str, allowed: str, origins: Collection[str] = ()
+    ) -> None:
+        self._app, self._origins = app, frozenset(origins)
         self._own = frozenset(host_names(allowed))
         # Whoever listens on a public address is reached under names that nobody has told us.
         self._anybody = "*" in self._own or (not self._own and not is_loopback(host))
@@ -47,7 +51,7 @@ class Guard:
                 f"this service is not known as {host.name[:80]!r}: use the address that it "
                 "printed, or have SURETY_ALLOWED_HOSTS name it",
             )
-        if method in SAFE:
+        if method in SAFE or headers.get("origin") in self._origins:
             return
         origin = _place(headers["origin"]) if "origin" in headers else None
         # A proxy may have put its own address in the Host, so its configured names count too.

@@ -1,4 +1,6 @@
-"""Drops what is past its time: kept pictures, ended runs, jobs, certificates. Never ledgers.
+"""Drops what is past its time: kept pictures, ended runs, jobs, certificates, counts of usage.
+
+Never ledgers.
 
 Every process of a deployment does it; of two that want to drop the same, one does.
 """
@@ -7,6 +9,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Self
 
 import structlog
@@ -15,6 +18,7 @@ from service.errors import JobConflict, NotFound, StoreDamaged, StoreError
 from service.settings import Settings
 from service.state import State
 from service.store.ages import Ages
+from service.usage.periods import today
 
 EVERY = 3600.0  # seconds
 DAY = 86_400.0
@@ -75,8 +79,8 @@ async def clean(
 
     Returns:
         How many pictures (`images`), ended runs (`runs`), certificates (`certificates`), jobs that
-        have ended or were never taken in to the end (`jobs`), and uploads that no job has named
-        (`uploads`).
+        have ended or were never taken in to the end (`jobs`), days of API keys (`usage`), and
+        uploads that no job has named (`uploads`).
 
     Raises:
         StoreError: if the store is away; what was dropped until then is gone.
@@ -121,9 +125,13 @@ async def clean(
         for what, (index, drop) in work.items()
     }
     dropped["jobs"] += await _drop_begun(state, dry_run=dry_run)
+    first = today(datetime.fromtimestamp(at, UTC)) - timedelta(days=settings.keep_usage_days)
+    dropped["usage"] = await (
+        state.usage.count_before(first) if dry_run else state.usage.drop(first)
+    )
     loose = at - LOOSE_SECONDS
     dropped["uploads"] = await (
-        state.uploads.loose(loose) if dry_run else _drop_loose(state, loose)
+        state.uploads.count_loose(loose) if dry_run else _drop_loose(state, loose)
     )
     return dropped
 

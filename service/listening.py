@@ -27,8 +27,9 @@ def listen(host: str, port: int, *, allow_public: bool) -> socket.socket:
     family, kind, protocol, _, address = found[0]
     if not allow_public and not ipaddress.ip_address(str(address[0]).split("%")[0]).is_loopback:
         raise ConfigurationError(
-            f"{host} can be reached from other machines, and there are no API keys yet: anybody "
-            "could spend your providers' money. Take --host 127.0.0.1, or say --allow-public"
+            f"{host} can be reached from other machines, and there are no API keys: anybody could "
+            "spend your providers' money. Make one with `surety apikeys create`, take --host "
+            "127.0.0.1, or say --allow-public (SURETY_ALLOW_PUBLIC)"
         )
     listener = socket.socket(family, kind, protocol)
     try:
@@ -47,6 +48,11 @@ def address_of(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
     return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
+
+
+def is_near(listener: socket.socket) -> bool:
+    """Tell whether this machine alone can connect."""
+    return ipaddress.ip_address(str(listener.getsockname()[0]).split("%")[0]).is_loopback
 
 
 def _why(error: OSError, host: str, port: int) -> str:

@@ -26,6 +26,7 @@ from service.live_bar import LiveBar
 from service.settings import Settings
 from service.signals import HANG_UP, answered
 from service.terminal import complain, say
+from service.usage.counts import Counts
 
 Kind = Literal["certify", "predict"]
 Deliver = Callable[[str, Issued], None]
@@ -163,5 +164,12 @@ async def _run_one(
         def show(progress: Progress) -> None:
             bar.update(progress.describe())
 
-        work = surety.certify if kind == "certify" else surety.predict
-        return await work(prepared, interrupt, show)
+        if kind == "predict":
+            issued = await surety.predict(prepared, interrupt, show)
+            await surety.count(prepared, Counts(predictions=1))
+            return issued
+        issued = await surety.certify(prepared, interrupt, show)
+        cached = not issued.accounting["calls"]
+        proof = issued.document["proof"]
+        await surety.count(prepared, Counts.of_certificate(proof, cached=cached))
+        return issued

@@ -7,6 +7,8 @@ from typing import cast
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.access.caller import Caller
+from service.access.token import scrubbed
 from service.errors import ShuttingDown
 from service.log_lines import configure
 from service.problems import instance_of, problem_of
@@ -51,11 +53,14 @@ class RequestLog:
                 raise
             await problem.response(instance_of(scope))(scope, receive, noting)
         finally:
+            state = cast("dict[str, object]", scope["state"])
+            caller = state.get("caller")
             log.info(
                 "request",
                 method=scope["method"],
-                path=scope["path"],
+                path=scrubbed(scope["path"]),
                 status=status or 499,
                 ms=round(1000 * (time.monotonic() - started), 1),
-                run=cast("dict[str, object]", scope["state"]).get("run_id"),
+                run=state.get("run_id"),
+                key=caller.key_id if isinstance(caller, Caller) else None,
             )

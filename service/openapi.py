@@ -1,9 +1,12 @@
 """The OpenAPI document: what FastAPI writes, with our schemas, examples and problems."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
+from service.access.openapi import describe_access
 from service.openapi_answers import method_not_allowed
 from service.openapi_edges import REQUEST_ID, describe_edges
 from service.openapi_examples import EXAMPLES
@@ -11,17 +14,20 @@ from service.openapi_schemas import SCHEMAS
 from service.problems import MEDIA_TYPE, methods_at
 
 
-def install(app: FastAPI) -> None:
+def install(app: FastAPI, routes: Sequence[APIRoute]) -> None:
     """Let an application serve the completed document.
 
     Args:
         app: with all its routes.
+        routes: those that state what they need of their callers.
     """
     generate = app.openapi
 
     def complete() -> dict[str, Any]:
         if app.openapi_schema is None:
-            _complete(generate())
+            document = generate()
+            describe_access(document, routes)
+            _complete(document)
         assert app.openapi_schema is not None  # noqa: S101  set by `generate`
         return app.openapi_schema
 

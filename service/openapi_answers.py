@@ -19,6 +19,7 @@ NOT_OF_RUNS = (
     *(kinds.NOT_FOUND, kinds.METHOD_NOT_ALLOWED, kinds.NOT_READY, kinds.OTHER_IMAGE_ERROR),
     *(kinds.JOB_CONFLICT, kinds.BAD_ARCHIVE, kinds.ARCHIVE_TOO_LARGE, kinds.BAD_TABLE),
     *(kinds.UNREADABLE_PICTURE, kinds.FORMAT_NOT_READY, kinds.MALFORMED_REQUEST),
+    kinds.TOO_MANY_REQUESTS,  # of every route that needs a key
 )
 RUN_ERRORS = tuple(kind for kind in kinds.KINDS if kind not in NOT_OF_RUNS)
 
@@ -40,6 +41,15 @@ _RETRY_AFTER = {
     "example": 5,
 }
 _HEADERS: Mapping[int, dict[str, Any]] = {
+    402: {
+        "Retry-After": {
+            "description": "Seconds until the budget is renewed; missing where it never is, and "
+            "for a pilot.",
+            "required": False,
+            "schema": {"type": "integer", "minimum": 1},
+            "example": 3600,
+        }
+    },
     429: {"Retry-After": _RETRY_AFTER},
     503: {
         "Retry-After": _RETRY_AFTER

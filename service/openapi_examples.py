@@ -45,6 +45,27 @@ ESTIMATE_FORM: dict[str, Any] = {
 }
 EXTEND_BODY: dict[str, Any] = {"target_radius": 0.2, "max_cost": 60}
 
+CREATE_KEY_BODY: dict[str, Any] = {
+    "name": "night jobs",
+    "scopes": ["certify", "jobs"],
+    "expires": "2027-06-30T00:00:00Z",
+    "rate": 5,
+    "budget": 40,
+    "budget_period": "month",
+}
+CHANGE_KEY_BODY: dict[str, Any] = {"rate": 10, "budget": None}
+ROTATE_KEY_BODY: dict[str, Any] = {"overlap_seconds": 86400}
+API_KEY_ID = "9f86d081884c7d65"
+_API_KEY: dict[str, Any] = {
+    "id": API_KEY_ID,
+    **CREATE_KEY_BODY,
+    "state": "active",
+    "created": "2027-01-01T12:00:00.000+00:00",
+    "expires": "2027-06-30T00:00:00.000+00:00",
+    "revoked": None,
+    "overlap": None,
+}
+
 RECORDED: dict[str, Any] = json.loads(
     files("service").joinpath("openapi_recorded.json").read_text("utf-8")
 )
@@ -71,6 +92,9 @@ EXAMPLES: dict[str, Any] = {
     "Certificate": CERTIFICATE,
     "Prediction": PREDICTION,
     **RECORDED["answers"],
+    "ApiKey": _API_KEY,
+    "ApiKeys": {"api_keys": [_API_KEY]},
+    "NewApiKey": {**_API_KEY, "key": f"surety_{API_KEY_ID}_{'0123456789abcdef' * 4}"},
     "ProblemKind": PROBLEM_KIND,
     "ProblemKinds": {"problems": [PROBLEM_KIND]},
 }

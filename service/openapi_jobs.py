@@ -50,6 +50,7 @@ _JOB: dict[str, Schema] = {
     "rate": maybe("number", "Units a second, beside the limit of the account."),
     "priority": one_of("Its share where several jobs wait.", *get_args(Priority)),
     "allocation": one_of("Where the next votes go.", *get_args(Allocation)),
+    "owner": maybe("string", "Id of the API key that submitted it; null where none was needed."),
 }
 
 _PROGRESS = record(

@@ -105,6 +105,7 @@ SCHEMAS: dict[str, Schema] = {
         {
             "id": of("string", "Its name, also in the header Surety-Run."),
             "kind": _KIND,
+            "owner": maybe("string", "Id of the API key that began it; null without one."),
             "created": of("string", "When it was begun.", format="date-time"),
             "request_id": maybe("string", "Of the request that began it, as in X-Request-Id."),
             "state": one_of("Whether it has ended.", "running", "ended"),

@@ -1,5 +1,6 @@
 """JSON schemas of every answer, by name, as they stand under `components/schemas`."""
 
+from service.access.openapi import SCHEMAS as ACCESS_SCHEMAS
 from service.openapi_certificate import ABSTENTIONS, VOTES_BY_LABEL
 from service.openapi_certificate import SCHEMAS as RUN_SCHEMAS
 from service.openapi_fields import (
@@ -16,6 +17,7 @@ from service.openapi_fields import (
 )
 from service.openapi_jobs import SCHEMAS as JOB_SCHEMAS
 from service.openapi_lasting import SCHEMAS as LASTING_SCHEMAS
+from service.openapi_usage import SCHEMAS as USAGE_SCHEMAS
 
 _PROGRESS = record(
     "Where a run stands.",
@@ -37,6 +39,7 @@ _RUN = record(
     {
         "id": of("string", "Its name, also in the header Surety-Run."),
         "kind": one_of("What it ends with.", "certificate", "prediction"),
+        "owner": maybe("string", "Id of the API key that began it; null without one."),
         "cancelling": of("boolean", "Whether it has been told to end."),
         "progress": maybe_ref("Progress", "Where it stands, null before the first answer."),
     },
@@ -150,6 +153,8 @@ SCHEMAS: dict[str, Schema] = {
     **RUN_SCHEMAS,
     **LASTING_SCHEMAS,
     **JOB_SCHEMAS,
+    **ACCESS_SCHEMAS,
+    **USAGE_SCHEMAS,
     "Progress": _PROGRESS,
     "Run": _RUN,
     "Runs": record(

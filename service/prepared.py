@@ -16,13 +16,23 @@ SHOWN_LABELS = 20  # in an error
 
 @dataclass(frozen=True)
 class Prepared:
-    """A request that has passed every check; nothing has been asked or kept yet."""
+    """A request that has passed every check; nothing has been asked or kept yet.
+
+    Attributes:
+        image: the canonical picture.
+        options: what is asked.
+        denoiser: cleans the samples.
+        adapter: of the provider.
+        keep_image: whether the canonical picture is kept with the certificate.
+        owner: id of the API key that asks; None where there is none.
+    """
 
     image: CanonicalImage
     options: Options
     denoiser: Denoiser
     adapter: Adapter
     keep_image: bool = False
+    owner: str | None = None
 
     @property
     def draft(self) -> str:

@@ -33,6 +33,7 @@ from service.problem_kinds import (
     BAD_IDEMPOTENCY_KEY,
     BAD_REQUEST,
     BAD_TABLE,
+    BUDGET_SPENT,
     BY_STATUS,
     CALL_REJECTED,
     DENOISER_NOT_READY,
@@ -45,6 +46,8 @@ from service.problem_kinds import (
     LEDGER_CONFLICT,
     LEDGER_DAMAGED,
     LEDGER_SEALED,
+    LOCAL_ONLY,
+    MISSING_SCOPE,
     MODEL_CHANGED,
     NO_ROOM,
     NOT_AN_IMAGE,
@@ -62,6 +65,8 @@ from service.problem_kinds import (
     STORE_AWAY,
     STORE_REFUSES,
     TOO_LARGE,
+    TOO_MANY_REQUESTS,
+    UNAUTHENTICATED,
     UNKNOWN_DENOISER,
     UNKNOWN_LABEL,
     UNKNOWN_PROVIDER,
@@ -127,7 +132,13 @@ TABLE: Mapping[type[Exception], Kind] = {
     service.errors.UnknownLabel: UNKNOWN_LABEL,
     service.errors.NotFound: NOT_FOUND,
     service.errors.JobConflict: JOB_CONFLICT,
+    service.errors.BudgetSpent: BUDGET_SPENT,
+    service.errors.TooManyRequests: TOO_MANY_REQUESTS,
     service.errors.MissingFormat: FORMAT_NOT_READY,
+    service.errors.AccessDenied: INTERNAL,
+    service.errors.Unauthenticated: UNAUTHENTICATED,
+    service.errors.MissingScope: MISSING_SCOPE,
+    service.errors.LocalOnly: LOCAL_ONLY,
     service.errors.Overloaded: OVERLOADED,
     service.errors.NoRoom: NO_ROOM,
     service.errors.BadIdempotencyKey: BAD_IDEMPOTENCY_KEY,
@@ -202,7 +213,9 @@ def problem_of(error: Exception) -> Problem:
     if error.__cause__ is not None and kind is PROVIDER_FAILED:  # its text is for the log alone
         log.error("broken adapter", error=type(error.__cause__).__name__, exc_info=error.__cause__)
     message = str(error)
-    headers = {}
+    headers = dict[str, str]()
+    if isinstance(error, service.errors.AccessDenied):
+        headers |= error.headers
     if (retry_after := getattr(error, "retry_after", None)) is not None:
         headers["Retry-After"] = str(retry_after)
     elif kind in (STORE_AWAY, STORE_REFUSES):

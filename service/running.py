@@ -30,6 +30,8 @@ from service.prepared import Prepared
 from service.problems import problem_of
 from service.runs import Kind, Run, Runs, left_to_others
 from service.store.runs import RunRecord
+from service.store.usage import Booking
+from service.usage.counts import Counts
 
 END_SECONDS = 2.0  # for noting what came of the last runs
 SHORTEST_SECONDS = 0.001
@@ -97,7 +99,13 @@ class Running:
         """
         run_id, state = run_id or new_id(), self._surety.state
         await state.runs.begin(
-            run_id, kind, arguments, prepared.image, prepared.draft, request_id.current()
+            run_id,
+            kind,
+            arguments,
+            prepared.image,
+            prepared.draft,
+            request_id.current(),
+            prepared.owner,
         )
         return self._start(run_id, kind, prepared, Allowance(), lasting=lasting)
 
@@ -129,7 +137,14 @@ class Running:
         return told if run is None else told | run.describe()
 
     def _start(
-        self, run_id: str, kind: Kind, prepared: Prepared, allowance: Allowance, *, lasting: bool
+        self,
+        run_id: str,
+        kind: Kind,
+        prepared: Prepared,
+        allowance: Allowance,
+        *,
+        lasting: bool,
+        resumed: bool = False,
     ) -> Run:
         surety, spend = self._surety, self._surety.state.runs.spend
 
@@ -155,21 +170,26 @@ class Running:
                 problem = problem_of(error).describe(f"/runs/{run_id}")
                 self._end(run_id, {"problem": problem})
                 raise
-            self._end(run_id, _outcome(kind, issued))
+            counts = _counts(kind, issued, resumed=resumed)
+            usage, provider = surety.state.usage, prepared.adapter.name
+            booking = usage.booking(prepared.owner, provider, counts)
+            self._end(run_id, _outcome(kind, issued), booking)
             return issued
 
-        run = self.runs.start(kind, work, run_id, lasting=lasting)
+        run = self.runs.start(kind, work, run_id, prepared.owner, lasting=lasting)
         return run  # `work` begins after this, and looks at it
 
-    def _end(self, run_id: str, outcome: Mapping[str, Any]) -> None:
+    def _end(self, run_id: str, outcome: Mapping[str, Any], booking: Booking | None = None) -> None:
         """Note what came of a run; the store may be away, and nobody has to wait for that."""
-        task = asyncio.create_task(self._noted(run_id, outcome))
+        task = asyncio.create_task(self._noted(run_id, outcome, booking))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
-    async def _noted(self, run_id: str, outcome: Mapping[str, Any]) -> None:
+    async def _noted(
+        self, run_id: str, outcome: Mapping[str, Any], booking: Booking | None
+    ) -> None:
         try:
-            await self._surety.state.runs.end(run_id, outcome)
+            await self._surety.state.runs.end(run_id, outcome, booking)
         except StoreError as error:
             log.error("a run's outcome was not kept", run=run_id, error=str(error))
 
@@ -190,7 +210,7 @@ class Running:
     async def _resume(self, record: RunRecord) -> None:
         try:
             prepared = await self._surety.prepare(
-                await asyncio.to_thread(_image, record), **_remaining(record)
+                await asyncio.to_thread(_image, record), owner=record.owner, **_remaining(record)
             )
             if prepared.draft != record.draft:
                 raise LedgerConflict(
@@ -204,7 +224,7 @@ class Running:
             return
         log.info("an interrupted run goes on", run=record.id, kind=record.kind)
         allowance = Allowance(spent=record.units)
-        self._start(record.id, record.kind, prepared, allowance, lasting=True)
+        self._start(record.id, record.kind, prepared, allowance, lasting=True, resumed=True)
 
 
 def new_id() -> str:
@@ -229,6 +249,14 @@ def _remaining(record: RunRecord) -> dict[str, Any]:
         passed = time.time() - datetime.fromisoformat(record.created).timestamp()
         arguments["max_seconds"] = max(SHORTEST_SECONDS, arguments["max_seconds"] - passed)
     return arguments
+
+
+def _counts(kind: Kind, issued: Issued, *, resumed: bool) -> Counts:
+    """Return what a run's document counts as; one that was taken up has made calls before."""
+    if kind == "prediction":
+        return Counts(predictions=1)
+    cached = not issued.accounting["calls"] and not resumed
+    return Counts.of_certificate(issued.document["proof"], cached=cached)
 
 
 def _outcome(kind: Kind, issued: Issued) -> dict[str, Any]:

@@ -32,6 +32,7 @@ class Run:
     Attributes:
         id: its name.
         kind: what the document it ends with is.
+        owner: id of the API key that asked for it; None where there was none.
         task: ends with the document and the bill, or raises.
         first: the first progress event, None until there is one.
         latest: the latest one.
@@ -40,8 +41,16 @@ class Run:
         alone: whether it has a place among the runs that go on without a client.
     """
 
-    def __init__(self, run_id: str, kind: Kind, work: Work, *, lasting: bool = False) -> None:
-        self.id, self.kind, self.lasting = run_id, kind, lasting
+    def __init__(
+        self,
+        run_id: str,
+        kind: Kind,
+        work: Work,
+        owner: str | None = None,
+        *,
+        lasting: bool = False,
+    ) -> None:
+        self.id, self.kind, self.owner, self.lasting = run_id, kind, owner, lasting
         self.first: Progress | None = None
         self.latest: Progress | None = None
         self._news = asyncio.Event()
@@ -109,6 +118,7 @@ class Run:
         return {
             "id": self.id,
             "kind": self.kind,
+            "owner": self.owner,
             "cancelling": self.cancelling,
             "progress": None if self.latest is None else self.latest.describe(),
         }
@@ -145,7 +155,13 @@ class Runs:
         self._over_at: float | None = None
 
     def start(
-        self, kind: Kind, work: Work, run_id: str | None = None, *, lasting: bool = False
+        self,
+        kind: Kind,
+        work: Work,
+        run_id: str | None = None,
+        owner: str | None = None,
+        *,
+        lasting: bool = False,
     ) -> Run:
         """Begin a run. It is listed until its task has ended.
 
@@ -153,9 +169,10 @@ class Runs:
             kind: what the document it ends with is.
             work: called with the run's interrupt and progress callback.
             run_id: its name; None for a new one that cannot be guessed.
+            owner: id of the API key that asks for it.
             lasting: see `Run`.
         """
-        run = Run(run_id or secrets.token_hex(12), kind, work, lasting=lasting)
+        run = Run(run_id or secrets.token_hex(12), kind, work, owner, lasting=lasting)
         if self._over_at is not None:
             run.shut_down(self._left())
         self._running[run.id] = run

@@ -18,6 +18,7 @@ from pydantic_settings import (
 from denoisers import files
 from denoisers.errors import DenoiserError
 from service import secret_files
+from service.access.origins import origins
 from service.guard import host_names
 
 
@@ -48,6 +49,15 @@ def _denoiser_files(value: object) -> object:
 def _hosts(value: str) -> str:
     host_names(value)
     return value
+
+
+def _origins(value: str) -> str:
+    origins(value)
+    return value
+
+
+def _blank(value: object) -> object:
+    return False if isinstance(value, str) and not value.strip() else value
 
 
 def _prefix(value: str) -> str:
@@ -126,6 +136,19 @@ class Settings(BaseSettings):
         description="Names under which clients reach the service, such as a proxy's, separated "
         "by commas; * for any. Without it the loopback answers to its own names alone.",
     )
+    allow_public: Annotated[bool, BeforeValidator(_blank)] = Field(
+        False,
+        description="Let other machines use the service though there are no API keys.",
+    )
+    require_keys: Annotated[bool, BeforeValidator(_blank)] = Field(
+        False,
+        description="Answer nobody without an API key, even where there never was one.",
+    )
+    cors_origins: Annotated[str, AfterValidator(_origins)] = Field(
+        "",
+        description="Origins whose web pages may call the API, such as https://app.example, "
+        "separated by commas. Without it none may.",
+    )
     max_upload_bytes: int = Field(20 * 2**20, ge=1024, description="Largest upload.")
     max_archive_bytes: int = Field(
         2 * 2**30, ge=1024, description="Largest archive of a job, as it is sent."
@@ -198,6 +221,9 @@ class Settings(BaseSettings):
     )
     keep_certificates_most: int | None = Field(
         None, ge=1, description="Certificates kept; without it all. Ledgers always stay."
+    )
+    keep_usage_days: int = Field(
+        800, ge=1, description="What was used on a day can be looked up for so long."
     )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (
         Field("info", description="Least important lines that are logged.")

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from service.keys import load_keyring
 from service.settings import Settings
 from service.store import unix_socket
+from service.store.api_keys import RedisApiKeys
 from service.store.certificates import RedisCertificates
 from service.store.connection import Store
 from service.store.deployment import Deployment
@@ -20,6 +21,7 @@ from service.store.rate import RedisLimits
 from service.store.runs import RedisRuns
 from service.store.seals import Seals
 from service.store.uploads import RedisUploads
+from service.store.usage import RedisUsage
 from service.store.workers import RedisWorkers
 
 
@@ -44,6 +46,8 @@ class State:
         workers: who works on them.
         limits: the rate limits that all processes share.
         once: what requests with an Idempotency-Key are about.
+        api_keys: who may use the deployment through HTTP.
+        usage: what they use.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -63,6 +67,8 @@ class State:
         self.pictures = RedisJobPictures(self.store, seals, self.jobs, self.uploads)
         self.workers = RedisWorkers(self.store, settings.lease_seconds)
         self.once = RedisOnce(self.store, seals, self.process, settings.idempotency_hours)
+        self.api_keys = RedisApiKeys(self.store, seals)
+        self.usage = RedisUsage(self.store)
         self._url, self._store_folder = url, settings.data_dir.absolute() / "store"
         self.limits = RedisLimits(self.store, self.keyring.current_secret)
 
@@ -80,6 +86,7 @@ class State:
             await state.store.open()
             await state.deployment.join()
             await state.deployment.register(state.keyring.public_keys)
+            await state.api_keys.renew_seals()
             await state.process.begin()
         except BaseException:
             await state.store.close()

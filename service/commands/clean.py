@@ -11,6 +11,7 @@ NAMES = {
     "runs": "ended runs",
     "certificates": "certificates",
     "jobs": "jobs",
+    "usage": "days of usage",
     "uploads": "uploads",
 }
 

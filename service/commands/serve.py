@@ -17,7 +17,10 @@ def serve(
         ),
     ] = None,
     allow_public: Annotated[
-        bool, typer.Option("--allow-public", help="Let other machines connect. No API keys yet!")
+        bool,
+        typer.Option(
+            "--allow-public", help="Let other machines connect though no API key is needed."
+        ),
     ] = False,
     sample: Annotated[
         Path | None,
@@ -34,48 +37,58 @@ def serve(
 ) -> None:
     """Serve the HTTP API until Ctrl-C or SIGTERM, which end every run in order.
 
-    Exit codes: 0 ended by a signal, 2 bad usage, 6 configuration (the address is
-    public without leave, or taken), 1 internal error.
+    Without API keys only this machine can connect; `surety apikeys create` makes one.
+
+    Exit codes: 0 ended by a signal, 2 bad usage, 6 configuration (the address can be
+    reached from other machines without API keys or leave, or it is taken), 1 internal error.
     """
     import asyncio
 
     from rich.text import Text
 
     from service import logs
+    from service.access.words import access_words
     from service.app import create_app
     from service.commands.version import installed_version
     from service.core import Surety
     from service.demo import demonstrate, sample_picture
-    from service.listening import address_of, listen
+    from service.listening import address_of, is_near, listen
     from service.load_settings import load_settings
     from service.serving import serve_until_signal
     from service.terminal import outlive_readers, output
 
     outlive_readers()
-    settings = load_settings(host=host, port=port)
+    settings = load_settings(host=host, port=port, allow_public=allow_public or None)
     picture = sample or (sample_picture() if demo else None)
     # Lines about requests would tear the live bar, so they begin after the demonstration.
     quiet = settings.model_copy(update={"log_level": "warning"})
     chosen = settings if picture is None else quiet
-    listener = listen(settings.host, settings.port, allow_public=allow_public)
-    address = address_of(listener)
-
-    async def when_started() -> None:
-        line = Text.assemble("Surety ", installed_version(), " listens on ", (address, "cyan"))
-        output().print(line)
-        if picture is None:
-            output().print(Text(f"Docs at {address}/docs. Ctrl-C ends it.", style="dim"))
-            return
-        try:
-            await demonstrate(address, picture)
-        finally:
-            logs.configure(settings.log_level)
 
     async def main() -> None:
         # Opened here, since what is wrong with keys or store is better told in one line.
-        with listener:
-            async with Surety.opened(chosen) as surety:
+        async with Surety.opened(chosen) as surety:
+            keys = await surety.state.api_keys.any()
+            needed = keys or chosen.require_keys
+            leave = needed or chosen.allow_public
+            with listen(settings.host, settings.port, allow_public=leave) as listener:
+                address = address_of(listener)
                 app = create_app(chosen, surety)
+
+                async def when_started() -> None:
+                    line = Text.assemble("Surety ", installed_version(), " listens on ")
+                    output().print(line.append(address, "cyan"))
+                    output().print(
+                        Text(*access_words(near=is_near(listener), keys=keys, needed=needed))
+                    )
+                    if picture is None:
+                        output().print(Text(f"Docs at {address}/docs. Ctrl-C ends it.", "dim"))
+                        return
+                    try:
+                        with app.state.known.guest() as token:
+                            await demonstrate(address, picture, token if needed else None)
+                    finally:
+                        logs.configure(settings.log_level)
+
                 await serve_until_signal(app, listener, when_started)
 
     logs.configure(chosen.log_level)

@@ -37,7 +37,12 @@ class Single:
         self._running, self._manner = running, manner
 
     async def answer(
-        self, kind: Kind, picture: bytes, name: str | None, arguments: Mapping[str, Any]
+        self,
+        kind: Kind,
+        picture: bytes,
+        name: str | None,
+        arguments: Mapping[str, Any],
+        owner: str | None,
     ) -> Response:
         """Check the request, begin its run, and answer.
 
@@ -46,6 +51,7 @@ class Single:
             picture: the upload's bytes.
             name: what the client calls it.
             arguments: of `Surety.prepare`.
+            owner: id of the API key that asks.
 
         Raises:
             CertificationError, AdapterError, DenoiserError, ServiceError: see their trees.
@@ -54,20 +60,24 @@ class Single:
         if isinstance(held, Response):
             return held
         if held is None:
-            prepared = await self._prepared(picture, name, arguments)
+            prepared = await self._prepared(picture, name, arguments, owner)
             run = await self._begun(kind, prepared, arguments)
         else:
             async with held:
-                prepared = await self._prepared(picture, name, arguments)
+                prepared = await self._prepared(picture, name, arguments, owner)
                 run = await self._begun(kind, prepared, arguments, held)
                 await held.keep({})
         del picture, prepared
         return await respond(self._request, self._running, run, self._manner)
 
     async def _prepared(
-        self, picture: bytes, name: str | None, arguments: Mapping[str, Any]
+        self,
+        picture: bytes,
+        name: str | None,
+        arguments: Mapping[str, Any],
+        owner: str | None,
     ) -> Prepared:
-        prepared = await self._surety.prepare(picture, name=name, **arguments)
+        prepared = await self._surety.prepare(picture, name=name, owner=owner, **arguments)
         self._manner.memory.release()
         return prepared
 

@@ -66,6 +66,7 @@ async def batch_of(
         found = await intake.from_source(open_archive(archive, limits), labels)
     else:
         assert manifest is not None  # noqa: S101
-        found = await intake.from_manifest(manifest, surety.state.uploads, labels)
+        uploads = surety.state.uploads
+        found = await intake.from_manifest(manifest, uploads, labels, owner=spec.owner)
     await check_truths(surety, spec, found.truths)
     return Batch(spec, found)

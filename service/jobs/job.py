@@ -48,6 +48,11 @@ class Job:
     skipped: int = 0
 
     @property
+    def owner(self) -> str | None:
+        """Id of the API key that submitted it; None where there was none."""
+        return self.spec.owner
+
+    @property
     def left(self) -> int:
         """Pictures that have not ended."""
         return self.counts.get("waiting", 0) + self.counts.get("working", 0)

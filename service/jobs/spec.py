@@ -31,6 +31,7 @@ class JobSpec:
         priority: its share where several jobs wait.
         allocation: "in_order" finishes one picture after the other; "closest" spends the next
             votes on the pictures that are nearest to their target.
+        owner: id of the API key that submitted it; None where there was none.
 
     Raises:
         BadRequest: if a number is out of its range; names the field.
@@ -43,6 +44,7 @@ class JobSpec:
     rate: float | None = None
     priority: Priority = "normal"
     allocation: Allocation = "in_order"
+    owner: str | None = None
 
     def __post_init__(self) -> None:
         if self.name is not None and not 0 < len(self.name.strip()) <= MOST_NAME:

@@ -99,7 +99,7 @@ async def submit(
     state = surety.state
     job_id = await state.jobs.begin(spec, state.process.id, job_id)
     try:
-        taking = _Taking(state, job_id)
+        taking = _Taking(state, job_id, spec.owner)
         async for one in handed:
             await taking.add(one)
         await taking.write()
@@ -117,13 +117,14 @@ class _Taking:
     Args:
         state: the deployment's.
         job_id: which job's.
+        owner: the API key that submits it: it alone may name what it has uploaded.
 
     Attributes:
         count: pictures so far.
     """
 
-    def __init__(self, state: State, job_id: str) -> None:
-        self._state, self._job_id = state, job_id
+    def __init__(self, state: State, job_id: str, owner: str | None) -> None:
+        self._state, self._job_id, self._owner = state, job_id, owner
         self.count = 0
         self._waiting: list[tuple[Item, Handed]] = []
         self._bytes = 0
@@ -144,13 +145,14 @@ class _Taking:
         rows = [None if item.sha256 else self._failed(item, one.problem) for item, one in waiting]
         items = [item for item, _ in waiting]
         await self._state.pictures.add(self._job_id, list(zip(items, rows, strict=True)))
+        uploads, job_id = self._state.uploads, self._job_id
         for item, one in waiting:
             if isinstance(one.data, bytes):
-                await self._state.uploads.put(one.data, self._job_id)
-            elif item.sha256 and not await self._state.uploads.adopt(item.sha256, self._job_id):
+                await uploads.put(one.data, job_id)
+            elif item.sha256 and not await uploads.adopt(item.sha256, job_id, self._owner):
                 lost = dataclasses.replace(item, sha256="")
                 why = "no upload of this SHA-256 is kept: upload the picture first"
-                await self._state.pictures.lost(self._job_id, lost, self._failed(lost, why))
+                await self._state.pictures.lost(job_id, lost, self._failed(lost, why))
 
     def _failed(self, item: Item, problem: str | None) -> Row:
         told = Problem(UNREADABLE_PICTURE, problem or "there are no bytes")

@@ -11,6 +11,7 @@ import adapters.registry
 from adapters.errors import AdapterError
 from adapters.facts import table
 from denoisers.errors import DenoiserError
+from service.access.needs import ANY_KEY, needs
 from service.core import Surety
 from service.deps import SuretyDep
 from service.openapi_answers import json_response, problem_responses
@@ -21,6 +22,7 @@ log = structlog.get_logger("surety.catalog")
 
 @router.get(
     "/providers",
+    dependencies=[needs(*ANY_KEY)],
     summary="List the providers",
     responses=json_response("Every installed provider.", "Providers") | problem_responses(),
 )
@@ -36,6 +38,7 @@ async def list_providers(surety: SuretyDep) -> dict[str, Any]:
 
 @router.get(
     "/denoisers",
+    dependencies=[needs(*ANY_KEY)],
     summary="List the denoisers",
     responses=json_response("Every installed denoiser.", "Denoisers") | problem_responses(),
 )

@@ -1,5 +1,6 @@
 """Certificates that were issued: find them, fetch them, and what belongs to each."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -7,6 +8,7 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from service import lasting
+from service.access.needs import ANY_KEY, CallerDep, needs
 from service.answers import document_response
 from service.deps import SuretyDep, refuse_unknown
 from service.errors import NotFound
@@ -25,6 +27,7 @@ _POSSIBLE = (NOT_FOUND, STORE_AWAY, LEDGER_DAMAGED)
 
 @router.get(
     "/certificates",
+    dependencies=[needs(*ANY_KEY)],
     summary="Find certificates",
     responses=json_response("Those found, the latest first.", "Certificates")
     | problem_responses(VALIDATION, BAD_REQUEST, STORE_AWAY, LEDGER_DAMAGED),
@@ -32,6 +35,7 @@ _POSSIBLE = (NOT_FOUND, STORE_AWAY, LEDGER_DAMAGED)
 async def search(
     request: Request,
     surety: SuretyDep,
+    caller: CallerDep,
     image: Annotated[
         str | None,
         Query(
@@ -58,12 +62,14 @@ async def search(
     """Return a line for each certificate found; `next` leads to the next page."""
     refuse_unknown(request, FILTERS)
     wanted = Search(image, label, provider, _aware(since), _aware(until), limit, after)
+    wanted = replace(wanted, owner=caller.sees_only())
     found, further = await surety.state.certificates.search(wanted)
     return {"certificates": [summary(document) for document in found], "next": further}
 
 
 @router.get(
     "/certificates/{certificate_id}",
+    dependencies=[needs(*ANY_KEY)],
     summary="Fetch a certificate",
     response_class=Response,
     responses=json_response("The certificate.", "Certificate") | problem_responses(*_POSSIBLE),
@@ -75,6 +81,7 @@ async def certificate(certificate_id: Id, surety: SuretyDep) -> Response:
 
 @router.get(
     "/certificates/{certificate_id}/votes",
+    dependencies=[needs(*ANY_KEY)],
     summary="Fetch its votes",
     response_class=Response,
     responses=json_response("The counted votes.", "Votes") | problem_responses(*_POSSIBLE),
@@ -86,6 +93,7 @@ async def votes(certificate_id: Id, surety: SuretyDep) -> Response:
 
 @router.get(
     "/certificates/{certificate_id}/image",
+    dependencies=[needs(*ANY_KEY)],
     summary="Fetch its picture",
     response_class=Response,
     responses=media_response("The canonical picture.", "image/png") | problem_responses(*_POSSIBLE),
@@ -99,6 +107,7 @@ async def image(certificate_id: Id, surety: SuretyDep) -> Response:
 
 @router.get(
     "/certificates/{certificate_id}/picture",
+    dependencies=[needs(*ANY_KEY)],
     summary="Fetch it as a page for people",
     response_class=Response,
     responses=media_response("One page A4.", "image/svg+xml") | problem_responses(*_POSSIBLE),

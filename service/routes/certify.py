@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from service.access.needs import CallerDep, needs
 from service.deps import AnswerDep, CertifyUpload, RunningDep, SuretyDep
 from service.edges.single import Single
 from service.forms import CertifyForm, form_schema
@@ -14,6 +15,7 @@ router = APIRouter(tags=["certification"])
 
 @router.post(
     "/certify",
+    dependencies=[needs("certify")],
     summary="Certify a picture",
     response_class=Response,
     responses=run_responses("certificate"),
@@ -23,6 +25,7 @@ async def certify(
     request: Request,
     *,
     surety: SuretyDep,
+    caller: CallerDep,
     running: RunningDep,
     answer: AnswerDep,
     upload: CertifyUpload,
@@ -40,4 +43,4 @@ async def certify(
     """
     arguments = upload.form.arguments()
     single = Single(request, surety, running, answer)
-    return await single.answer("certificate", upload.take(), upload.name, arguments)
+    return await single.answer("certificate", upload.take(), upload.name, arguments, caller.key_id)

@@ -6,6 +6,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
+from service.access.caller import Caller
+from service.access.needs import CallerDep, needs
 from service.archive_form import Pictures, read_archive_form
 from service.core import Surety
 from service.deps import SuretyDep, refuse_unknown
@@ -25,6 +27,7 @@ from service.openapi_examples import ESTIMATE_FORM
 from service.presence import while_present
 from service.problem_kinds import (
     AUTHENTICATION,
+    BUDGET_SPENT,
     CALL_REJECTED,
     PERMISSION,
     PROVIDER_FAILED,
@@ -33,20 +36,26 @@ from service.problem_kinds import (
 from service.problems import MEDIA_TYPE, instance_of
 from service.routes.job_parts import TAKING_IN, InsideDep
 
-STOPS = (AUTHENTICATION, PERMISSION, QUOTA, CALL_REJECTED, PROVIDER_FAILED)  # of a pilot
+STOPS = (  # of a pilot
+    *(AUTHENTICATION, PERMISSION, QUOTA, CALL_REJECTED, PROVIDER_FAILED),
+    BUDGET_SPENT,
+)
 
 router = APIRouter(tags=["jobs"])
 
 
 @router.post(
     "/estimate",
+    dependencies=[needs("jobs")],
     summary="What will a job take",
     response_class=Response,
     responses=json_response("Votes, calls, money and time.", "Estimate")
     | problem_responses(*TAKING_IN, *STOPS),
     openapi_extra=form_body(job_schema(EstimateForm), ESTIMATE_FORM),
 )
-async def estimate_job(request: Request, *, surety: SuretyDep, inside: InsideDep) -> Response:
+async def estimate_job(
+    request: Request, *, surety: SuretyDep, caller: CallerDep, inside: InsideDep
+) -> Response:
     """Estimate votes, calls, money and time of a job; every figure with its 90 % interval.
 
     Asks nobody and costs nothing, and then rests on vote rates of other pictures, which is a
@@ -61,7 +70,7 @@ async def estimate_job(request: Request, *, surety: SuretyDep, inside: InsideDep
 
             async def answer(_: str | None) -> Response:
                 try:
-                    return JSONResponse(await _estimated(surety, inside, asked))
+                    return JSONResponse(await _estimated(surety, caller, inside, asked))
                 except PilotStopped as stopped:
                     problem = stopped.problem | {"instance": instance_of(request.scope)}
                     return JSONResponse(problem, problem["status"], media_type=MEDIA_TYPE)
@@ -70,7 +79,7 @@ async def estimate_job(request: Request, *, surety: SuretyDep, inside: InsideDep
 
 
 async def _estimated(
-    surety: Surety, inside: InsideDep, asked: Pictures[EstimateForm]
+    surety: Surety, caller: Caller, inside: InsideDep, asked: Pictures[EstimateForm]
 ) -> dict[str, Any]:
     form = asked.form
     given = asked.archive is not None or asked.manifest is not None
@@ -86,7 +95,7 @@ async def _estimated(
     batch = await batch_of(
         surety,
         form.arguments(),
-        form.job_fields(),
+        form.job_fields() | {"owner": caller.key_id},
         archive=asked.archive,
         manifest=asked.manifest,
         labels=asked.labels,

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from adapters.errors import AdapterError
 from certification.certificate import SCHEMA, software
 from denoisers.errors import DenoiserError
+from service.access.needs import PUBLIC
 from service.deps import SuretyDep
 from service.openapi_answers import json_response, problem_responses
 from service.problem_kinds import NOT_READY
@@ -23,6 +24,7 @@ log = structlog.get_logger("surety.health")
 
 @router.get(
     "/health/live",
+    dependencies=[PUBLIC],
     summary="Is the process alive",
     responses=json_response("It is.", "Live") | problem_responses(),
 )
@@ -33,6 +35,7 @@ async def live() -> dict[str, str]:
 
 @router.get(
     "/health/ready",
+    dependencies=[PUBLIC],
     summary="Can it certify",
     response_class=Response,
     responses=json_response("It can.", "Ready") | problem_responses(NOT_READY),
@@ -64,6 +67,7 @@ async def ready(request: Request, surety: SuretyDep) -> Response:
 
 @router.get(
     "/version",
+    dependencies=[PUBLIC],
     summary="Which version is it",
     responses=json_response("The version.", "Version") | problem_responses(),
 )

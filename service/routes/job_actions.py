@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
+from service.access.needs import needs
 from service.core import Surety
 from service.deps import SuretyDep, refuse_unknown
 from service.edges.once import once
@@ -23,10 +24,12 @@ from service.routes.job_parts import ACTING, SETTING_UP, SPENDING, InsideDep, Jo
 router = APIRouter(tags=["jobs"])
 
 _SPENT = json_response("The job after it.", "Job") | problem_responses(*ACTING, *SPENDING)
+_NEEDS = needs("jobs")
+
 _TOLD = json_response("The job after it.", "Job") | problem_responses(*ACTING)
 
 
-@router.post("/jobs/{job_id}/pause", summary="Pause a job", responses=_TOLD)
+@router.post("/jobs/{job_id}/pause", dependencies=[_NEEDS], summary="Pause a job", responses=_TOLD)
 async def pause(job_id: JobId, request: Request, surety: SuretyDep) -> dict[str, Any]:
     """Hand out no more pictures. Those at work wait again within a second; no vote is lost."""
     refuse_unknown(request)
@@ -34,7 +37,11 @@ async def pause(job_id: JobId, request: Request, surety: SuretyDep) -> dict[str,
 
 
 @router.post(
-    "/jobs/{job_id}/resume", summary="Resume a job", responses=_SPENT, response_class=Response
+    "/jobs/{job_id}/resume",
+    dependencies=[_NEEDS],
+    summary="Resume a job",
+    responses=_SPENT,
+    response_class=Response,
 )
 async def resume(job_id: JobId, request: Request, surety: SuretyDep, inside: InsideDep) -> Response:
     """Go on with a paused job."""
@@ -42,7 +49,9 @@ async def resume(job_id: JobId, request: Request, surety: SuretyDep, inside: Ins
     return await _spent(request, surety, inside, lambda: actions.resume(surety, job_id))
 
 
-@router.post("/jobs/{job_id}/cancel", summary="Cancel a job", responses=_TOLD)
+@router.post(
+    "/jobs/{job_id}/cancel", dependencies=[_NEEDS], summary="Cancel a job", responses=_TOLD
+)
 async def cancel(job_id: JobId, request: Request, surety: SuretyDep) -> dict[str, Any]:
     """End a job: within a second no call starts any more. Certificates and votes stay."""
     refuse_unknown(request)
@@ -51,6 +60,7 @@ async def cancel(job_id: JobId, request: Request, surety: SuretyDep) -> dict[str
 
 @router.post(
     "/jobs/{job_id}/retry",
+    dependencies=[_NEEDS],
     summary="Ask again about what failed",
     responses=_SPENT,
     response_class=Response,
@@ -63,6 +73,7 @@ async def retry(job_id: JobId, request: Request, surety: SuretyDep, inside: Insi
 
 @router.post(
     "/jobs/{job_id}/extend",
+    dependencies=[_NEEDS],
     summary="Go on with an ended job",
     responses=json_response("The job after it.", "Job")
     | problem_responses(

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.sse import format_sse_event
 from starlette.responses import Response
 
+from service.access.needs import needs
 from service.core import Surety
 from service.deps import SuretyDep, refuse_unknown
 from service.jobs.engine.pace import Pace
@@ -27,6 +28,7 @@ router = APIRouter(tags=["jobs"])
 
 @router.get(
     "/jobs/{job_id}/events",
+    dependencies=[needs("jobs", "read")],
     summary="Follow a job",
     response_class=Response,
     responses=event_response(

@@ -8,6 +8,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.responses import Response
 
+from service.access.needs import CallerDep, needs
+from service.access.ownership import check_ownership
 from service.deps import SuretyDep, refuse_unknown
 from service.jobs.job import Job
 from service.jobs.results.compare import Comparison, Side
@@ -40,6 +42,7 @@ router = APIRouter(tags=["jobs"])
 
 @router.get(
     "/jobs/compare",
+    dependencies=[needs("jobs", "read")],
     summary="Compare two jobs",
     response_class=Response,
     responses=also(
@@ -51,6 +54,7 @@ router = APIRouter(tags=["jobs"])
 async def compare(
     request: Request,
     surety: SuretyDep,
+    caller: CallerDep,
     a: Annotated[str, Query(max_length=64, description="Id of a job.", examples=[JOB_ID])],
     b: Annotated[str, Query(max_length=64, description="Of another.", examples=[OTHER_JOB_ID])],
     format_: Annotated[
@@ -68,6 +72,7 @@ async def compare(
     wanted = format_ or names[best(_accept(request), [*names])]
     sides = []
     for job_id in (a, b):
+        await check_ownership(surety.state, caller, {"job_id": job_id}, acting=False)
         job = await surety.state.jobs.get(job_id)
         rows = surety.state.pictures.all_rows(job)
         sides.append(await Side.of(job.spec.name or job.id, rows))
@@ -81,6 +86,7 @@ async def compare(
 
 @router.get(
     "/jobs/{job_id}/results",
+    dependencies=[needs("jobs", "read")],
     summary="Fetch a job's results",
     response_class=Response,
     responses=media_response("A row a picture, or all certificates.", *MEDIA_TYPES)
@@ -115,6 +121,7 @@ async def results(
 
 @router.get(
     "/jobs/{job_id}/report",
+    dependencies=[needs("jobs", "read")],
     summary="Fetch a job's report",
     response_class=Response,
     responses=media_response("A page for a browser.", HTML) | problem_responses(*LOOKING),

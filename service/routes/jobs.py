@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
+from service.access.needs import CallerDep, needs
 from service.archive_form import read_archive_form
 from service.deps import SuretyDep, refuse_unknown
 from service.edges import idempotency_key
@@ -38,6 +39,7 @@ router = APIRouter(tags=["jobs"])
 
 @router.post(
     "/jobs",
+    dependencies=[needs("jobs")],
     status_code=201,
     summary="Submit a job",
     response_class=Response,
@@ -46,7 +48,9 @@ router = APIRouter(tags=["jobs"])
     | problem_responses(*TAKING_IN),
     openapi_extra=form_body(job_schema(SubmitForm), JOB_FORM),
 )
-async def submit_job(request: Request, *, surety: SuretyDep, inside: InsideDep) -> Response:
+async def submit_job(
+    request: Request, *, surety: SuretyDep, caller: CallerDep, inside: InsideDep
+) -> Response:
     """Certify many pictures: an archive, or a manifest of pictures that were uploaded before.
 
     Everything that can be checked without asking the provider is checked before the job begins;
@@ -60,7 +64,7 @@ async def submit_job(request: Request, *, surety: SuretyDep, inside: InsideDep) 
     with surety.admission(), surety.uploads.file(request):
         async with read_archive_form(request, SubmitForm) as asked:
             form = asked.form
-            fields = form.job_fields()
+            fields = form.job_fields() | {"owner": caller.key_id}
 
             async def take_in(key_id: str | None) -> Response:
                 batch = await batch_of(
@@ -94,12 +98,14 @@ def _created(job: Job) -> Response:
 
 @router.get(
     "/jobs",
+    dependencies=[needs("jobs", "read")],
     summary="List the jobs",
     responses=json_response("Those found, the latest first.", "Jobs") | problem_responses(*LOOKING),
 )
 async def list_jobs(
     request: Request,
     surety: SuretyDep,
+    caller: CallerDep,
     limit: Annotated[int, Query(ge=1, le=500, description="At most so many.")] = 50,
     before: Annotated[
         str | None, Query(max_length=64, description="`next` of the page before.")
@@ -107,13 +113,14 @@ async def list_jobs(
 ) -> dict[str, Any]:
     """Return jobs with their counts and figures; `next` leads to older ones."""
     refuse_unknown(request, ("limit", "before"))
-    found = await surety.state.jobs.list(limit + 1, before)
+    found = await surety.state.jobs.list(limit + 1, before, caller.sees_only())
     further = found[limit - 1].id if len(found) > limit else None
     return {"jobs": [job.describe() for job in found[:limit]], "next": further}
 
 
 @router.get(
     "/jobs/{job_id}",
+    dependencies=[needs("jobs", "read")],
     summary="Look at a job",
     responses=json_response("Where it stands.", "Job") | problem_responses(*LOOKING),
 )
@@ -125,6 +132,7 @@ async def look(job_id: JobId, request: Request, surety: SuretyDep) -> dict[str, 
 
 @router.delete(
     "/jobs/{job_id}",
+    dependencies=[needs("jobs")],
     status_code=204,
     summary="Delete a job",
     response_class=Response,
@@ -139,6 +147,7 @@ async def delete(job_id: JobId, request: Request, surety: SuretyDep) -> Response
 
 @router.get(
     "/jobs/{job_id}/pictures",
+    dependencies=[needs("jobs", "read")],
     summary="List a job's pictures",
     responses=json_response("Rows, in the order of the archive.", "Rows")
     | problem_responses(*LOOKING),
@@ -167,6 +176,7 @@ async def pictures(
 
 @router.get(
     "/jobs/{job_id}/pictures/{number}",
+    dependencies=[needs("jobs", "read")],
     summary="Look at one of a job's pictures",
     responses=json_response("Its row.", "Row") | problem_responses(*LOOKING),
 )

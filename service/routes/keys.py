@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from service import lasting
+from service.access.needs import PUBLIC
 from service.deps import SuretyDep
 from service.openapi_answers import json_response, problem_responses
 from service.problem_kinds import LEDGER_DAMAGED, STORE_AWAY
@@ -14,6 +15,7 @@ router = APIRouter(tags=["certificates"])
 
 @router.get(
     "/keys",
+    dependencies=[PUBLIC],
     summary="List the public keys",
     responses=json_response("Public keys.", "Keys") | problem_responses(STORE_AWAY, LEDGER_DAMAGED),
 )

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from service.access.needs import CallerDep, needs
 from service.deps import AnswerDep, PredictUpload, RunningDep, SuretyDep
 from service.edges.single import Single
 from service.forms import PredictForm, form_schema
@@ -14,6 +15,7 @@ router = APIRouter(tags=["certification"])
 
 @router.post(
     "/predict",
+    dependencies=[needs("certify")],
     summary="Predict a picture's label",
     response_class=Response,
     responses=run_responses("prediction"),
@@ -23,6 +25,7 @@ async def predict(
     request: Request,
     *,
     surety: SuretyDep,
+    caller: CallerDep,
     running: RunningDep,
     answer: AnswerDep,
     upload: PredictUpload,
@@ -34,4 +37,4 @@ async def predict(
     """
     arguments = upload.form.arguments()
     single = Single(request, surety, running, answer)
-    return await single.answer("prediction", upload.take(), upload.name, arguments)
+    return await single.answer("prediction", upload.take(), upload.name, arguments, caller.key_id)

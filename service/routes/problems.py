@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 
+from service.access.needs import PUBLIC
 from service.errors import NotFound
 from service.openapi_answers import json_response, problem_responses
 from service.problem_kinds import BY_SLUG, KINDS, NOT_AN_IMAGE, NOT_FOUND, Kind
@@ -13,6 +14,7 @@ router = APIRouter(tags=["problems"])
 
 @router.get(
     "/problems",
+    dependencies=[PUBLIC],
     summary="List all kinds of problems",
     responses=json_response("Every kind.", "ProblemKinds") | problem_responses(),
 )
@@ -23,6 +25,7 @@ async def list_problems() -> dict[str, Any]:
 
 @router.get(
     "/problems/{slug}",
+    dependencies=[PUBLIC],
     summary="Explain a kind of problem",
     responses=json_response("The kind.", "ProblemKind") | problem_responses(NOT_FOUND),
 )

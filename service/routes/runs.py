@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 
+from service.access.needs import CallerDep, needs
 from service.deps import RunningDep
 from service.openapi_answers import json_response, problem_responses
 from service.openapi_examples import RUN_ID
@@ -18,16 +19,19 @@ RunId = Annotated[
 
 @router.get(
     "/runs",
+    dependencies=[needs("certify", "read")],
     summary="List the runs that are going on",
     responses=json_response("Ids and latest progress.", "Runs") | problem_responses(),
 )
-async def list_runs(running: RunningDep) -> dict[str, Any]:
+async def list_runs(running: RunningDep, caller: CallerDep) -> dict[str, Any]:
     """Return every run of this process with its latest progress, the oldest first."""
-    return {"runs": [run.describe() for run in running.runs.list()]}
+    found = [run for run in running.runs.list() if caller.sees_only() in (None, run.owner)]
+    return {"runs": [run.describe() for run in found]}
 
 
 @router.get(
     "/runs/{run_id}",
+    dependencies=[needs("certify", "read")],
     summary="Look at a run",
     responses=json_response("Where it stands, or what came of it.", "RunState")
     | problem_responses(NOT_FOUND, STORE_AWAY, LEDGER_DAMAGED),
@@ -42,6 +46,7 @@ async def look(run_id: RunId, running: RunningDep) -> dict[str, Any]:
 
 @router.delete(
     "/runs/{run_id}",
+    dependencies=[needs("certify")],
     status_code=202,
     summary="Cancel a run",
     responses=json_response("The run ends soon.", "Cancelled", status=202)

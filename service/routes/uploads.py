@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import UploadFile
 
 from certification.errors import ImageTooLarge, NotAnImage
+from service.access.needs import CallerDep, needs
 from service.core import Surety
 from service.deps import SuretyDep, refuse_unknown
 from service.form_parts import wrong_part
@@ -30,6 +31,7 @@ from service.problem_kinds import (
     UNSUPPORTED_MEDIA_TYPE,
     VALIDATION,
 )
+from service.store.uploads import loose
 
 MOST_AT_ONCE = 100  # pictures in one request
 
@@ -57,6 +59,7 @@ SCHEMA: dict[str, Any] = {
 
 @router.post(
     "/pictures",
+    dependencies=[needs("jobs")],
     status_code=201,
     summary="Upload pictures for a job",
     responses=json_response("They are kept.", "Uploaded", status=201)
@@ -75,10 +78,11 @@ SCHEMA: dict[str, Any] = {
     ),
     openapi_extra=form_body(SCHEMA, {IMAGE: ["(bytes of cat.png)"]}),
 )
-async def upload(request: Request, surety: SuretyDep) -> dict[str, Any]:
+async def upload(request: Request, surety: SuretyDep, caller: CallerDep) -> dict[str, Any]:
     """Keep pictures so that a job's manifest can name them by their SHA-256.
 
-    One that no job has named goes after a day. Either all of a request are kept or none.
+    Where there are API keys, jobs of the same key alone can. One that no job has named goes after
+    a day. Either all of a request are kept or none.
     """
     refuse_unknown(request)
     require_multipart(request)
@@ -87,7 +91,7 @@ async def upload(request: Request, surety: SuretyDep) -> dict[str, Any]:
             files = _pictures(parts.multi_items())
             for file in files:
                 await _check(surety, file)
-            kept = [await _keep(surety, file) for file in files]
+            kept = [await _keep(surety, file, caller.key_id) for file in files]
     until = datetime.now(UTC) + timedelta(seconds=LOOSE_SECONDS)
     return {"pictures": kept, "kept_until": until.isoformat(timespec="seconds")}
 
@@ -117,7 +121,7 @@ async def _check(surety: Surety, file: UploadFile) -> None:
         raise NotAnImage(f"{name}: {reason}")
 
 
-async def _keep(surety: Surety, file: UploadFile) -> dict[str, Any]:
+async def _keep(surety: Surety, file: UploadFile, owner: str | None) -> dict[str, Any]:
     data = await file.read()
-    sha256 = await surety.state.uploads.put(data)
+    sha256 = await surety.state.uploads.put(data, loose(owner))
     return {"name": shown_name(file.filename or ""), "sha256": sha256, "bytes": len(data)}

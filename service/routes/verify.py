@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from certification.canonical import Limits
 from certification.signing import parse_public_keys
 from service import lasting
+from service.access.needs import ANY_KEY, needs
 from service.deps import SuretyDep
 from service.openapi_answers import form_body, json_response, problem_responses
 from service.openapi_examples import VERIFY_FORM
@@ -29,6 +30,7 @@ router = APIRouter(tags=["certificates"])
 
 @router.post(
     "/verify",
+    dependencies=[needs(*ANY_KEY)],
     summary="Check a certificate",
     responses=json_response("What came of each level of checking.", "Verification")
     | problem_responses(

@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
+from service.access.needs import needs
 from service.deps import SuretyDep, refuse_unknown
 from service.openapi_answers import json_response, problem_responses
 from service.problem_kinds import STORE_AWAY, STORE_REFUSES, VALIDATION
@@ -13,6 +14,7 @@ router = APIRouter(tags=["jobs"])
 
 @router.get(
     "/workers",
+    dependencies=[needs("jobs", "read")],
     summary="List the workers",
     responses=json_response("Those that give a sign of life.", "Workers")
     | problem_responses(VALIDATION, STORE_AWAY, STORE_REFUSES),

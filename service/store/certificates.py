@@ -3,6 +3,9 @@
     certificate:ID              the document, in its canonical form
     certificates                ids by date
     certificates:image:SHA256   ids by date, of one canonical image; and so on
+    certificates:owner:KEY      ids by date, of those that were issued to an API key
+    certificates:owners:ID      ids of the keys that it was issued to: the same request has the same
+                                certificate, whoever asks
 
 Nothing here can be forged, since certificates are signed; whoever reads one may check it.
 """
@@ -38,6 +41,7 @@ class Search:
         until: not issued after.
         limit: at most so many.
         after: what the page before gave to go on with.
+        owner: id of an API key that it was issued to.
     """
 
     image: str | None = None
@@ -47,6 +51,7 @@ class Search:
     until: datetime | None = None
     limit: int = 50
     after: str | None = None
+    owner: str | None = None
 
 
 class RedisCertificates:
@@ -59,13 +64,38 @@ class RedisCertificates:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def put(self, document: Document) -> Document:
-        """Keep a certificate; return it, or the one that is kept under its id already."""
+    async def put(self, document: Document, owner: str | None = None) -> Document:
+        """Keep a certificate; return it, or the one that is kept under its id already.
+
+        Args:
+            document: the certificate.
+            owner: id of the API key that it is issued to, beside those before.
+        """
         key, text = self._key(document["id"]), rfc8785.dumps(document)
         when = datetime.fromisoformat(document["created"]).timestamp()
         keys = [key, *(self._store.key(name) for name in _indices(document))]
-        kept = await self._store.script("keep", keys, [document["id"], text, when])
-        return _parsed(kept, document["id"])
+        kept = _parsed(
+            await self._store.script("keep", keys, [document["id"], text, when]), document["id"]
+        )
+        if owner is not None:
+            await self._issued_to(kept, owner)
+        return kept
+
+    async def _issued_to(self, document: Document, owner: str) -> None:
+        when = datetime.fromisoformat(document["created"]).timestamp()
+
+        async def note(redis: Any) -> None:  # noqa: ANN401
+            async with redis.pipeline(transaction=True) as both:
+                both.sadd(self._owners(document["id"]), owner)
+                both.zadd(self._owned(owner), {document["id"]: when})
+                await both.execute()
+
+        await self._store.patient(note)
+
+    async def belongs(self, certificate_id: str, owner: str) -> bool:
+        """Tell whether a certificate was issued to an API key."""
+        name = self._owned(owner)
+        return await self._store.brisk(lambda redis: redis.zscore(name, certificate_id)) is not None
 
     async def get(self, certificate_id: str) -> Document:
         """Return a certificate.
@@ -76,10 +106,7 @@ class RedisCertificates:
         """
         text = await self._store.brisk(lambda redis: redis.get(self._key(certificate_id)))
         if text is None:
-            raise NotFound(
-                f"no certificate {certificate_id[:40]!r} is kept here: certify the picture again, "
-                "which costs nothing while its votes are kept"
-            )
+            raise no_certificate(certificate_id)
         return _parsed(text, certificate_id)
 
     async def search(self, wanted: Search) -> tuple[list[Document], str | None]:
@@ -139,10 +166,13 @@ class RedisCertificates:
         """Forget a certificate; its ledger stays, so that it can be had again."""
         document = await self.get(certificate_id)
         keys = [self._store.key(name) for name in _indices(document)]
+        owners = self._owners(certificate_id)
+        found = await self._store.brisk(lambda redis: redis.smembers(owners))
+        keys += [self._owned(owner.decode()) for owner in found]
 
         async def forget(redis: Any) -> None:  # noqa: ANN401
             async with redis.pipeline(transaction=True) as both:
-                both.delete(self._key(certificate_id))
+                both.delete(self._key(certificate_id), owners)
                 for key in keys:
                     both.zrem(key, certificate_id)
                 await both.execute()
@@ -159,6 +189,20 @@ class RedisCertificates:
 
     def _key(self, certificate_id: str) -> str:
         return self._store.key("certificate", certificate_id)
+
+    def _owners(self, certificate_id: str) -> str:
+        return self._store.key("certificates:owners", certificate_id)
+
+    def _owned(self, owner: str) -> str:
+        return self._store.key("certificates:owner", owner)
+
+
+def no_certificate(certificate_id: str) -> NotFound:
+    """Say that there is none of this id."""
+    return NotFound(
+        f"no certificate {certificate_id[:40]!r} is kept here: certify the picture again, "
+        "which costs nothing while its votes are kept"
+    )
 
 
 def summary(document: Mapping[str, Any]) -> Document:
@@ -195,6 +239,8 @@ def _indices(document: Mapping[str, Any]) -> list[str]:
 
 
 def _narrowest(wanted: Search) -> str:
+    if wanted.owner is not None:
+        return f"certificates:owner:{wanted.owner}"
     if wanted.image is not None:
         return f"certificates:image:{wanted.image}"
     if wanted.label is not None:
@@ -205,9 +251,13 @@ def _narrowest(wanted: Search) -> str:
 
 
 def _fits(document: Mapping[str, Any], wanted: Search) -> bool:
-    proof = document["proof"]
+    proof, image = document["proof"], document["image"]
     label, provider = proof["label"], proof["subject"]["provider"]["name"]
-    return wanted.label in (None, label) and wanted.provider in (None, provider)
+    return (
+        wanted.label in (None, label)
+        and wanted.provider in (None, provider)
+        and wanted.image in (None, image["sha256"], image["source"].get("sha256"))
+    )
 
 
 def _place(after: str) -> tuple[float, str]:

@@ -17,6 +17,7 @@ from service.store.connection import Store
 from service.store.jobs import RedisJobs, conflict
 from service.store.seals import Seals
 from service.store.uploads import RedisUploads
+from service.store.usage import Booking
 
 
 class Taken(NamedTuple):
@@ -190,13 +191,21 @@ class RedisJobPictures:
         score = await self._store.patient(lambda r: r.zscore(self._out(compute), member))
         return score is not None and int(score) == taken.at
 
-    async def end(self, job: Job, row: Row) -> bool:
-        """Note what came of a picture; tells whether nobody else had done so."""
+    async def end(self, job: Job, row: Row, booking: Booking | None = None) -> bool:
+        """Note what came of a picture; tells whether nobody else had done so.
+
+        Args:
+            job: of which job.
+            row: of the picture.
+            booking: what is counted with it, for the API key.
+        """
         key, compute, now = self._jobs.key, job.spec.compute, time.time()
         keys = [key(job.id), key(job.id, "rows"), self._out(compute), self._jobs.ready(compute)]
         keys += [self._store.key("jobs:ended"), key(job.id, "failures")]
         date = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
         args = [job.id, row.number, self._row(job.id, row), row.state, now, date, FAILURES]
+        if booking is not None:
+            keys, args = keys + booking.keys, args + booking.args
         return bool(await self._store.script("job_end", keys, args))
 
     async def back(
@@ -280,6 +289,8 @@ class RedisJobPictures:
             async with redis.pipeline(transaction=True) as both:
                 both.zrem(self._store.key("jobs"), job.id)
                 both.zrem(self._store.key("jobs:ended"), job.id)
+                if job.owner is not None:
+                    both.zrem(self._jobs.of_owner(job.owner), job.id)
                 both.zrem(self._jobs.ready(job.spec.compute), job.id)
                 both.delete(key(job.id), *(key(job.id, part) for part in PARTS))
                 await both.execute()

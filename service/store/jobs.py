@@ -6,6 +6,7 @@
     job:ID:pending    numbers of the pictures that wait, by order
     job:ID:failures   numbers of the pictures that failed last
     jobs              ids by date; jobs:ended those that have ended, by date of that
+    jobs:owner:KEY  ids by date, of those that an API key submitted
     jobs:ready:TYPE   running jobs with pictures that wait, of a compute type, by virtual time
     jobs:out:TYPE     pictures that workers have, as ID/NUMBER, by date
 
@@ -66,6 +67,8 @@ class RedisJobs:
             async with redis.pipeline(transaction=True) as both:
                 both.hset(self.key(job_id), mapping=fields)
                 both.zadd(self._store.key("jobs"), {job_id: now})
+                if spec.owner is not None:
+                    both.zadd(self.of_owner(spec.owner), {job_id: now})
                 await both.execute()
 
         await self._store.brisk(write)
@@ -80,21 +83,24 @@ class RedisJobs:
         """
         fields = await self._fields(job_id) if _ID.fullmatch(job_id) else {}
         if not fields or fields["state"] == b"deleting":
-            raise NotFound(f"no job {job_id[:40]!r} is kept: it was deleted, or never was")
+            raise no_job(job_id)
         return self._job(job_id, fields)
 
     async def any(self) -> bool:
         """Tell whether there is a job, in whatever state."""
         return bool(await self._store.brisk(lambda redis: redis.exists(self._store.key("jobs"))))
 
-    async def list(self, limit: int = 50, before: str | None = None) -> list[Job]:
+    async def list(
+        self, limit: int = 50, before: str | None = None, owner: str | None = None
+    ) -> list[Job]:
         """Return jobs, the latest first.
 
         Args:
             limit: the most.
             before: id of the last one seen.
+            owner: only those that this API key submitted.
         """
-        index, first = self._store.key("jobs"), 0
+        index, first = self._store.key("jobs") if owner is None else self.of_owner(owner), 0
         if before is not None:
             rank = await self._store.brisk(lambda redis: redis.zrevrank(index, before))
             if rank is None:
@@ -224,6 +230,10 @@ class RedisJobs:
         """Return a key of a job."""
         return self._store.key("job", job_id, *parts)
 
+    def of_owner(self, owner: str) -> str:
+        """Return the key of the jobs that an API key submitted, by date."""
+        return self._store.key("jobs:owner", owner)
+
     def ready(self, compute: str) -> str:
         """Return the key of the jobs of a compute type that have pictures waiting."""
         return self._store.key("jobs:ready", compute)
@@ -250,6 +260,11 @@ class RedisJobs:
             )
         except (KeyError, ValueError, TypeError):
             raise LedgerDamaged(f"the store's entry of the job {job_id} is not whole") from None
+
+
+def no_job(job_id: str) -> NotFound:
+    """Say that there is none of this id."""
+    return NotFound(f"no job {job_id[:40]!r} is kept: it was deleted, or never was")
 
 
 def conflict(action: Action, state: str) -> JobConflict:

@@ -21,6 +21,7 @@ from service.errors import NotFound
 from service.store.connection import Store
 from service.store.process import Process
 from service.store.seals import Seals
+from service.store.usage import Booking
 
 Kind = Literal["certificate", "prediction"]
 
@@ -39,6 +40,7 @@ class RunRecord:
         created: ISO date.
         units: billed units that it may have used so far, at most.
         request_id: of the request that began it, if it had one.
+        owner: id of the API key that asked for it; None where there was none.
     """
 
     id: str
@@ -50,6 +52,7 @@ class RunRecord:
     created: str
     units: int = 0
     request_id: str | None = None
+    owner: str | None = None
 
 
 class RedisRuns:
@@ -72,6 +75,7 @@ class RedisRuns:
         image: CanonicalImage,
         draft: str,
         request_id: str | None = None,
+        owner: str | None = None,
     ) -> None:
         """Write a run down before anything is asked.
 
@@ -86,6 +90,7 @@ class RedisRuns:
             "draft": draft,
             "created": created,
             "request_id": request_id,
+            "owner": owner,
         }
         fields = {
             "what": self._seals.seal(json.dumps(what, allow_nan=False), "run", run_id),
@@ -107,24 +112,22 @@ class RedisRuns:
         key = self._key(run_id)
         await self._store.patient(lambda redis: redis.hset(key, "units", units))
 
-    async def end(self, run_id: str, outcome: Mapping[str, Any]) -> None:
-        """Note what came of a run; its picture goes.
+    async def end(
+        self, run_id: str, outcome: Mapping[str, Any], booking: Booking | None = None
+    ) -> None:
+        """Note what came of a run, once; its picture goes.
 
         Args:
             run_id: of a run that was begun.
             outcome: JSON values.
+            booking: what is counted with it, for the API key.
         """
         text = self._seals.seal(json.dumps(dict(outcome), allow_nan=False), "outcome", run_id)
-
-        async def write(redis: Any) -> None:  # noqa: ANN401
-            async with redis.pipeline(transaction=True) as both:
-                both.hdel(self._key(run_id), "png", "process")
-                both.hset(self._key(run_id), "outcome", text)
-                both.srem(self._store.key("runs:open"), run_id)
-                both.zadd(self._store.key("runs:ended"), {run_id: time.time()})
-                await both.execute()
-
-        await self._store.patient(write)
+        keys = [self._key(run_id), self._store.key("runs:open"), self._store.key("runs:ended")]
+        args = [run_id, text, time.time()]
+        if booking is not None:
+            keys, args = keys + booking.keys, args + booking.args
+        await self._store.script("run_end", keys, args)
 
     async def outcome(self, run_id: str) -> dict[str, Any]:
         """Return what came of a run; no outcome yet if it is being worked on elsewhere.
@@ -135,13 +138,14 @@ class RedisRuns:
         fields = ("what", "outcome")
         found = await self._store.brisk(lambda redis: redis.hmget(self._key(run_id), fields))
         if found[0] is None:
-            raise NotFound(f"no run {run_id[:40]!r} is kept: it ended long ago, or never was")
+            raise no_run(run_id)
         what = json.loads(self._seals.unseal(found[0], "run", run_id))
         told = {
             "id": run_id,
             "kind": what["kind"],
             "created": what["created"],
             "request_id": what.get("request_id"),
+            "owner": what.get("owner"),  # those of before there were keys have none
             "state": "running",
             "outcome": None,
         }
@@ -185,3 +189,8 @@ class RedisRuns:
 
     def _key(self, run_id: str) -> str:
         return self._store.key("run", run_id)
+
+
+def no_run(run_id: str) -> NotFound:
+    """Say that there is none of this id."""
+    return NotFound(f"no run {run_id[:40]!r} is kept: it ended long ago, or never was")

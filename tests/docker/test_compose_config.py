@@ -32,10 +32,26 @@ def test_services(arguments, more):
 def test_without_configuration():
     api = understood()["api"]
     given = {k: v for k, v in api["environment"].items() if v is not None}
-    assert given == {"SURETY_REDIS_URL": "redis://redis:6379/0", "SURETY_ALLOWED_HOSTS": "api,"}
+    assert given == {
+        "SURETY_REDIS_URL": "redis://redis:6379/0",
+        "SURETY_ALLOWED_HOSTS": "api,",
+        "SURETY_REQUIRE_KEYS": "",
+    }
     (port,) = api["ports"]
     assert (port["host_ip"], port["published"], port["target"]) == ("127.0.0.1", "8000", 8000)
     assert api["build"]["args"]["TORCH_INDEX"] == "https://download.pytorch.org/whl/cpu"
+
+
+@pytest.mark.parametrize(
+    ("given", "needed"),
+    [
+        ({"SURETY_HOST": "0.0.0.0"}, "true"),  # noqa: S104
+        ({"SURETY_HOST": "0.0.0.0", "SURETY_REQUIRE_KEYS": "false"}, "false"),  # noqa: S104
+        ({"SURETY_REQUIRE_KEYS": "true"}, "true"),
+    ],
+)
+def test_whoever_publishes_it_elsewhere_needs_keys(given, needed):
+    assert understood(**given)["api"]["environment"]["SURETY_REQUIRE_KEYS"] == needed
 
 
 def test_what_is_set_is_handed_on():

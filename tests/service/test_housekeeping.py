@@ -12,7 +12,7 @@ from service.store.ages import Ages
 from service.store.images import RedisImages
 from tests.service.transferring import begin, deployment, everything, settings, subject, votes
 
-NONE = {"images": 0, "runs": 0, "certificates": 0, "jobs": 0, "uploads": 0}
+NONE = {"images": 0, "runs": 0, "certificates": 0, "jobs": 0, "usage": 0, "uploads": 0}
 
 
 @pytest.fixture

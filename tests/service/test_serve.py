@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from service import demo, serving
+from service.access.words import access_words
 from service.demo import events
 from service.errors import ConfigurationError
 from service.listening import address_of, listen
@@ -44,6 +45,7 @@ def test_sample_then_service_then_sigterm(surety):
         address = re.search(r"http://127\.0\.0\.1:(\d+)", text)[0]
         assert not address.endswith(":0")
         assert "certified L2 radius 0." in text
+        assert "No API keys: only this machine can connect." in text
         assert f"docs  {address}/docs" in text
         command = f"curl -F image=@cat.png -F sigma=0.25 {address}/certify"
         assert command in text
@@ -67,6 +69,42 @@ def test_sample_then_service_then_sigterm(surety):
         assert late["reply"].json()["proof"]["stop_reason"] == "cancelled"
         assert "Surety has ended." in process.stdout.read()
         assert "Traceback" not in process.stderr.read()
+
+
+def test_with_keys_it_may_listen_anywhere_and_the_sample_is_still_certified(surety):
+    made = surety.run("apikeys", "create", "ci", "--scopes", "certify")
+    text = made.stdout.strip()
+    options = ("--sample", "cat.png", "--host", "0.0.0.0", "--port", 0)  # noqa: S104
+    with surety.start("serve", *options) as process:
+        said = read_until(process, "Ctrl-C ends it")
+        address = re.search(r"http://127\.0\.0\.1:(\d+)", said)[0]
+        assert "API keys are needed" in said
+        assert "certified L2 radius 0." in said
+        assert 'curl -H "Authorization: Bearer $SURETY_API_KEY" -F image=@cat.png' in said
+        headers = {"Authorization": f"Bearer {text}"}
+        with httpx.Client(base_url=address, timeout=PATIENCE, trust_env=False) as client:
+            assert client.get("/runs").status_code == 401
+            assert client.get("/runs", headers=headers).status_code == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
+        told = said + process.stdout.read() + process.stderr.read()
+    assert text.rpartition("_")[2] not in told
+    assert "surety_" not in told.replace(text, "")
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ({"near": True, "keys": False, "needed": False}, "No API keys: only this machine"),
+        ({"near": False, "keys": False, "needed": False}, "whoever can connect may spend"),
+        ({"near": False, "keys": True, "needed": True}, "API keys are needed"),
+        ({"near": False, "keys": False, "needed": True}, "required, and there is none"),
+    ],
+)
+def test_one_line_says_who_may_connect(state, words):
+    line, _ = access_words(**state)
+    assert words in line
+    assert "\n" not in line
 
 
 def test_a_sample_that_fails_is_told_and_the_service_goes_on(surety):

@@ -11,6 +11,8 @@ from service.problems import problem_of
 
 HOLD_SECONDS = 30.0  # a provider that is down is tried again after
 
+BUDGET_SECONDS = 300.0  # a budget that is spent is looked at again after, should it be raised
+
 ELSEWHERE_SECONDS = 2.0  # that a worker which is not set up for a job leaves its picture to others
 
 What = Literal["back", "elsewhere", "hold", "pause", "unpaid", "failed"]
@@ -26,10 +28,12 @@ class Stop:
             the job is handed out for a while; "pause" pauses the job, since every picture would
             fail alike; "unpaid" and "failed" end the picture.
         problem: RFC 9457, without an instance.
+        seconds: for which "hold" does so.
     """
 
     what: What
     problem: dict[str, Any]
+    seconds: float = HOLD_SECONDS
 
 
 def stop_of(error: Exception, where: str) -> Stop:
@@ -39,7 +43,10 @@ def stop_of(error: Exception, where: str) -> Stop:
         error: of one picture's work.
         where: reference to the picture.
     """
-    return Stop(_what(error), problem_of(error).describe(where))
+    problem = problem_of(error).describe(where)
+    if isinstance(error, service.errors.BudgetSpent) and error.retry_after is not None:
+        return Stop("hold", problem, min(BUDGET_SECONDS, error.retry_after))
+    return Stop(_what(error), problem)
 
 
 def _what(error: Exception) -> What:
@@ -55,7 +62,11 @@ def _what(error: Exception) -> What:
             | denoisers.errors.UnknownDenoiser()
         ):
             return "elsewhere"
-        case adapters.errors.AdapterError() | denoisers.errors.DenoiserError():
+        case (
+            adapters.errors.AdapterError()
+            | denoisers.errors.DenoiserError()
+            | service.errors.BudgetSpent()
+        ):
             return "pause"
         case (
             service.errors.StoreError()

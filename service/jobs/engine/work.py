@@ -34,6 +34,8 @@ from service.problem_kinds import DENOISER_NOT_READY, INTERNAL
 from service.problems import Problem
 from service.state import State
 from service.store.job_pictures import Taken
+from service.store.usage import Booking
+from service.usage.counts import Counts
 
 BROKEN_OFF = ("cancelled", "deadline")  # stop reasons of a run that somebody ended
 MOST_GATES = 1000  # of jobs that were worked on of late
@@ -106,7 +108,7 @@ class Work:
         try:
             data = await self._state.uploads.get(item.sha256)
             prepared = await self._surety.prepare(
-                data, name=item.name, truth=item.truth, **job.spec.arguments
+                data, name=item.name, truth=item.truth, owner=job.owner, **job.spec.arguments
             )
             if prepared.denoiser.compute != job.spec.compute:
                 return Stop("pause", _other_compute(where, job, prepared))
@@ -153,7 +155,7 @@ class Work:
         compute, number = job.spec.compute, row.number
         if isinstance(found, Stop):
             if found.what == "hold":
-                await jobs.hold(job.id, HOLD_SECONDS, found.problem)
+                await jobs.hold(job.id, found.seconds, found.problem)
             if found.what == "elsewhere":
                 await self._leave_to_others(job, found)
             if found.what == "pause":
@@ -168,7 +170,11 @@ class Work:
         if last and document["proof"]["votes"]["n"] == 0 and _short_of_money(document):
             await self._end(job, ended(row, "unpaid", None))
         elif last:
-            await self._end(job, await self._best(job, row, document))
+            best, proof = await self._best(job, row, document), document["proof"]
+            free = not document["accounting"]["calls"]
+            counts = Counts.of_certificate(proof, cached=free and not _paid_before(row))
+            provider = proof["subject"]["provider"]["name"]
+            await self._end(job, best, self._state.usage.booking(job.owner, provider, counts))
             self.votes += document["proof"]["votes"]["n"]
         else:
             place = None
@@ -177,8 +183,8 @@ class Work:
             waits = partly(row, document, retries)
             await pictures.back(job.id, compute, number, place, waits)
 
-    async def _end(self, job: Job, row: Row) -> None:
-        if await self._state.pictures.end(job, row):
+    async def _end(self, job: Job, row: Row, booking: Booking | None = None) -> None:
+        if await self._state.pictures.end(job, row, booking):
             self.pictures += 1
 
     async def _leave_to_others(self, job: Job, stop: Stop) -> None:
@@ -259,6 +265,11 @@ class Work:
         """Wait until every call is settled."""
         for _, gates in [*self._gates.values()]:
             await gates.drain()
+
+
+def _paid_before(row: Row) -> bool:
+    """Tell whether calls were made since its last certificate, if it has one."""
+    return row.certificate is None and row.images > 0
 
 
 def _short_of_money(document: Mapping[str, Any]) -> bool:

@@ -18,6 +18,7 @@ from service.jobs.intake.intake import Intake
 from service.jobs.job import Job
 from service.jobs.rows import Row
 from service.jobs.submit import Handed, submit
+from service.problem_kinds import BUDGET_SPENT
 
 LOOK_SECONDS = 0.1
 
@@ -46,7 +47,8 @@ async def run_pilot(
         max_cost: US dollars that this may cost.
 
     Raises:
-        PilotStopped: if it was paused, as for a credential that is refused.
+        PilotStopped: if it was paused, as for a credential that is refused, or the budget of its
+            API key does not pay for it.
         StoreError: if the store is away.
     """
     spec = dataclasses.replace(
@@ -81,6 +83,8 @@ async def _ended(surety: Surety, job: Job) -> Job:
     while job.ended is None:
         if job.state == "paused":
             raise PilotStopped(job.problem or {"detail": "somebody has paused the pilot"})
+        if job.problem is not None and job.problem["type"] == BUDGET_SPENT.type:
+            raise PilotStopped(job.problem)  # it would be renewed too late for who waits for this
         await asyncio.sleep(LOOK_SECONDS)
         job = await surety.state.jobs.get(job.id)
     return job

@@ -79,6 +79,7 @@ async def from_manifest(
     uploads: RedisUploads,
     labels: Labels = None,
     *,
+    owner: str | None = None,
     most_bytes: int = 0,
     **more: Any,  # noqa: ANN401  of `read_manifest`
 ) -> Intake:
@@ -88,6 +89,7 @@ async def from_manifest(
         manifest: the file or its content.
         uploads: where the pictures that were uploaded before are.
         labels: "folders", a file of labels or its content, for pictures whose line has none.
+        owner: the API key that must have uploaded them; None for anybody.
         most_bytes: of a picture on this machine.
         more: of :func:`service.jobs.intake.manifest.read_manifest`.
 
@@ -103,7 +105,8 @@ async def from_manifest(
     truths = await asyncio.to_thread(Truths.choose, labels)
     reading = lines()
     while chunk := await asyncio.to_thread(_next, reading, 1000):
-        missing = {*await uploads.missing([one.sha256 for one in chunk if one.sha256])}
+        named = [one.sha256 for one in chunk if one.sha256]
+        missing = {*await uploads.missing(named, owner)}
         for one in chunk:
             if one.sha256 in missing:
                 raise BadTable(

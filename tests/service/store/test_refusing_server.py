@@ -110,6 +110,7 @@ async def test_the_permissions_that_the_docs_name_are_enough(strict, make_app):
             "runs": 1,
             "certificates": 0,
             "jobs": 0,
+            "usage": 0,
             "uploads": 0,
         }
 

@@ -1,0 +1,68 @@
+"""Lets requests in: finds out who asks, before a byte of the body is read.
+
+Only what is said to be everybody's is answered without a key, once there are keys. Without any the
+service is for this machine alone, unless the deployment was told otherwise.
+"""
+
+import re
+from collections.abc import Sequence
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.access.bearer import shown_token, shows_one_of_ours
+from service.access.caller import ANYBODY, NOBODY, Caller
+from service.access.known import Known
+from service.errors import LocalOnly, ServiceError, Unauthenticated
+from service.guard import is_loopback
+from service.problems import instance_of, problem_of
+
+
+class Door:
+    """ASGI middleware that sets `request.state.caller`, or answers 401, 403 or 503.
+
+    Args:
+        app: what it wraps; its `state.known` is a :class:`service.access.known.Known`.
+        public: patterns of the paths that are everybody's.
+        open_to_all: whether other machines are answered while no keys are needed.
+    """
+
+    def __init__(self, app: ASGIApp, public: Sequence[re.Pattern[str]], open_to_all: bool) -> None:
+        self._app = app
+        self._public, self._open_to_all = tuple(public), open_to_all
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Look at the headers, then serve."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        caller = NOBODY
+        if not any(pattern.match(scope["path"]) for pattern in self._public):
+            try:
+                caller = await self._caller(scope)
+            except ServiceError as error:
+                # Here and not further out, where the headers for other origins would be missing.
+                await problem_of(error).response(instance_of(scope))(scope, receive, send)
+                return
+        scope.setdefault("state", {})["caller"] = caller
+        await self._app(scope, receive, send)
+
+    async def _caller(self, scope: Scope) -> Caller:
+        known: Known = scope["app"].state.known
+        shown = Headers(scope=scope).getlist("authorization")
+        if not await known.needed() and not shows_one_of_ours(shown):
+            self._check_near(scope)
+            return ANYBODY
+        token = shown_token(shown)
+        if token is None:
+            raise Unauthenticated(shown=False)
+        return await known.caller(token)
+
+    def _check_near(self, scope: Scope) -> None:
+        # Whatever server runs the application: its own check of the address is for `surety serve`.
+        host = (scope.get("client") or ("",))[0]
+        if not self._open_to_all and not is_loopback(host):
+            raise LocalOnly(
+                "there are no API keys, so this service answers its own machine alone: make one "
+                "with `surety apikeys create`, or set SURETY_ALLOW_PUBLIC=true"
+            )

@@ -1,0 +1,106 @@
+"""How people write a key's limits: 90d, 40/month, 5/s, certify,jobs."""
+
+import re
+from datetime import UTC, datetime, time, timedelta
+from typing import Any, get_args
+
+from service.access.api_key import BudgetPeriod
+from service.access.scopes import SCOPES, Scope
+from service.errors import BadRequest
+from service.jobs.rate_text import parse_rate
+
+NONE = ("none", "never", "no")
+_UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
+_SPAN = re.compile(r"(\d{1,6})\s*(s|min|m|h|d|w|y)", re.ASCII)
+_BUDGET = re.compile(r"\$?\s*(\d{1,10}(?:\.\d{1,9})?)\s*(?:/\s*([a-z]+))?", re.ASCII)
+LONGEST = timedelta(days=100 * 365)
+
+
+def parse_scopes(text: str) -> frozenset[Scope]:
+    """Read scopes, separated by commas.
+
+    Raises:
+        BadRequest: if there are none, or others; names the field `scopes`.
+    """
+    names = {part.strip().lower() for part in text.split(",")}
+    found = frozenset(scope for scope in SCOPES if scope in names)
+    if not found or len(found) != len(names):
+        raise BadRequest(f"write scopes as certify,jobs: there are {', '.join(SCOPES)}", "scopes")
+    return found
+
+
+def parse_span(text: str, field: str) -> timedelta:
+    """Read a span of time, such as 90d, 12h or 30min.
+
+    Raises:
+        BadRequest: if it is none; names the field.
+    """
+    found = _SPAN.fullmatch(text.strip().lower())
+    if found is None or timedelta(seconds=int(found[1]) * _UNITS[found[2]]) > LONGEST:
+        raise BadRequest("write a span as 30min, 12h, 90d, 2w or 1y", field)
+    return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+
+
+def parse_expiry(text: str, now: datetime | None = None) -> datetime | None:
+    """Read when a key expires: a span from now, a date, a date with its time, or never.
+
+    Args:
+        text: a date without a time means its beginning in UTC.
+        now: in place of the present.
+
+    Raises:
+        BadRequest: if it is none of that, or past; names the field `expires`.
+    """
+    said, now = text.strip(), now or datetime.now(UTC)
+    if said.lower() in NONE:
+        return None
+    if _SPAN.fullmatch(said.lower()):
+        return future(now + parse_span(said, "expires"), now)
+    try:
+        date = datetime.fromisoformat(said)
+    except ValueError:
+        raise BadRequest(
+            "write when it expires as 90d, 2027-12-31, 2027-12-31T18:00+01:00 or never", "expires"
+        ) from None
+    if len(said) <= len("2027-12-31"):
+        date = datetime.combine(date, time(), UTC)
+    return future(date if date.tzinfo else date.replace(tzinfo=UTC), now)
+
+
+def future(date: datetime, now: datetime | None = None) -> datetime:
+    """Return a date that is still to come.
+
+    Raises:
+        BadRequest: if it is past; names the field `expires`.
+    """
+    if date <= (now or datetime.now(UTC)):
+        raise BadRequest("expires must be in the future", "expires")
+    return date
+
+
+def parse_budget(text: str) -> dict[str, Any]:
+    """Read a budget of US dollars: 40/month, 5/day, 100/total, or none; 40 is a month's.
+
+    Returns:
+        `budget` and `budget_period` of :class:`service.access.api_key.ApiKey`.
+
+    Raises:
+        BadRequest: if it is none; names the field `budget`.
+    """
+    said = text.strip().lower()
+    if said in NONE:
+        return {"budget": None}
+    found = _BUDGET.fullmatch(said)
+    period = None if found is None else found[2] or "month"
+    if found is None or period not in get_args(BudgetPeriod):
+        raise BadRequest("write a budget as 40/month, 5/day, 100/total or none", "budget")
+    return {"budget": float(found[1]), "budget_period": period}
+
+
+def parse_key_rate(text: str) -> float | None:
+    """Read a rate of requests: 5/s, 600/min, or none.
+
+    Raises:
+        BadRequest: if it is none; names the field `rate`.
+    """
+    return None if text.strip().lower() in NONE else parse_rate(text)

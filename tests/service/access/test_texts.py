@@ -1,0 +1,148 @@
+"""How people write limits, and a key's own checks."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.access.api_key import ApiKey
+from service.access.naming import key_called
+from service.access.scopes import SCOPES
+from service.access.texts import (
+    parse_budget,
+    parse_expiry,
+    parse_key_rate,
+    parse_scopes,
+    parse_span,
+)
+from service.errors import BadRequest, NotFound
+
+NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
+PARSERS = [parse_budget, parse_expiry, parse_key_rate, parse_scopes]
+
+
+def a_key(**fields):
+    base = {"id": "0" * 16, "name": "n", "scopes": frozenset({"read"}), "created": NOW}
+    return ApiKey(**(base | fields))
+
+
+@pytest.mark.parametrize(
+    ("text", "date"),
+    [
+        ("90d", NOW + timedelta(days=90)),
+        (" 12H ", NOW + timedelta(hours=12)),
+        ("30min", NOW + timedelta(minutes=30)),
+        ("2w", NOW + timedelta(days=14)),
+        ("2027-12-31", datetime(2027, 12, 31, tzinfo=UTC)),
+        ("2027-12-31T18:00", datetime(2027, 12, 31, 18, tzinfo=UTC)),
+        ("2027-12-31T18:00+01:00", datetime(2027, 12, 31, 17, tzinfo=UTC)),
+        ("never", None),
+        ("None", None),
+    ],
+)
+def test_expiry(text, date):
+    assert parse_expiry(text, NOW) == date
+
+
+@pytest.mark.parametrize("text", ["", "soon", "0d", "2025-01-01", "999999y", "-1d", "2027-13-01"])
+def test_dates_that_are_none_or_past(text):
+    with pytest.raises(BadRequest) as refused:
+        parse_expiry(text, NOW)
+    assert refused.value.field == "expires"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("40", {"budget": 40, "budget_period": "month"}),
+        ("$5/day", {"budget": 5, "budget_period": "day"}),
+        ("0.5 / total", {"budget": 0.5, "budget_period": "total"}),
+        ("none", {"budget": None}),
+    ],
+)
+def test_budgets(text, told):
+    assert parse_budget(text) == told
+
+
+def test_rates_and_scopes():
+    assert parse_key_rate("600/min") == 10
+    assert parse_key_rate("none") is None
+    assert parse_scopes(" certify, JOBS") == {"certify", "jobs"}
+    for text in ("", "certify,", "certify,fly", "all"):
+        with pytest.raises(BadRequest, match="certify"):
+            parse_scopes(text)
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_read_or_refused_by_name(text):
+    fields = {refused_field(lambda parse=parse: parse(text)) for parse in PARSERS}
+    assert fields <= {None, "budget", "expires", "rate", "scopes"}
+    assert refused_field(lambda: parse_span(text, "overlap")) in (None, "overlap")
+
+
+def refused_field(parse):
+    try:
+        parse()
+    except BadRequest as refused:
+        return refused.field or "none"
+    return None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": ""},
+        {"name": " \t"},
+        {"name": "x" * 101},
+        {"name": "a\x1b[2J"},
+        {"scopes": frozenset()},
+        {"scopes": frozenset({"read", "fly"})},
+        {"rate": 0},
+        {"rate": float("nan")},
+        {"rate": 1e7},
+        {"budget": -0.01},
+        {"budget": float("inf")},
+        {"budget_period": "week"},
+    ],
+)
+def test_values_out_of_range_are_refused_by_name(wrong):
+    with pytest.raises(BadRequest) as refused:
+        a_key(**wrong)
+    assert refused.value.field in wrong
+
+
+def test_a_key_is_read_as_it_is_described():
+    key = a_key(
+        scopes=frozenset(SCOPES),
+        expires=NOW + timedelta(days=1),
+        revoked=NOW,
+        overlap=NOW,
+        rate=0.5,
+        budget=1.25,
+        budget_period="total",
+    )
+    assert ApiKey.of(key.describe()) == key
+    assert ApiKey.of(a_key().describe()) == a_key()
+
+
+def test_it_counts_until_it_expires_or_is_revoked():
+    key = a_key(expires=NOW)
+    assert key.state(NOW - timedelta(microseconds=1)) == "active"
+    assert key.state(NOW) == "expired"
+    assert a_key(expires=NOW, revoked=NOW).state(NOW) == "revoked"
+    assert a_key().state(NOW) == "active"
+
+
+def test_keys_are_called_by_id_beginning_or_name():
+    one = a_key(id="abcd000000000001", name="ci")
+    gone = a_key(id="abcd000000000002", name="ci", revoked=NOW)
+    other = a_key(id="dcba000000000003", name="abcd000000000001")
+    keys = [one, gone, other]
+    assert key_called(keys, "ci") == one  # of several the one that counts
+    assert key_called(keys, "dcba") == other
+    assert key_called(keys, " ABCD000000000001 ") == one  # no name goes before an id
+    assert key_called(keys, gone.id) == gone
+    for name in ("abcd", "dcb", "", "nobody"):
+        with pytest.raises(BadRequest if name == "abcd" else NotFound):
+            key_called(keys, name)
