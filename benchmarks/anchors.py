@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from adapters.local.weights import load_classifier
 from denoisers.dncnn import DnCNN
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -224,6 +225,11 @@ def cifar_resnet(path: str | Path) -> CifarResNet:
 def shaken_resnet(path: str | Path) -> ShakenResNet:
     """Read a ResNet as :func:`cifar_resnet` does, to be shaken."""
     return ShakenResNet(cifar_resnet(path)).eval()
+
+
+def builtin(path: str | Path) -> nn.Module:
+    """Read weights of the built-in classifier, `adapters/local/weights/cifar.safetensors`."""
+    return load_classifier(Path(path)).network.requires_grad_(False).eval()
 
 
 def folded(network: CifarResNet) -> CifarResNet:

@@ -1,23 +1,43 @@
 """What tests of several packages need, and what keeps them out of each other's way."""
 
+import gc
 import os
+import sys
+
+# Hundreds of processes are started here, and the tests' own assertions are rewritten: each process
+# would do that, and compile all that it imports, anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # Threads of torch that wait for each other in a loop take the time of other processes: a test and
-# the commands that it starts, or the two halves of the suite.
+# the commands that it starts, or the two halves of the suite. Pytest's workers fill the cores, so
+# that more threads only cost time; tests/denoisers has two all the same.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # What is printed does not depend on the terminal of whoever tests, nor on pytest-xdist's.
 for name in ("COLUMNS", "LINES"):
     os.environ.pop(name, None)
 
+# What is imported and collected stays. To look through it again and again for garbage takes a third
+# of the time that it takes to import it.
+gc.disable()
+
 import pytest  # noqa: E402
-import torch  # noqa: E402
 
 from tests.service.store.server import redis_url  # noqa: E402, F401  a fixture
+
+
+def pytest_collection_finish():
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture
 def one_thread():
     """On a busy machine torch's threads wait for each other far longer than they compute."""
+    import torch  # not above: what starts the workers of pytest-xdist does without
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -8,9 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from certification.confidence import recheck
+from service import cli
 from tests.service.command import PATIENCE, SURETY, Surety
 
 ROOT = Path(__file__).parents[1]
@@ -63,6 +65,14 @@ def test_the_certificate_that_is_shown_has_the_lines_of_a_real_one(served):
     assert "cost" in facts(sample)
 
 
+@pytest.fixture
+def here(deployment, monkeypatch):
+    """The same in this process, which has imported torch already; the blocks of bash have not."""
+    monkeypatch.chdir(deployment.folder)
+    for name, value in deployment.environment.items():
+        monkeypatch.setenv(name, value)
+
+
 def run(deployment, command, **options):
     done = subprocess.run(
         command,
@@ -78,15 +88,20 @@ def run(deployment, command, **options):
     return done.stdout
 
 
-@pytest.mark.parametrize("number", range(2))
-def test_python(deployment, address, number):
-    code = blocks(README, "python")[number].replace(ADDRESS, address)
-    said = run(deployment, [sys.executable, "-c", code])
-    assert re.fullmatch(
-        r"Within L2 distance 0\.\d+ of the 32×32 canonical image .* answers 'cat', "
-        r"with confidence 99\.9 %\.\n",
-        said,
-    )
+STATEMENT = (
+    r"Within L2 distance 0\.\d+ of the 32×32 canonical image .* answers 'cat', "
+    r"with confidence 99\.9 %\.\n"
+)
+
+
+def test_python_over_http(deployment, address):
+    code = blocks(README, "python")[0].replace(ADDRESS, address)
+    assert re.fullmatch(STATEMENT, run(deployment, [sys.executable, "-c", code]))
+
+
+def test_python_without_a_server(here, capsys):
+    exec(blocks(README, "python")[1], {"__name__": "__main__"})  # noqa: S102
+    assert re.fullmatch(STATEMENT, capsys.readouterr().out)
 
 
 def test_curl(deployment, address):
@@ -105,7 +120,7 @@ def test_curl(deployment, address):
     assert "event: progress" in said
 
 
-def test_command_line(deployment, tmp_path):
+def test_command_line(here, monkeypatch, capsys, tmp_path):
     (block,) = (b for b in blocks(README, "sh") if "surety certify" in b)
     lines = block.splitlines()
     assert len(lines) == 4
@@ -114,7 +129,12 @@ def test_command_line(deployment, tmp_path):
         assert command == ".venv/bin/surety"
         if arguments[:2] == ["denoisers", "show"]:
             arguments += ["--output", str(tmp_path / "sheet.png")]
-        assert run(deployment, [*SURETY, *arguments]) or (tmp_path / "sheet.png").exists()
+        monkeypatch.setattr(sys, "argv", ["surety", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        assert not ended.value.code, printed.err
+        assert printed.out or (tmp_path / "sheet.png").exists()
     assert (tmp_path / "sheet.png").stat().st_size > 10_000
 
 
@@ -156,11 +176,12 @@ def test_a_whole_dataset(deployment, tmp_path):
     assert "<svg" in (tmp_path / "report.html").read_text()
 
 
-def test_the_check_of_a_certificate(deployment):
+def test_the_check_of_a_certificate(address):
     code = blocks((ROOT / "docs/certificate.md").read_text(), "python")[0]
     assert "recheck(" in code
-    said = run(deployment, [*SURETY, "certify", "service/samples/cat.png", "--json"])
-    certificate = json.loads(said)
+    with (ROOT / "service/samples/cat.png").open("rb") as picture:
+        reply = httpx.post(f"{address}/certify", files={"image": picture}, timeout=PATIENCE)
+    certificate = reply.raise_for_status().json()
     exec(code, {"certificate": certificate})  # noqa: S102
     certificate["proof"]["confidence"]["pointer"] += 1
     with pytest.raises(AssertionError):

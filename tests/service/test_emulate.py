@@ -10,7 +10,7 @@ import pytest
 
 from service.exit_codes import ExitCode
 from tests.service import test_cli
-from tests.service.command import SURETY, Surety
+from tests.service.command import PATIENCE, SURETY, Surety
 from tests.service.pictures import png
 
 surety = test_cli.surety
@@ -18,9 +18,8 @@ surety = test_cli.surety
 
 @pytest.fixture
 def elsewhere(tmp_path):
-    surety = Surety.at(tmp_path)
-    surety.environment |= {"SURETY_PROVIDER": "local", "SURETY_DENOISER": "none"}
-    return surety
+    (tmp_path / "elsewhere").mkdir()
+    return Surety.at(tmp_path / "elsewhere")
 
 
 @pytest.fixture
@@ -55,30 +54,36 @@ def emulate(elsewhere):
         process.communicate()
 
 
-def test_a_picture_is_certified_through_an_emulator(elsewhere, emulate):
-    process, variables = emulate("aws", "--port", 0)
+def told(monkeypatch, variables):
+    """Set what an emulator printed, as its reader does; return where it is controlled."""
     control = variables.pop("control")
-    elsewhere.environment |= variables
-    (elsewhere.folder / "cat.png").write_bytes(png(32, 32))
-    done = elsewhere.run("certify", "cat.png", "--provider", "aws", "--max-votes", 40, "--json")
-    assert done.returncode in (ExitCode.DONE, ExitCode.ABSTAINED), done.stderr
-    document = json.loads(done.stdout)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return control
+
+
+def test_a_picture_is_certified_through_an_emulator(surety, emulate, monkeypatch, tmp_path):
+    process, variables = emulate("aws", "--port", 0)
+    control = told(monkeypatch, variables)
+    (tmp_path / "cat.png").write_bytes(png(32, 32))
+    done = surety("certify", "cat.png", "--provider", "aws", "--max-votes", 40, "--json")
+    assert done.code in (ExitCode.DONE, ExitCode.ABSTAINED), done.err
+    document = json.loads(done.out)
     counts = httpx.get(f"{control}/counts").json()
     assert counts["images_answered"] == document["accounting"]["images"]
-    checked = elsewhere.run("providers", "check", "aws")
-    assert checked.returncode == 0, checked.stderr
+    checked = surety("providers", "check", "aws")
+    assert checked.code == 0, checked.err
     process.send_signal(signal.SIGINT)
-    assert process.wait(10) == 0
+    assert process.wait(PATIENCE) == 0
 
 
-def test_the_plan_of_faults_is_read_again_when_it_changes(elsewhere, emulate):
+def test_the_plan_of_faults_is_read_again_when_it_changes(surety, elsewhere, emulate, monkeypatch):
     plan = elsewhere.folder / "faults.toml"
     plan.write_text("seed = 1\n")
     _, variables = emulate("http", "--faults", "faults.toml", "--profile", "made.toml")
     assert variables["SURETY_PROVIDERS_FILE"] == str(elsewhere.folder / "made.toml")
-    elsewhere.environment |= variables
-    assert elsewhere.run("providers", "check", "emulated").returncode == 0
-    faults = variables["control"] + "/faults"
+    faults = told(monkeypatch, variables) + "/faults"
+    assert surety("providers", "check", "emulated").code == 0
     assert httpx.get(faults).json()["seed"] == 1
     plan.write_text("seed = 22\n")
     for _ in range(100):

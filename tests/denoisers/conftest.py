@@ -1,0 +1,13 @@
+"""What tests of the denoisers need."""
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def _two_threads():
+    """As where Surety is used: what is cleaned must not depend on who cleans which part."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
