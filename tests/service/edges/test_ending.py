@@ -125,7 +125,7 @@ async def test_no_vote_is_lost(google: GoogleEmulator, surety: Surety) -> None:
         for each in (process, second):
             if each is not None:
                 each.send_signal(signal.SIGTERM)
-                print(each.communicate(timeout=PATIENCE)[1])  # shown if it fails
+                each.communicate(timeout=PATIENCE)
     # The same samples are drawn again where their votes are missing; of all that were paid for
     # none was. Only the two clean pictures are asked about more than once: they are the canaries.
     assert sum(times > 1 for times in counts.answered.values()) == 2
