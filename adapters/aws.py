@@ -6,7 +6,7 @@ time limits of its sockets end a thread whose caller has gone.
 
 import asyncio
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -85,6 +85,7 @@ class AwsAdapter(Adapter):
         min_side=80,
         max_side=10_000,
         max_bytes=5 * 2**20,
+        names_version=True,
         **facts.table()["aws"].traits(),
     )
 
@@ -142,6 +143,11 @@ class AwsAdapter(Adapter):
         return fingerprint(
             "aws", found.identity, found.region, found.endpoint or "", self._operation
         )
+
+    @property
+    def secrets(self) -> Collection[str]:
+        """See :attr:`Adapter.secrets`."""
+        return aws_credentials.secrets(self._core)
 
     async def classify(self, images: Sequence[Payload]) -> Sequence[Outcome]:
         """See :meth:`Adapter.classify`; AWS takes one picture a call."""

@@ -92,6 +92,7 @@ class AzureAdapter(Adapter):
         max_side=MOST_SIDE,
         max_bytes=20 * 2**20,
         pins_version=True,
+        names_version=True,
         **facts.table()["azure"].traits(),
     )
 

@@ -80,6 +80,7 @@ class AzureV32Adapter(Adapter):
         max_side=MOST_SIDE,
         max_bytes=MOST_BYTES,
         pins_version=True,
+        names_version=True,
         **facts.table()["azure-v32"].traits(),
     )
 

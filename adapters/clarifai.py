@@ -67,6 +67,7 @@ class ClarifaiAdapter(Adapter):
         max_pixels=85_000_000,
         max_bytes=LARGEST_PICTURE,
         pins_version=True,
+        names_version=True,
         **facts.table()["clarifai"].traits(),
     )
 

@@ -6,7 +6,7 @@ application-default login`, or an API key.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
@@ -112,6 +112,11 @@ class GoogleAdapter(Adapter):
     def account(self) -> str:
         """The project, since its credentials share a quota; the API key where it is not known."""
         return fingerprint("google", self._credential.holder, self._target)
+
+    @property
+    def secrets(self) -> Collection[str]:
+        """See :attr:`Adapter.secrets`."""
+        return self._secrets()
 
     async def classify(self, images: Sequence[Payload]) -> Sequence[Outcome]:
         """See :meth:`Adapter.classify`; one request, or several in turn if they are too large."""

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
@@ -84,6 +84,7 @@ class HttpAdapter(Adapter):
             max_pixels=profile.max_pixels,
             max_bytes=profile.max_bytes,
             unit=profile.unit,
+            names_version=profile.reply.names_version,
             labels=None if self._labels is None else tuple(dict.fromkeys(self._labels)),
         )
 
@@ -112,6 +113,11 @@ class HttpAdapter(Adapter):
     def account(self) -> str:
         """See :attr:`Adapter.account`: the endpoint's host and all secrets that it is sent."""
         return fingerprint(urlsplit(self._profile.url).netloc, *sorted(self._secrets))
+
+    @property
+    def secrets(self) -> Collection[str]:
+        """See :attr:`Adapter.secrets`."""
+        return self._secrets
 
     async def classify(self, images: Sequence[Payload]) -> Sequence[Outcome]:
         """See :meth:`Adapter.classify`; one call, with all pictures in it."""

@@ -68,6 +68,11 @@ class ReplyMap(BaseModel):
     error: str | None = None
     refused_errors: list[str] = Field(default_factory=list)
 
+    @property
+    def names_version(self) -> bool:
+        """Whether replies name the model's version."""
+        return self.version is not None or self.version_header is not None
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if [self.label, self.labels, self.by_label].count(None) != 2:

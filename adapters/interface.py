@@ -18,7 +18,7 @@ The vocabulary is re-exported here, so that an adapter needs this module alone.
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType, TracebackType
 from typing import Any, ClassVar, Self
 
@@ -81,6 +81,11 @@ class Adapter(ABC):
         Never the credential itself; :func:`fingerprint` makes one that can be shown.
         """
         return self.name
+
+    @property
+    def secrets(self) -> Collection[str]:
+        """What must not stand in a log, beside what the environment holds."""
+        return ()
 
     @abstractmethod
     async def classify(self, images: Sequence[Payload]) -> Sequence[Outcome]:

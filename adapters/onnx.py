@@ -51,6 +51,7 @@ class OnnxAdapter(Adapter):
             input_size=self._model.size,
             labels=tuple(dict.fromkeys(self._model.labels)),
             pins_version=True,
+            names_version=True,
         )
 
     @property

@@ -9,6 +9,7 @@ account's gate to say, which all runs share.
 import asyncio
 import contextlib
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
@@ -27,6 +28,7 @@ from certification.protocols import (
     Refusal,
     Retry,
 )
+from certification.watching import NOBODY, Called, CallResult, Retried, Watcher
 
 LOOK_AGAIN_SECONDS = 0.05
 GRACE_SECONDS = 5.0  # beyond the adapter's own time limit, which knows better what came of a call
@@ -45,6 +47,7 @@ class Asker:
         patience: how long to go on with a picture that fails.
         gate: says when a call may start; None for at once.
         allowance: what the run may have spent before it was interrupted, and who notes it.
+        watcher: is told of every call.
     """
 
     def __init__(
@@ -55,8 +58,9 @@ class Asker:
         patience: Patience | None = None,
         gate: Gate | None = None,
         allowance: Allowance | None = None,
+        watcher: Watcher = NOBODY,
     ) -> None:
-        self._classifier, self._gate = classifier, gate
+        self._classifier, self._gate, self._watcher = classifier, gate, watcher
         self._patience = patience or Patience()
         cap = None if max_cost is None else Decimal(str(max_cost))
         self._allowance = allowance or Allowance()
@@ -74,6 +78,7 @@ class Asker:
             patience=self._patience,
             gate=self._gate,
             allowance=self._allowance,
+            watcher=self._watcher,
         )
         other.bill = self.bill
         return other
@@ -146,6 +151,7 @@ class Asker:
             pending = list(failed)
             wait = tries.failed(failed)
             self.bill.retries += len(failed)
+            self._watcher.tell(Retried(self._classifier.name, len(failed)))
             held = self._units(len(pending))
             self.bill.reserved += held
             try:
@@ -178,7 +184,7 @@ class Asker:
             held: units that are reserved for it already; it sees to them from here on.
         """
         units = self._units(len(payloads))
-        reserved, billed = held, 0
+        reserved, billed, came = held, 0, time.monotonic()
         try:
             if self.bill.cap is not None:
                 await self._covered(units)
@@ -191,7 +197,7 @@ class Asker:
             try:
                 self.bill.calls += 1
                 self.bill.images += len(payloads)
-                outcomes = await self._classify(payloads)
+                outcomes = await self._watched(payloads, time.monotonic() - came)
             finally:
                 self._in_flight -= 1
                 if permit is not None:
@@ -262,6 +268,24 @@ class Asker:
                 entering.add_done_callback(_give_back)
                 await asyncio.wait([entering])
 
+    async def _watched(self, payloads: list[Payload], waited: float) -> Sequence[Outcome]:
+        name, images, began = self._classifier.name, len(payloads), time.monotonic()
+        outcomes: Sequence[Outcome] | None = None
+        result: CallResult = "cancelled"
+        with self._watcher.span("call", provider=name, images=images, waited=waited) as note:
+            try:
+                outcomes = await self._classify(payloads)
+                result = _result(outcomes)
+                return outcomes
+            except Exception:
+                result = "broken"
+                raise
+            finally:
+                note(result=result)
+                cost = billed_units(outcomes, self._units(images)) * self.bill.price
+                seconds = time.monotonic() - began
+                self._watcher.tell(Called(name, images, result, float(cost), waited, seconds))
+
     async def _classify(self, payloads: list[Payload]) -> Sequence[Outcome]:
         limit = self._classifier.traits.timeout + GRACE_SECONDS
         try:
@@ -297,6 +321,13 @@ class Asker:
     def _broken(self, error: Exception) -> ProviderFailed:
         kind = type(error).__name__  # its text may hold anything, a credential too
         return ProviderFailed(f"the adapter of {self._classifier.name} is broken: it raised {kind}")
+
+
+def _result(outcomes: Sequence[Outcome]) -> CallResult:
+    failed = [outcome for outcome in outcomes if isinstance(outcome, Retry)]
+    if any(outcome.throttled for outcome in failed):
+        return "throttled"
+    return "failing" if failed else "answered"
 
 
 def _give_back(entering: asyncio.Future[Permit]) -> None:

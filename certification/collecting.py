@@ -24,6 +24,7 @@ from certification.protocols import (
 from certification.sampling import Sampler
 from certification.spoken import Spoken, is_other_version, names, spoken
 from certification.tally import Tally
+from certification.watching import NOBODY, Voted, Watcher
 
 DRAIN_SECONDS = 10.0  # calls in flight at a stop are paid for, so their votes are waited for
 GRACE_SECONDS = 1.0  # and this long once somebody is waiting for the end
@@ -64,6 +65,7 @@ class Collector:
         interrupt: ends the run early.
         on_progress: called with every event.
         just_asked: whether the clean picture has been asked about in this run.
+        watcher: is told of new votes.
     """
 
     def __init__(
@@ -78,11 +80,12 @@ class Collector:
         interrupt: Interrupt,
         on_progress: OnProgress,
         just_asked: bool = False,
+        watcher: Watcher = NOBODY,
     ) -> None:
         self._ledger, self._tally_of, self._options = ledger, tally_of, options
         self._classifier, self._asker, self._sampler = classifier, asker, sampler
         self._interrupt, self._on_progress = interrupt, on_progress
-        self._just_asked = just_asked
+        self._just_asked, self._watcher = just_asked, watcher
 
     async def collect(self) -> Collected:
         """Feed a tally the ledger's votes, then new ones, until it has seen enough.
@@ -210,7 +213,10 @@ class Collector:
 
     async def _keep(self, start: int, votes: Sequence[Spoken]) -> None:
         if votes:
-            await self._ledger.append(start, [said.vote for said in votes], names(votes))
+            with self._watcher.span("append", votes=len(votes)):
+                await self._ledger.append(start, [said.vote for said in votes], names(votes))
+            abstentions = sum(said.vote is None for said in votes)
+            self._watcher.tell(Voted(self._classifier.name, len(votes), abstentions))
 
     async def _ask(self, samples: Sequence[Pixels]) -> list[Spoken | Failed]:
         expected = self._ledger.header.clean.model_version

@@ -45,6 +45,7 @@ from certification.protocols import (
 from certification.sampling import Sampler
 from certification.spoken import names, spoken
 from certification.subject import Subject
+from certification.watching import Reused
 
 
 class Engine:
@@ -91,6 +92,7 @@ class Engine:
             patience=machine.patience,
             gate=machine.gates.of(classifier) if machine.gates else None,
             allowance=allowance,
+            watcher=machine.watcher,
         )
         self.subject = Subject.of(
             image,
@@ -117,6 +119,13 @@ class Engine:
             RunInterrupted: if the run is interrupted, and its subject has no votes yet.
             CertificationError: as for :meth:`ledger` and :meth:`Collector.collect`.
         """
+        with self._machine.activity.run():
+            collected = await self._run(tally_of)
+        if collected.reused:
+            self._machine.watcher.tell(Reused(self._classifier.name, collected.reused))
+        return collected
+
+    async def _run(self, tally_of: TallyOf) -> Collected:
         ledgers, interrupt = self._machine.ledgers, self._interrupt
         with interrupt.deadline(self._options.max_seconds):
             try:
@@ -222,6 +231,7 @@ class Engine:
             lambda: self._machine.noise_key(ledger.header),  # votes are counted without it
             self._denoiser,
             self._postprocess,
+            self._machine.watcher,
         )
         return Collector(
             BoundedLedger(ledger, self._interrupt),
@@ -233,4 +243,5 @@ class Engine:
             interrupt=self._interrupt,
             on_progress=self._on_progress,
             just_asked=self._just_asked,
+            watcher=self._machine.watcher,
         )

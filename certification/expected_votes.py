@@ -58,13 +58,14 @@ class VoteCount:
         looks: numbers of votes, rising, int64 (k,).
         stops: by stop reason, the probability of ending there, float64 (k,) each; all of them
             add up to 1.
-        certified: probability that a label is certified, for the target radius if there is one.
+        reached: probability that the target radius is reached; without one, that a label is
+            certified at all.
         exact: False where it comes from a simulation.
     """
 
     looks: NDArray[np.int64]
     stops: Mapping[str, NDArray[np.float64]]
-    certified: float
+    reached: float
     exact: bool
 
     @property
@@ -197,6 +198,6 @@ def _simulated(rates: Sequence[Rate], options: Options, runs: int) -> list[VoteC
             reason: np.bincount(place[found.reasons[own] == k], minlength=looks.size) / runs
             for k, reason in enumerate(simulated_votes.REASONS)
         }
-        certified = float(found.certified[own].mean())
-        counts.append(VoteCount(looks, stops, certified, exact=False))
+        reached = float(found.certified[own].mean())
+        counts.append(VoteCount(looks, stops, reached, exact=False))
     return counts

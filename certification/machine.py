@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from certification import noise
@@ -12,6 +12,38 @@ from certification.interrupt import Interrupt, held
 from certification.patience import Patience
 from certification.protocols import Gates, Header, Ledgers
 from certification.subject import canonical_subject
+from certification.watching import NOBODY, Watcher
+
+
+@dataclass
+class Activity:
+    """How many runs there are.
+
+    Attributes:
+        runs: those that have begun and not ended.
+        working: those of them that wait neither for a slot nor for another run of their subject.
+    """
+
+    runs: int = 0
+    working: int = 0
+
+    @contextlib.contextmanager
+    def run(self) -> Iterator[None]:
+        """Count a run as long as it lasts."""
+        self.runs += 1
+        try:
+            yield
+        finally:
+            self.runs -= 1
+
+    @contextlib.contextmanager
+    def work(self) -> Iterator[None]:
+        """Count its work."""
+        self.working += 1
+        try:
+            yield
+        finally:
+            self.working -= 1
 
 
 @dataclass
@@ -26,6 +58,8 @@ class Machine:
         gates: say when a call may start, for each account; None for at once.
         slots: runs that may work at the same time; None for any number. A run that waits for
             another one of its subject takes none.
+        watcher: is told what all of them do.
+        activity: how many there are.
     """
 
     ledgers: Ledgers
@@ -34,6 +68,8 @@ class Machine:
     patience: Patience = field(default_factory=Patience)
     gates: Gates | None = None
     slots: asyncio.Semaphore | None = None
+    watcher: Watcher = NOBODY
+    activity: Activity = field(default_factory=Activity)
 
     def secret_of(self, header: Header) -> bytes:
         """Return the secret that a ledger was begun with: another one would be other noise.
@@ -69,7 +105,9 @@ class Machine:
     async def turn(self, interrupt: Interrupt) -> AsyncIterator[None]:
         """Wait for a slot, but no longer than the run may last."""
         if self.slots is None:
-            yield
+            with self.activity.work():
+                yield
             return
         async with held(self.slots, interrupt.unless):
-            yield
+            with self.activity.work():
+                yield

@@ -82,6 +82,8 @@ class Traits:
         price: US dollars per unit.
         labels: every label the model knows, if the set is closed.
         pins_version: whether a model version can be asked for.
+        names_version: whether its answers name the model's version. Where they do not, the clean
+            picture is asked about again and again (a canary); this tells estimates, no more.
         rate: what the account may send a second, in `rate_unit`; None if unknown or unlimited.
         rate_unit: what the provider counts, pictures or calls.
         timeout: seconds within which a call has to be answered.
@@ -99,6 +101,7 @@ class Traits:
     price: float = 0.0
     labels: tuple[str, ...] | None = None
     pins_version: bool = False
+    names_version: bool = False
     rate: float | None = None
     rate_unit: Literal["image", "request"] = "image"
     timeout: float = 30.0

@@ -5,14 +5,17 @@ several at a time in threads of their own, so that neither waits for the other.
 """
 
 import asyncio
+import contextlib
 import functools
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 
 from certification import noise
 from certification.canonical import CanonicalImage
 from certification.pipeline import Ask, Pipeline, V
 from certification.postprocess import PostProcess
 from certification.protocols import Denoiser, DrawsNoise, Payload, Pixels, Traits
+from certification.watching import NOBODY, Cleaned, Watcher
 
 MEMORY = 256 * 2**20  # bytes that samples on their way may take
 
@@ -26,6 +29,7 @@ class Sampler:
         key: returns the noise key, 16 bytes; asked only once new samples are needed.
         denoiser: cleans the samples.
         postprocess: makes them ready to send.
+        watcher: is told of all of that.
     """
 
     def __init__(
@@ -35,9 +39,11 @@ class Sampler:
         key: Callable[[], bytes],
         denoiser: Denoiser,
         postprocess: PostProcess,
+        watcher: Watcher = NOBODY,
     ) -> None:
         self._image, self._sigma, self._key = image, sigma, functools.cache(key)
         self._denoiser, self._postprocess = denoiser, postprocess
+        self._watcher = watcher
 
     @property
     def clean(self) -> Pixels:
@@ -48,16 +54,27 @@ class Sampler:
         """Make samples start … start+count−1, uint8 (H, W, 3). Runs in a thread."""
         pixels, sigma, denoiser = self._image.pixels, self._sigma, self._denoiser
         if isinstance(denoiser, DrawsNoise) and denoiser.draws_noise:
-            return list(denoiser.clean_drawn(pixels, self._key(), start, count, sigma))
-        noisy = noise.draw_many(self._key(), range(start, start + count), pixels.shape, sigma)
-        noisy += pixels
-        return list(denoiser.clean(noisy, sigma))
+            with self._cleaning(count):
+                return list(denoiser.clean_drawn(pixels, self._key(), start, count, sigma))
+        with self._watcher.span("draw", pictures=count):
+            noisy = noise.draw_many(self._key(), range(start, start + count), pixels.shape, sigma)
+            noisy += pixels
+        with self._cleaning(count):
+            return list(denoiser.clean(noisy, sigma))
+
+    @contextlib.contextmanager
+    def _cleaning(self, count: int) -> Iterator[None]:
+        name, compute, began = self._denoiser.name, self._denoiser.compute, time.monotonic()
+        with self._watcher.span("denoise", denoiser=name, compute=compute, pictures=count):
+            yield
+        self._watcher.tell(Cleaned(name, compute, count, time.monotonic() - began))
 
     async def payloads(self, samples: Sequence[Pixels]) -> Sequence[Payload]:
         """Make the samples of one call ready to send."""
         if self._postprocess.leaves_alone:
             return samples
-        return await asyncio.to_thread(lambda: [self._postprocess(s) for s in samples])
+        with self._watcher.span("encode", pictures=len(samples)):
+            return await asyncio.to_thread(lambda: [self._postprocess(s) for s in samples])
 
     def pipeline(self, ask: Ask[Pixels, V], start: int, traits: Traits) -> Pipeline[Pixels, V]:
         """Make the pipeline; large pictures get smaller batches, so that the memory suffices.

@@ -58,6 +58,11 @@ class Signer:
         self.public = self._private.public_key().public_bytes_raw()
         self.key_id = key_id(self.public)
 
+    @property
+    def seed(self) -> bytes:
+        """The private bytes, for whoever has to keep them from being shown."""
+        return self._private.private_bytes_raw()
+
     def sign(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """Return the document with this key's signature, in place of any it had.
 

@@ -56,3 +56,22 @@ def cpu_has_bfloat16() -> bool:
 def compute_type(device: torch.device, dtype: torch.dtype) -> str:
     """Name device class and precision, such as "cpu/bfloat16"; part of the subject."""
     return f"{device.type}/{str(dtype).removeprefix('torch.')}"
+
+
+def working(text: str) -> str:
+    """See that a device is here and computes; return its name, such as "cpu" or "cuda:0".
+
+    Args:
+        text: as for :func:`choose`.
+
+    Raises:
+        NotUsable: if it is not here, or fails.
+    """
+    device = choose(text)
+    try:
+        found = float(torch.ones(8, device=device).sum())  # waits until the device has done it
+    except RuntimeError as error:
+        raise NotUsable(f"the device {device} fails: {str(error).splitlines()[0][:200]}") from None
+    if found != 8:
+        raise NotUsable(f"the device {device} computes wrongly: 8 ones are {found:g}")
+    return str(device)

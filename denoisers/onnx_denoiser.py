@@ -55,6 +55,11 @@ class OnnxDenoiser:
         self._taken.add((height, width))
         return self._network.batch
 
+    @property
+    def waiting(self) -> int:
+        """How many batches wait for their turn."""
+        return self._turns.waiting
+
     def clean(self, noisy: NDArray[np.int16], sigma: float) -> NDArray[np.uint8]:
         """Denoise, round to whole pixel values and clip.
 

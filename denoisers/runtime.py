@@ -69,6 +69,11 @@ class Runtime:
         """Return how many pictures of this size are cleaned at once."""
         return self._sizes.batch(height, width)
 
+    @property
+    def waiting(self) -> int:
+        """How many batches wait for their turn."""
+        return self._turns.waiting
+
     def clean(self, noisy: NDArray[np.int16], sigma: float) -> NDArray[np.uint8]:
         """Denoise, round to whole pixel values and clip.
 

@@ -18,6 +18,11 @@ class Turns:
         self._taken = False
         self._waiting: deque[threading.Event] = deque()
 
+    @property
+    def waiting(self) -> int:
+        """How many threads wait."""
+        return len(self._waiting)
+
     def __enter__(self) -> None:
         with self._guard:
             if not self._taken:

@@ -482,10 +482,11 @@ def check_noise(certificate, text, png, sample):
 
 
 def verify(data, keys, votes=None, image=None, noise_key=None, sample=0):
-    """Check what is at hand, cheap things first, and stop at the first that is wrong.
+    """Check what is at hand, and go on behind what is wrong, but for a form that all rests on.
 
     Returns:
-        (level, what was found) for each level; raises Wrong, the level's name in front.
+        (level, what was found) for each level; raises Wrong with a line for each that failed, the
+        level's name in front.
     """
     steps = [("signature", check_signature, keys), ("form", check_form), ("radius", check_radius)]
     if votes is not None:
@@ -494,18 +495,28 @@ def verify(data, keys, votes=None, image=None, noise_key=None, sample=0):
         steps.append(("image", check_image, image))
     if noise_key is not None:
         steps.append(("noise", check_noise, noise_key, image, sample))
-    done, level = [], "form"
-    try:
-        certificate = read(data)
-        demand(type(certificate) is dict, "this is no certificate")
+    done, failed = [], []
+
+    def attempt(level, check, given):
+        try:
+            return check(*given)
+        except Wrong as error:
+            failed.append(f"{level}: {error}")
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            failed.append(f"{level}: malformed ({type(error).__name__}: {error})")
+        except (struct.error, zlib.error) as error:
+            failed.append(f"{level}: a damaged PNG ({error})")
+
+    certificate = attempt("form", read, (data,))
+    if not failed and type(certificate) is not dict:
+        failed.append("form: this is no certificate")
+    if not failed:
         for level, check, *given in steps:
-            done.append((level, check(certificate, *given)))
-    except Wrong as error:
-        raise Wrong(f"{level}: {error}") from None
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        raise Wrong(f"{level}: malformed ({type(error).__name__}: {error})") from None
-    except (struct.error, zlib.error) as error:
-        raise Wrong(f"{level}: a damaged PNG ({error})") from None
+            done.append((level, attempt(level, check, (certificate, *given))))
+            if level == "form" and done[-1][1] is None:
+                break
+    if failed:
+        raise Wrong("\n".join(failed))
     return done
 
 
@@ -534,7 +545,7 @@ def main():
     except (OSError, UnicodeDecodeError) as error:
         parser.error(str(error))
     except Wrong as error:
-        print(f"NOT VERIFIED  {error}")
+        print("\n".join(f"NOT VERIFIED  {line}" for line in str(error).splitlines()))
         return 1
     for level, words in found:
         print(f"{level:10} {words}")

@@ -47,6 +47,7 @@ from service.routes import (
     job_results,
     jobs,
     keys,
+    metrics,
     predict,
     problems,
     runs,
@@ -56,6 +57,9 @@ from service.routes import (
     workers,
 )
 from service.running import Running
+from service.seeing.requests import RequestMetrics
+from service.seeing.seeing import Seeing
+from service.seeing.tracing import Tracing
 from service.settings import Settings
 from service.usage.request_rate import RequestRate
 
@@ -71,16 +75,21 @@ service explains under `/problems`.
 ROUTES = (
     *(certify, predict, certificates, verify, keys, runs),
     *(job_results, jobs, job_actions, job_events, uploads, estimate, workers),  # compare before ID
-    *(catalog, health, problems, api_keys, usage, docs),
+    *(catalog, health, metrics, problems, api_keys, usage, docs),
 )
 
 
-def create_app(settings: Settings | None = None, surety: Surety | None = None) -> FastAPI:
+def create_app(
+    settings: Settings | None = None,
+    surety: Surety | None = None,
+    tracing: Tracing | None = None,
+) -> FastAPI:
     """Build the application.
 
     Args:
         settings: the deployment's settings; None reads the environment.
         surety: an opened deployment with these settings; None opens one.
+        tracing: makes traces; None does as the environment says.
 
     Returns:
         The application. Its lifespan opens and closes everything that it holds.
@@ -92,12 +101,15 @@ def create_app(settings: Settings | None = None, surety: Surety | None = None) -
     if chosen.providers_file is not None:
         read_profiles(chosen.providers_file)  # here, since a server tells its errors at length
 
+    seeing = Seeing(Tracing.configured() if tracing is None else tracing)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         logs.configure(chosen.log_level)
         whole = contextlib.nullcontext(surety) if surety else Surety.opened(chosen)
         async with (
             whole as opened,
+            seeing.in_app(opened, app.state),
             Running(opened) as running,
             Inside(opened, work=chosen.work_inside) as inside,
             Housekeeping(opened.state, chosen),
@@ -116,6 +128,7 @@ def create_app(settings: Settings | None = None, surety: Surety | None = None) -
         redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
+        telemetry=seeing.tracing.of_fastapi,
     )
     for module in ROUTES:
         app.include_router(module.router)
@@ -164,6 +177,7 @@ def create_app(settings: Settings | None = None, surety: Surety | None = None) -
             allow_headers=origins.REQUEST_HEADERS,
             expose_headers=origins.ANSWER_HEADERS,
         )
+    app.add_middleware(RequestMetrics, metrics=seeing.metrics)
     app.add_middleware(RequestId)
     install(app, routes)
     return app

@@ -25,11 +25,14 @@ from certification.options import Options
 from certification.postprocess import PostProcess
 from certification.predict import predict
 from certification.protocols import Gates
+from certification.watching import Attribute, Concluded, Watchers
 from service.edges.uploads import Uploads
 from service.errors import Overloaded
 from service.issued import Document, Issued
 from service.parts import Parts
 from service.prepared import Prepared, check_labels
+from service.seeing.known_secrets import of_keyring, of_settings
+from service.seeing.scrubbing import SCRUBBER
 from service.settings import Settings
 from service.state import State
 from service.usage.budget import Budgets
@@ -51,6 +54,9 @@ class Surety(Parts):
     Args:
         settings: the deployment's settings.
 
+    Attributes:
+        watchers: are told what its runs do.
+
     Raises:
         NotConfigured: if the file of profiles cannot be read.
     """
@@ -60,6 +66,7 @@ class Surety(Parts):
         self._decoder = ThreadPoolExecutor(1, "decode")  # a large picture takes a gigabyte
         self.uploads = Uploads(settings)
         self._admitted = 0
+        self.watchers = Watchers()
         self._state: State | None = None
         self._machine: Machine | None = None
         self._meters: Meters | None = None
@@ -76,14 +83,17 @@ class Surety(Parts):
             StoreError: if the store does not answer.
         """
         surety = cls(settings)
+        SCRUBBER.remember(of_settings(settings))
         try:
             surety._state = state = await State.open(settings)
+            SCRUBBER.remember(of_keyring(state.keyring))
             surety._machine = Machine(
                 state.ledgers,
                 state.keyring.current_secret,
                 state.keyring.secrets,
                 slots=asyncio.Semaphore(settings.max_runs),
                 gates=AccountGates(state.limits.of_account),
+                watcher=surety.watchers,
             )
             surety._meters = Meters(state.usage, Budgets(state.api_keys.get))
             yield surety
@@ -252,7 +262,12 @@ class Surety(Parts):
         if prepared.keep_image:
             png = await asyncio.to_thread(prepared.image.png)
             await state.images.put(prepared.image.sha256, png)
-        return Issued(kept, made["accounting"], again=kept != signed)
+        proof, again = kept["proof"], kept != signed
+        z = None if proof["abstained"] else proof["radius"] / proof["sigma"]
+        self.watchers.tell(
+            Concluded("certificate", proof["stop_reason"], z, proof["abstained"], again)
+        )
+        return Issued(kept, made["accounting"], again=again)
 
     async def predict(
         self,
@@ -276,6 +291,7 @@ class Surety(Parts):
             raise LeftToOthers
         if meter.refused is not None and not made["n"]:
             raise meter.refused
+        self.watchers.tell(Concluded("prediction", made["stop_reason"], None, made["abstained"]))
         return Issued(made, made["accounting"])
 
     async def count(self, prepared: Prepared, counts: Counts) -> None:
@@ -292,17 +308,26 @@ class Surety(Parts):
         allowance: Allowance | None = None,
         gates: Gates | None = None,
     ) -> Document:
+        told: dict[str, Attribute] = {
+            "kind": work.__name__,
+            "provider": prepared.adapter.name,
+            "denoiser": prepared.denoiser.name,
+            "sigma": prepared.options.sigma,
+        }
         try:
-            return await work(
-                self.counted(meter, gates),
-                prepared.image,
-                prepared.options,
-                denoiser=prepared.denoiser,
-                classifier=prepared.adapter,
-                interrupt=interrupt,
-                on_progress=on_progress,
-                allowance=allowance,
-            )
+            with self.watchers.span("run", **told) as note:
+                document = await work(
+                    self.counted(meter, gates),
+                    prepared.image,
+                    prepared.options,
+                    denoiser=prepared.denoiser,
+                    classifier=prepared.adapter,
+                    interrupt=interrupt,
+                    on_progress=on_progress,
+                    allowance=allowance,
+                )
+                note(stop_reason=(document.get("proof") or document)["stop_reason"])
+                return document
         except InvalidParameter as error:
             if error.field == "max_cost" and meter.refused is not None:
                 raise meter.refused from None  # it is not the request's own budget

@@ -55,7 +55,9 @@ class RequestLog:
         finally:
             state = cast("dict[str, object]", scope["state"])
             caller = state.get("caller")
-            log.info(
+            # Prometheus asks again and again, and tells on its own page what it was answered.
+            tell = log.debug if (scope["path"], status) == ("/metrics", 200) else log.info
+            tell(
                 "request",
                 method=scope["method"],
                 path=scrubbed(scope["path"]),

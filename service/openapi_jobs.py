@@ -120,7 +120,7 @@ _WHAT = {
     "images": "Pictures sent.",
     "calls": "Calls.",
     "cost": "US dollars.",
-    "certified": "Pictures that get a certificate, for the target radius if there is one.",
+    "reached": "Pictures that reach the target radius; without one, that are certified at all.",
     "seconds": "From beginning to end.",
 }
 
@@ -151,6 +151,7 @@ _ESTIMATE = record(
     "What a job will take.",
     {
         "pictures": count("Of the job."),
+        "target_radius": maybe("number", "Of the job, null if it has none."),
         "basis": one_of("Some of its own pictures, or others: a guess.", "pilot", "reference"),
         "confidence": amount("Of every interval."),
         "pilot": _or_null(
@@ -159,7 +160,9 @@ _ESTIMATE = record(
         "job": _amounts("The whole job, the pilot included."),
         "rest": _amounts("What is still to come."),
         "picture": _amounts("One further picture."),
-        "worst": _plain("If every picture that is left uses up its votes.", "certified"),
+        "worst": _plain(
+            "If every picture that is left uses up its votes, and no call fails.", "reached"
+        ),
         "bottleneck": one_of("What the time is decided by.", *get_args(Bottleneck)),
         "budget": _or_null(
             record(

@@ -48,6 +48,38 @@ _RUN = record(
 _READY = of("boolean", "Whether it can be used.")
 _REASON = maybe("string", "Why it cannot, null if it can.")
 
+_PARTS = record(
+    "What was looked at.",
+    {
+        "store": record(
+            "It takes what is written.",
+            {"writable": of("boolean", "It does.", const=True)},
+        ),
+        "device": record(
+            "It computes.",
+            {
+                "asked": of("string", "As SURETY_DEVICE says."),
+                "device": of("string", "Where denoisers run."),
+            },
+        ),
+        "weights": list_of(
+            "Those of each default denoiser are loaded.",
+            record(
+                "One denoiser.",
+                {
+                    "denoiser": of("string", "Its name."),
+                    "sha256": maybe("string", "SHA-256 of its weights, null if it has none."),
+                    "compute": of("string", "Device class and precision."),
+                },
+            ),
+        ),
+        "provider": record(
+            "Its adapter is loaded; it was not called.",
+            {"provider": of("string", "The default provider.")},
+        ),
+    },
+)
+
 _PROBLEM = record(
     "RFC 9457 problem document.",
     {
@@ -104,6 +136,7 @@ _TRAITS = record(
             "array", "Every label it knows, if the set is closed.", items={"type": "string"}
         ),
         "pins_version": of("boolean", "Whether a model version can be asked for."),
+        "names_version": of("boolean", "Whether its answers name the model's version."),
         "rate": maybe("number", "Units a second that the account may send, null if unknown."),
         "rate_unit": one_of("What the rate counts.", "image", "request"),
         "timeout": amount("Seconds within which a call has to be answered."),
@@ -192,6 +225,7 @@ SCHEMAS: dict[str, Schema] = {
             "status": of("string", "It can.", const="ready"),
             "provider": of("string", "The default provider."),
             "denoiser": of("string", "The default denoiser."),
+            "parts": _PARTS,
         },
     ),
     "Software": record(

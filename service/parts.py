@@ -10,6 +10,7 @@ import denoisers.registry
 from adapters.interface import Adapter
 from adapters.profiles import Profiles, read_profiles
 from certification.protocols import Denoiser
+from service.seeing.scrubbing import SCRUBBER
 from service.settings import Settings
 
 SMALL, SMALL_SIZE, OTHERS = "cifar", (32, 32), "photo"  # what "auto" stands for
@@ -55,6 +56,7 @@ class Parts:
                     if name is not None:
                         raise
                     raise adapters.errors.NotConfigured(f"SURETY_PROVIDER: {error}") from None
+                SCRUBBER.remember(getattr(made, "secrets", ()))
                 self._adapters[chosen] = made
             return self._adapters[chosen]
 
@@ -86,6 +88,14 @@ class Parts:
                     raise denoisers.errors.NotUsable(f"SURETY_DENOISER: {error}") from None
                 self._denoisers[chosen] = made
             return self._denoisers[chosen]
+
+    def loaded_adapters(self) -> list[Adapter]:
+        """Return those that have been used."""
+        return [*self._adapters.values()]
+
+    def loaded_denoisers(self) -> list[Denoiser]:
+        """Return those that have been used."""
+        return [*self._denoisers.values()]
 
     def denoiser_names(self) -> list[str]:
         """Return the names of all denoisers, installed or from files of the settings, sorted."""

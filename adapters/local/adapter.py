@@ -31,6 +31,7 @@ class LocalAdapter(Adapter):
         input_size=(32, 32),
         labels=LABELS,
         pins_version=True,
+        names_version=True,
     )
 
     def __init__(self) -> None:

@@ -196,30 +196,53 @@ def with_denoiser_file(settings: "Settings", denoiser: str | None) -> "tuple[Set
 
 
 def read_picture(path: Path, limit: int) -> bytes:
+    """Read a picture, or standard input; no more of it than one byte over the limit.
+
+    Raises:
+        BadRequest: if it cannot be read; which one it is, whoever tells this says.
+    """
+    try:
+        return _read(path, limit)
+    except OSError as error:
+        raise BadRequest(f"cannot be read: {error.strerror}", "image") from None
+
+
+def read_file(path: Path, limit: int) -> bytes:
     """Read a file, or standard input; no more of it than one byte over the limit.
 
     Raises:
-        BadRequest: if it cannot be read.
+        BadRequest: if it cannot be read; names it.
     """
     try:
-        if path == STDIN:
-            return sys.stdin.buffer.read(limit + 1)
-        with path.open("rb") as file:
-            return file.read(limit + 1)
+        return _read(path, limit)
     except OSError as error:
-        raise BadRequest(f"cannot be read: {error.strerror}", "image") from None
+        raise BadRequest(f"{str(path)!r} cannot be read: {error.strerror}") from None
 
 
 def key_or_file(given: str) -> bytes:
     """Take a key that is written out in hexadecimal digits, else the file of that name.
 
     Raises:
-        BadRequest: if the file cannot be read.
+        BadRequest: if the file cannot be read; names it.
     """
     bare = given.strip()
     if re.fullmatch("([0-9a-fA-F]{32}){1,2}", bare):  # of noise, or public
         return bare.encode()
-    return read_picture(Path(given), MOST_KEY_BYTES)
+    try:
+        return _read(Path(given), MOST_KEY_BYTES)
+    except (OSError, ValueError) as error:  # such as digits that are too long for a file's name
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BadRequest(
+            f"{given[:200]!r} is no key of 32 or 64 hexadecimal digits, and as a file it cannot be "
+            f"read: {reason}"
+        ) from None
+
+
+def _read(path: Path, limit: int) -> bytes:
+    if path == STDIN:
+        return sys.stdin.buffer.read(limit + 1)
+    with path.open("rb") as file:
+        return file.read(limit + 1)
 
 
 def picture_name(path: Path) -> str:

@@ -99,7 +99,7 @@ async def _audited(
             breaks.bar = bar
             data = None
             if image is not None:
-                data = await asyncio.to_thread(a.read_picture, image, settings.max_upload_bytes)
+                data = await asyncio.to_thread(a.read_file, image, settings.max_upload_bytes)
             ready = await prepare(
                 surety, certificate_id, sample=sample, image=data, seed=seed, denoiser=denoiser
             )

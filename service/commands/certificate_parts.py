@@ -141,7 +141,7 @@ def _read(path: Path) -> "Document":
     from certification.document import MOST_BYTES
     from certification.verifying import verify
 
-    report = verify(a.read_picture(path, MOST_BYTES))
+    report = verify(a.read_file(path, MOST_BYTES))
     form = report.of("form")
     if report.certificate is None or form.status != "passed":
         raise BadRequest(f"{a.picture_name(path)} is no certificate: {form.detail}")

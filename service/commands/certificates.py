@@ -197,7 +197,7 @@ def _sha256(given: str) -> str:
     from service.load_settings import load_settings
 
     most = load_settings().max_upload_bytes
-    data = a.read_picture(path, most)
+    data = a.read_file(path, most)
     if len(data) > most:
         raise BadRequest(f"--image {given[:200]}: more than the {most:,} bytes of an upload")
     return hashlib.sha256(data).hexdigest()

@@ -58,7 +58,7 @@ async def _ask(settings: Any, name: str, image: Path | None) -> dict[str, Any]: 
     from service.core import Surety
 
     cat = files("service") / "samples" / "cat.png"
-    data = cat.read_bytes() if image is None else a.read_picture(image, settings.max_upload_bytes)
+    data = cat.read_bytes() if image is None else a.read_file(image, settings.max_upload_bytes)
     surety = Surety(settings)
     try:
         adapter = await surety.adapter(name)

@@ -7,6 +7,7 @@ import typer
 
 from service.commands import arguments as a
 from service.commands import jobs_arguments as j
+from service.commands.opening import opened
 
 if TYPE_CHECKING:
     from service.core import Surety
@@ -53,12 +54,18 @@ def cancel(job: j.Id, as_json: a.Json = False) -> None:
 def retry(job: j.Id, as_json: a.Json = False) -> None:
     """Ask again about the pictures of an ended job that failed, were not paid for or cancelled.
 
-    Exit codes: 0 it goes on, 2 it has not ended, or there is no such job, 6 configuration or the
-    store is away, 141 nobody reads the output, 1 internal error.
+    Exit codes: 0 it goes on, 2 it has not ended, there is nothing to retry or no money for it, or
+    there is no such job, 6 configuration or the store is away, 141 nobody reads the output,
+    1 internal error.
     """
     from service.jobs import actions
 
-    _act(job, actions.retry, as_json)
+    async def retried(surety: "Surety", job_id: str) -> "Job":
+        found = await actions.retry(surety, job_id)
+        await _warn_of_shortage(surety, found)
+        return found
+
+    _act(job, retried, as_json)
 
 
 def extend(
@@ -91,6 +98,7 @@ def extend(
     Exit codes: 0 it goes on, 2 bad usage, it has not ended, or there is no such job,
     6 configuration or the store is away, 141 nobody reads the output, 1 internal error.
     """
+    from service.errors import BadRequest
     from service.jobs import actions
     from service.jobs.rate_text import parse_rate
 
@@ -104,9 +112,14 @@ def extend(
         "priority": priority,
     }
     changes = {field: value for field, value in given.items() if value is not None}
+    if not changes:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise BadRequest(f"say what is to change: {options}")
 
     async def extended(surety: "Surety", job_id: str) -> "Job":
-        return await actions.extend(surety, job_id, changes)
+        found = await actions.extend(surety, job_id, changes)
+        await _warn_of_shortage(surety, found)
+        return found
 
     _act(job, extended, as_json)
 
@@ -135,18 +148,25 @@ def delete(job: j.Id, yes: Yes = False, as_json: a.Json = False) -> None:
         typer.echo(f"job {found.id} is deleted")
 
 
+async def _warn_of_shortage(surety: "Surety", job: "Job") -> None:
+    from service.jobs.actions import shortage
+    from service.terminal import say
+
+    if (short := await shortage(surety, job)) is not None:
+        more = f"`surety jobs extend {job.id} --max-cost N` gives more, once the job has ended"
+        say(f"{short}. {more}", "yellow")
+
+
 def _act(name: str, action: "Action", as_json: bool) -> None:
     import asyncio
     import json
 
     from service.commands.jobs_follow import say_who_works
-    from service.core import Surety
     from service.jobs.job_words import progress
     from service.jobs.naming import job_called
-    from service.load_settings import load_settings
 
     async def acted() -> "Job":
-        async with Surety.opened(load_settings()) as surety:
+        async with opened() as surety:
             job = await job_called(surety.state.jobs, name)
             job = await action(surety, job.id)
             await say_who_works(surety, job)

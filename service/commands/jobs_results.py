@@ -73,17 +73,16 @@ def report(job: j.Id, output: j.Output = None, force: j.Force = False) -> None:
     """
     import asyncio
 
-    from service.core import Surety
+    from service.commands.opening import opened
     from service.jobs.naming import job_called
     from service.jobs.results.reporting import report_of
-    from service.load_settings import load_settings
     from service.output_file import check_output
 
     if output is not None and output != a.STDOUT:
         check_output(output, force=force)
 
     async def made() -> tuple[str, str]:
-        async with Surety.opened(load_settings()) as surety:
+        async with opened() as surety:
             found = await job_called(surety.state.jobs, job)
             return found.id, await report_of(surety, found)
 

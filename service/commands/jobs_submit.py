@@ -1,10 +1,7 @@
 """`surety jobs submit`: a folder, an archive or a manifest becomes a job."""
 
-import dataclasses
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,39 +9,7 @@ from service.commands import arguments as a
 from service.commands import jobs_arguments as j
 
 if TYPE_CHECKING:
-    from service.core import Surety
-    from service.exit_codes import ExitCode
-    from service.jobs.batch import Batch
-    from service.jobs.job import Job
-    from service.jobs.rows import Row
-    from service.jobs.submit import Handed
     from service.settings import Settings
-
-FOLDERS = "folders"
-TELL_EVERY = 20  # pictures
-
-
-@dataclass(frozen=True)
-class Order:
-    """What the user asks for.
-
-    Attributes:
-        pictures: a folder, an archive or a manifest.
-        labels: a file, or "folders".
-        outside: whether a manifest may name files outside of its folder.
-        arguments: of `Surety.prepare`.
-        fields: further fields of a JobSpec.
-        pilot: pictures of a pilot.
-        pilot_max_cost: US dollars that it may cost.
-    """
-
-    pictures: Path
-    labels: str | None
-    outside: bool
-    arguments: dict[str, Any]
-    fields: dict[str, Any]
-    pilot: int | None
-    pilot_max_cost: float | None
 
 
 def submit(
@@ -135,6 +100,7 @@ def submit(
     """
     import asyncio
 
+    from service.commands.jobs_order import Order, estimated, submitted
     from service.errors import BadRequest
     from service.jobs.rate_text import parse_rate
     from service.load_settings import load_settings
@@ -176,134 +142,8 @@ def submit(
         pilot_max_cost if pilot_max_cost is not None else max_cost,
     )
     if dry_run:
-        raise typer.Exit(asyncio.run(_estimated(settings, order, not no_work, as_json)))
-    raise typer.Exit(asyncio.run(_submitted(settings, order, detach, not no_work, as_json)))
-
-
-async def _submitted(
-    settings: "Settings", order: Order, detach: bool, work: bool, as_json: bool
-) -> "ExitCode":
-    import json
-
-    from service.commands import jobs_follow as f
-    from service.commands.leaving import Leaving, Left
-    from service.core import Surety
-    from service.exit_codes import ExitCode
-    from service.terminal import say
-
-    leaving, job = Leaving(), None
-    with leaving.listening():
-        async with Surety.opened(settings) as surety:
-            try:
-                job = await leaving.unless(_taken_in(surety, order))
-                if detach:
-                    typer.echo(json.dumps(job.describe()) if as_json else job.id)
-                    await f.say_who_works(surety, job)
-                    return ExitCode.DONE
-                say(f"job {job.id}: {job.count:,} picture{'' if job.count == 1 else 's'}")
-                display = f.Display(quiet=as_json)
-                job = await leaving.unless(f.follow_to_end(surety, job, display, work=work))
-            except Left:
-                if job is None:
-                    say("nothing was submitted")
-                else:
-                    await f.say_how_it_goes_on(surety, job)
-                return ExitCode.CANCELLED
-            if as_json:
-                typer.echo(json.dumps(job.describe()))
-            else:
-                await f.print_end(surety, job)
-            return f.code_of(job)
-
-
-async def _estimated(settings: "Settings", order: Order, work: bool, as_json: bool) -> "ExitCode":
-    import json
-
-    from service import exit_codes
-    from service.commands.leaving import Leaving, Left
-    from service.core import Surety
-    from service.exit_codes import ExitCode
-    from service.jobs.estimates.estimate_view import view
-    from service.jobs.estimates.estimating import estimate_of
-    from service.jobs.estimates.pilot import PilotStopped
-    from service.terminal import output, say
-
-    leaving = Leaving()
-    with leaving.listening():
-        async with Surety.opened(settings) as surety:
-            try:
-                batch = await leaving.unless(_batch_of(surety, order))
-                rows = await leaving.unless(_piloted(surety, batch, order, work))
-            except Left:
-                say("nothing was submitted; votes of the pilot are kept")
-                return ExitCode.CANCELLED
-            except PilotStopped as stopped:
-                say(f"error: the pilot was stopped: {stopped}", "bold red")
-                return exit_codes.of_job("paused", {}, stopped.problem)
-            found = await estimate_of(surety, batch.spec, batch.intake.count, rows)
-    told = found.describe()
-    if as_json:
-        typer.echo(json.dumps(told))
-    else:
-        output().print(view(told))
-    return ExitCode.DONE
-
-
-async def _batch_of(surety: "Surety", order: Order) -> "Batch":
-    from service.jobs.batch import Batch
-    from service.jobs.intake.intake import Labels
-    from service.jobs.intake.local_intake import local_intake
-    from service.jobs.submit import check_truths, spec_of
-
-    spec = await spec_of(surety, order.arguments, **order.fields)
-    labels: Labels = None
-    if order.labels == FOLDERS:
-        labels = "folders"
-    elif order.labels is not None:
-        labels = Path(order.labels)
-        a.check_pictures([labels])
-    found = await local_intake(surety, order.pictures, labels, outside=order.outside)
-    await check_truths(surety, spec, found.truths)
-    return Batch(spec, found)
-
-
-async def _taken_in(surety: "Surety", order: Order) -> "Job":
-    from service.live_bar import LiveBar
-
-    with LiveBar(order.pictures.name or str(order.pictures)) as bar:
-        bar.note("looking through it …")
-        batch = await _batch_of(surety, order)
-        intake, count = batch.intake, f"{batch.intake.count:,}"
-
-        def told() -> "Iterator[Handed]":
-            for number, one in enumerate(intake.pictures()):
-                if number % TELL_EVERY == 0:
-                    bar.note(f"taking in … {number:,} of {count}")
-                yield one
-
-        counted = dataclasses.replace(intake, pictures=told)
-        return await dataclasses.replace(batch, intake=counted).submit(surety)
-
-
-async def _piloted(surety: "Surety", batch: "Batch", order: Order, work: bool) -> "list[Row]":
-    from service.errors import BadRequest
-    from service.jobs.engine.helper import Helper
-    from service.jobs.estimates.estimate import pilot_numbers
-    from service.jobs.estimates.pilot import run_pilot
-    from service.live_bar import LiveBar
-
-    if order.pilot is None:
-        return []
-    price = (await surety.adapter(batch.spec.arguments["provider"])).traits.price
-    if price and order.pilot_max_cost is None:
-        raise BadRequest("--pilot: say with --pilot-max-cost what it may cost")
-    if not work and not await surety.state.workers.covering(batch.spec.compute):
-        raise BadRequest("--pilot: no worker is running, and --no-work leaves it to one")
-    numbers = {*pilot_numbers(batch.intake.count, order.pilot)}
-    with LiveBar("pilot") as bar:
-        bar.note(f"certifying {len(numbers):,} of {batch.intake.count:,} pictures …")
-        async with Helper(surety, batch.spec.compute, work=work) as helper:
-            return await helper.beside(run_pilot(surety, batch, numbers, order.pilot_max_cost))
+        raise typer.Exit(asyncio.run(estimated(settings, order, not no_work, as_json)))
+    raise typer.Exit(asyncio.run(submitted(settings, order, detach, not no_work, as_json)))
 
 
 def _warn_of_file(settings: "Settings", name: str | None) -> None:

@@ -6,6 +6,7 @@ import typer
 
 from service.commands import arguments as a
 from service.commands import jobs_arguments as j
+from service.commands.opening import opened
 
 if TYPE_CHECKING:
     from service.exit_codes import ExitCode
@@ -38,13 +39,12 @@ async def _watched(settings: "Settings", name: str, work: bool, as_json: bool) -
         say_how_it_goes_on,
     )
     from service.commands.leaving import Leaving, Left
-    from service.core import Surety
     from service.exit_codes import ExitCode
     from service.jobs.naming import job_called
 
     leaving = Leaving()
     with leaving.listening():
-        async with Surety.opened(settings) as surety:
+        async with opened(settings) as surety:
             job = await job_called(surety.state.jobs, name)
             display = Display(as_json=as_json)
             try:

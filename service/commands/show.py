@@ -58,7 +58,7 @@ def show(
     if len(denoiser or ()) > MOST_DENOISERS:
         raise BadRequest(f"at most {MOST_DENOISERS} denoisers fit on a sheet", "denoiser")
     picture = canonicalise(
-        a.read_picture(image, settings.max_upload_bytes),
+        a.read_file(image, settings.max_upload_bytes),
         size=None if size is None else parse_size(size),
         limits=Limits(settings.max_upload_bytes, settings.max_pixels),
         name=a.picture_name(image),

@@ -103,4 +103,4 @@ def _table(told: dict[str, Any]) -> "Table":
 
 
 def _read(path: Path) -> bytes:
-    return a.read_picture(path, MOST_BYTES)
+    return a.read_file(path, MOST_BYTES)

@@ -12,6 +12,18 @@ def worker(
             min=1, help="Pictures to work on at the same time.", show_default="SURETY_MAX_RUNS, 8"
         ),
     ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Port to serve metrics for Prometheus on; 0 takes a free one.",
+            show_default="none",
+        ),
+    ] = None,
+    metrics_host: Annotated[
+        str, typer.Option(help="Address for that; whoever reaches it may read the figures.")
+    ] = "127.0.0.1",
 ) -> None:
     """Work on batch jobs until Ctrl-C or SIGTERM; any number of machines may do so.
 
@@ -22,13 +34,19 @@ def worker(
     Exit codes: 0 ended by a signal, 6 configuration or the store is away, 1 internal error.
     """
     import asyncio
+    import contextlib
+    from socket import socket
 
     from rich.text import Text
 
     from service import logs
     from service.core import Surety
     from service.jobs.engine.worker import JobWorker, pictures_at_once
+    from service.listening import address_of
     from service.load_settings import load_settings
+    from service.seeing import port
+    from service.seeing.seeing import Seeing
+    from service.seeing.tracing import Tracing
     from service.serving import until_signal
     from service.terminal import outlive_readers, output
 
@@ -38,8 +56,11 @@ def worker(
     # each picture at work takes a slot
     chosen = settings.model_copy(update={"max_runs": max(most, settings.max_runs)})
 
-    async def main() -> None:
-        async with Surety.opened(chosen) as surety:
+    async def work(surety: Surety, seeing: Seeing, listener: socket | None) -> None:
+        async with contextlib.AsyncExitStack() as around:
+            figures = await around.enter_async_context(seeing.over(surety, whole=False))
+            if listener is not None:
+                await around.enter_async_context(port.serving(listener, seeing.metrics, figures))
             worker = JobWorker(surety, most)
             name = surety.state.process.id
             line = Text(
@@ -47,7 +68,15 @@ def worker(
                 f"from {surety.state.address}. Ctrl-C ends it."
             )
             output().print(line, soft_wrap=True)
+            if listener is not None:
+                output().print(f"Metrics at {address_of(listener)}/metrics", soft_wrap=True)
             await until_signal(worker.run())
+
+    async def main() -> None:
+        listener = None if metrics_port is None else port.listen(metrics_host, metrics_port)
+        with contextlib.nullcontext() if listener is None else listener:
+            async with Surety.opened(chosen) as surety:
+                await work(surety, Seeing(Tracing.configured()), listener)
         output().print("The worker has ended.")
 
     logs.configure(chosen.log_level)

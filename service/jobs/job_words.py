@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from service.jobs.following import Look
 from service.jobs.job import Job
 from service.jobs.results.report_words import counted, duration, money
 from service.terminal import plain
+
+if TYPE_CHECKING:
+    from service.jobs.following import Look  # slow to import
 
 COLOURS: Mapping[str, str] = {
     "done": "green",
@@ -57,7 +59,7 @@ def gone(job: Job, now: datetime | None = None) -> str:
     return duration(max(0.0, (end - datetime.fromisoformat(job.created)).total_seconds()))
 
 
-def why_not(look: Look) -> str | None:
+def why_not(look: "Look") -> str | None:
     """Say why a job does not go on by itself, None if it does."""
     job = look.job
     if look.away:
@@ -91,7 +93,7 @@ def asks(job: Job) -> str:
     return ", ".join(parts)
 
 
-def line(look: Look) -> str:
+def line(look: "Look") -> str:
     """Tell where a job stands in one line, for where no terminal is."""
     job, pace = look.job, look.pace
     parts = [progress(job)]

@@ -15,6 +15,9 @@ SHARES: Mapping[Priority, int] = {"low": 1, "normal": 4, "high": 16}
 """Of the calls, where several jobs wait for the same workers."""
 
 EXTENDABLE = ("target_radius", "max_votes", "alpha", "good_enough")
+OWN = ("max_cost", "rate", "priority")
+CHANGEABLE = (OWN[0], *EXTENDABLE, *OWN[1:])
+"""What `extend` may change: arguments of each run, and fields of the job itself."""
 MOST_NAME = 200
 
 
@@ -78,7 +81,7 @@ class JobSpec:
         for name, value in changes.items():
             if name in EXTENDABLE:
                 arguments[name] = value
-            elif name in ("max_cost", "rate", "priority"):
+            elif name in OWN:
                 fields[name] = value
             else:
                 raise BadRequest(

@@ -27,7 +27,9 @@ NOT_READY = Kind(
     "not-ready",
     503,
     "Not ready",
-    "The default provider or the default denoiser cannot be loaded.",
+    "The store does not take what is written, the device does not compute, or the default denoiser "
+    "or provider cannot be loaded: `errors` names each of store, device, weights and provider that "
+    "is not ready.",
 )
 STORE_AWAY = Kind(
     "store-unavailable",

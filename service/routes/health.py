@@ -1,25 +1,21 @@
 """Is it alive, is it ready, which version is it."""
 
-import asyncio
 import platform
 from typing import Any
 
-import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
-from adapters.errors import AdapterError
 from certification.certificate import SCHEMA, software
-from denoisers.errors import DenoiserError
 from service.access.needs import PUBLIC
 from service.deps import SuretyDep
 from service.openapi_answers import json_response, problem_responses
 from service.problem_kinds import NOT_READY
 from service.problems import Problem, instance_of
+from service.seeing.readiness import Readiness
 
 router = APIRouter(tags=["health"])
-log = structlog.get_logger("surety.health")
 
 
 @router.get(
@@ -41,28 +37,23 @@ async def live() -> dict[str, str]:
     responses=json_response("It can.", "Ready") | problem_responses(NOT_READY),
 )
 async def ready(request: Request, surety: SuretyDep) -> Response:
-    """Load the default provider and the default denoiser, weights included."""
-    names = {"provider": surety.settings.provider, "denoiser": surety.settings.denoiser}
-    errors = []
-    for part, name in names.items():
-        try:
-            if part == "provider":
-                adapter = await surety.adapter(name)
-                await asyncio.to_thread(getattr, adapter, "options")
-            else:
-                for each in surety.default_denoisers():
-                    await surety.denoiser(each)
-        except Exception as error:  # whatever it is, it is not ready
-            log.warning("not ready", part=part, name=name, exc_info=error)
-            told = isinstance(error, AdapterError | DenoiserError)
-            message = str(error) if told else f"it cannot be loaded: {type(error).__name__}"
-            errors.append({"field": part, "message": message})
+    """Look at every part.
+
+    The store takes what is written, the device computes, the weights of the default denoiser are
+    loaded, and so is the adapter of the default provider, which is not called. The answer is told
+    again for two seconds. Where a part is not ready, `errors` of the problem names it and says
+    why.
+    """
+    readiness: Readiness = request.app.state.readiness
+    parts = await readiness.parts()
+    errors = [{"field": p.name, "message": p.reason} for p in parts if p.reason is not None]
     if errors:
         detail = "; ".join(f"{e['field']}: {e['message']}" for e in errors)
         return Problem(NOT_READY, detail, errors, {"Retry-After": "30"}).response(
             instance_of(request.scope)
         )
-    return JSONResponse({"status": "ready", **names})
+    names = {"provider": surety.settings.provider, "denoiser": surety.settings.denoiser}
+    return JSONResponse({"status": "ready", **names, "parts": {p.name: p.about for p in parts}})
 
 
 @router.get(

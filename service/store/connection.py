@@ -28,6 +28,7 @@ Command = Callable[[Any], Awaitable[T]]
 CONNECT_SECONDS, ANSWER_SECONDS = 2.0, 5.0
 BRISK_SECONDS = 10.0  # for one thing in all, the wait for a connection included
 CONNECTIONS = 64  # so many commands are on their way at a time; the others wait
+PING_MILLISECONDS = 1_000  # that what a ping writes stays
 MOST_WAITING = 5_000  # brisk ones
 FIRST_WAIT, LONGEST_WAIT = 0.05, 2.0
 _UNBOUNDED = 1 << 30  # `CONNECTIONS` is the bound; redis-py's would fail where ours waits
@@ -106,6 +107,15 @@ class Store:
             self._client = None
         if self._server is not None:
             await asyncio.to_thread(self._server.stop)
+
+    async def ping(self) -> None:
+        """See that it takes what is written, now.
+
+        Raises:
+            StoreError: if it is away, or does not.
+        """
+        name = self.key("ping", secrets.token_hex(8))
+        await self.brisk(lambda redis: redis.set(name, b"", px=PING_MILLISECONDS))
 
     def key(self, *parts: str) -> str:
         """Return a key of this deployment."""

@@ -1,10 +1,8 @@
 """The pictures of jobs in the store: which wait, which a worker has, and what came of each."""
 
 import contextlib
-import dataclasses
-import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -12,8 +10,9 @@ from service.errors import NotFound
 from service.jobs.item import Item
 from service.jobs.job import Job
 from service.jobs.rows import Row
-from service.jobs.states import AGAIN, FROM, Action, JobState, PictureState
+from service.jobs.states import AGAIN, FROM, Action, JobState
 from service.store.connection import Store
+from service.store.job_rows import CHUNK, JobRows
 from service.store.jobs import RedisJobs, conflict
 from service.store.seals import Seals
 from service.store.uploads import RedisUploads
@@ -34,12 +33,11 @@ class Taken(NamedTuple):
     at: int
 
 
-PARTS = ("items", "rows", "pending", "failures")  # of what is kept for a job
+PARTS = ("items", "rows", "pending", "failures", "first", "calls")  # of what is kept for a job
 FAILURES = 5  # the latest ones, for whoever watches
-CHUNK = 500  # rows read at a time, so that a large job needs no more memory than a small one
 
 
-class RedisJobPictures:
+class RedisJobPictures(JobRows):
     """See the module's text, and that of :mod:`service.store.jobs` for the keys.
 
     Args:
@@ -50,8 +48,8 @@ class RedisJobPictures:
     """
 
     def __init__(self, store: Store, seals: Seals, jobs: RedisJobs, uploads: RedisUploads) -> None:
-        self._store, self._seals = store, seals
-        self._jobs, self._uploads = jobs, uploads
+        super().__init__(store, seals, jobs)
+        self._uploads = uploads
 
     async def add(self, job_id: str, items: Sequence[tuple[Item, Row | None]]) -> None:
         """Add pictures to a job that is being taken in; one with a row has failed already."""
@@ -100,66 +98,6 @@ class RedisJobPictures:
 
         await self._store.brisk(write)
 
-    async def item(self, job_id: str, number: int) -> Item:
-        """Return a picture as it was handed in.
-
-        Raises:
-            NotFound: if the job has none of this number.
-        """
-        key = self._jobs.key(job_id, "items")
-        found = await self._store.patient(lambda redis: redis.hget(key, str(number)))
-        if found is None:
-            raise NotFound(f"the job {job_id[:40]!r} has no picture {number}")
-        return Item.of(self._unseal(found, "item", job_id, str(number)))
-
-    async def row(self, job_id: str, number: int) -> Row | None:
-        """Return what is known of a picture, None if nothing yet."""
-        key = self._jobs.key(job_id, "rows")
-        found = await self._store.patient(lambda redis: redis.hget(key, str(number)))
-        return None if found is None else Row.of(self._unseal(found, "row", job_id, str(number)))
-
-    async def rows(self, job: Job, start: int = 0, count: int = CHUNK) -> list[Row]:
-        """Return rows of a job from a number on, those that nothing is known of yet included."""
-        numbers = [str(n) for n in range(max(0, start), min(job.count, start + count))]
-        if not numbers:
-            return []
-        members = [f"{job.id}/{number}" for number in numbers]
-        out, key = self._out(job.spec.compute), self._jobs.key
-
-        async def read(redis: Any) -> list[Any]:  # noqa: ANN401
-            async with redis.pipeline(transaction=True) as both:
-                both.hmget(key(job.id, "items"), numbers)
-                both.hmget(key(job.id, "rows"), numbers)
-                both.zmscore(out, members)
-                both.zmscore(key(job.id, "pending"), numbers)
-                found: list[Any] = await both.execute()
-                return found
-
-        items, rows, busy, orders = await self._store.brisk(read)
-        found = []
-        for number, item, row, since, order in zip(numbers, items, rows, busy, orders, strict=True):
-            if item is None:
-                raise NotFound(f"the job {job.id} was deleted meanwhile")
-            shown = self._shown(job, number, item, row)
-            if since is not None or order is not None:  # a row of before may say otherwise
-                state: PictureState = "waiting" if since is None else "working"
-                shown = dataclasses.replace(shown, state=state)
-            found.append(shown)
-        return found
-
-    async def all_rows(self, job: Job) -> AsyncIterator[Row]:
-        """Yield all rows of a job in order, a few hundred in memory at a time."""
-        for start in range(0, job.count, CHUNK):
-            for row in await self.rows(job, start, CHUNK):
-                yield row
-
-    async def failures(self, job: Job) -> list[Row]:
-        """Return the rows of the pictures that failed last, the latest first; a few of them."""
-        name = self._jobs.key(job.id, "failures")
-        numbers = [int(x) for x in await self._store.brisk(lambda r: r.lrange(name, 0, -1))]
-        found = [row for n in numbers for row in await self.rows(job, n, 1)]
-        return [row for row in found if row.state == "failed"]  # others are asked about again
-
     async def any_ready(self, compute: str) -> bool:
         """Tell whether a running job has pictures that wait."""
         key = self._jobs.ready(compute)
@@ -201,7 +139,7 @@ class RedisJobPictures:
         """
         key, compute, now = self._jobs.key, job.spec.compute, time.time()
         keys = [key(job.id), key(job.id, "rows"), self._out(compute), self._jobs.ready(compute)]
-        keys += [self._store.key("jobs:ended"), key(job.id, "failures")]
+        keys += [self._store.key("jobs:ended"), key(job.id, "failures"), key(job.id, "first")]
         date = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
         args = [job.id, row.number, self._row(job.id, row), row.state, now, date, FAILURES]
         if booking is not None:
@@ -227,7 +165,7 @@ class RedisJobPictures:
         """
         key = self._jobs.key
         keys = [key(job_id), key(job_id, "rows"), key(job_id, "pending"), self._out(compute)]
-        keys += [self._jobs.ready(compute), self._store.key("jobs:clock")]
+        keys += [self._jobs.ready(compute), self._store.key("jobs:clock"), key(job_id, "first")]
         sealed = b"" if row is None else self._row(job_id, row)
         args = [job_id, number, number if order is None else order, sealed]
         await self._store.script("job_back", keys, args)
@@ -296,39 +234,6 @@ class RedisJobPictures:
                 await both.execute()
 
         await self._store.patient(forget)
-
-    async def _raw_rows(self, job: Job) -> AsyncIterator[list[tuple[Row, bytes | None]]]:
-        for start in range(0, job.count, CHUNK):
-            rows = await self.rows(job, start, CHUNK)
-            raw = await self._raw(job.id, [str(row.number) for row in rows])
-            yield list(zip(rows, raw, strict=True))
-
-    async def _raw(self, job_id: str, numbers: list[str]) -> list[bytes | None]:
-        key = self._jobs.key(job_id, "rows")
-        found: list[bytes | None] = await self._store.patient(lambda r: r.hmget(key, numbers))
-        return found
-
-    def _shown(self, job: Job, number: str, item: bytes, row: bytes | None) -> Row:
-        if row is None:
-            told = Item.of(self._unseal(item, "item", job.id, number))
-            shown = Row(told.number, told.name, told.sha256, "waiting", truth=told.truth)
-        else:
-            shown = Row.of(self._unseal(row, "row", job.id, number))
-        if shown.state == "waiting" and job.state == "cancelled":
-            return dataclasses.replace(shown, state="cancelled")
-        return shown
-
-    def _row(self, job_id: str, row: Row) -> bytes:
-        return self._seal(row.describe(), "row", job_id, str(row.number))
-
-    def _seal(self, told: Any, *about: str) -> bytes:  # noqa: ANN401
-        return self._seals.seal(json.dumps(told, allow_nan=False), *about)
-
-    def _unseal(self, sealed: bytes, *about: str) -> Any:  # noqa: ANN401
-        return json.loads(self._seals.unseal(sealed, *about))
-
-    def _out(self, compute: str) -> str:
-        return self._store.key("jobs:out", compute)
 
 
 def milliseconds() -> int:

@@ -5,6 +5,7 @@
     job:ID:rows       number → what came of it (sealed)
     job:ID:pending    numbers of the pictures that wait, by order
     job:ID:failures   numbers of the pictures that failed last
+    job:ID:first      numbers of those that workers have for the first time
     jobs              ids by date; jobs:ended those that have ended, by date of that
     jobs:owner:KEY  ids by date, of those that an API key submitted
     jobs:ready:TYPE   running jobs with pictures that wait, of a compute type, by virtual time
@@ -17,6 +18,7 @@ import json
 import re
 import secrets
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -179,6 +181,31 @@ class RedisJobs:
             for job_id, state in zip(job_ids, found, strict=True)
         }
 
+    async def figures(self, most: int) -> tuple[Counter[str], Counter[str]]:
+        """Count jobs by state, and their pictures by state.
+
+        Args:
+            most: jobs that are looked at, the latest ones.
+        """
+        index, names = self._store.key("jobs"), ("state", *PICTURE_STATES)
+        ids = await self._store.brisk(lambda redis: redis.zrevrange(index, 0, most - 1))
+
+        async def read(redis: Any) -> list[list[bytes | None]]:  # noqa: ANN401
+            async with redis.pipeline(transaction=False) as all_of_them:
+                for job_id in ids:
+                    all_of_them.hmget(self.key(job_id.decode()), names)
+                found: list[list[bytes | None]] = await all_of_them.execute()
+                return found
+
+        jobs, pictures = Counter[str](), Counter[str]()
+        for state, *counts in await self._store.brisk(read) if ids else []:
+            if state is None:
+                continue  # deleted in between
+            jobs[state.decode()] += 1
+            for name, count in zip(PICTURE_STATES, counts, strict=True):
+                pictures[name] += int(count or 0)
+        return jobs, pictures
+
     async def tally(self, job_id: str, counts: Mapping[str, int]) -> None:
         """Add to a job's figures: calls, images, throttled."""
         args = [x for name, count in counts.items() for x in (name, count)]
@@ -213,14 +240,23 @@ class RedisJobs:
         )
         return [job_id.decode() for job_id in found]
 
-    async def reserve(self, job_id: str, amount: int, cap: int | None) -> bool:
-        """Reserve money of a job, in billionths of a dollar; tells whether its cap allows that."""
-        args = [amount, "" if cap is None else cap]
-        return bool(await self._store.script("purse_reserve", [self.key(job_id)], args))
+    async def reserve(self, job_id: str, call: str, amount: int, cap: int | None) -> bool:
+        """Reserve money of a job for a call; tells whether its cap allows that.
 
-    async def settle(self, job_id: str, reserved: int, billed: int) -> None:
-        """Settle what was reserved: what was not billed is free again."""
-        await self._store.script("purse_settle", [self.key(job_id)], [reserved, billed])
+        Args:
+            job_id: whose money.
+            call: a name that no other call has: a command may reach the store twice.
+            amount: billionths of a dollar.
+            cap: the most that may be spent in all, None for no cap.
+        """
+        keys = [self.key(job_id), self.key(job_id, "calls")]
+        args = [call, amount, "" if cap is None else cap]
+        return bool(await self._store.script("purse_reserve", keys, args))
+
+    async def settle(self, job_id: str, call: str, billed: int) -> None:
+        """Settle a call: what was reserved for it and not billed is free again."""
+        keys = [self.key(job_id), self.key(job_id, "calls")]
+        await self._store.script("purse_settle", keys, [call, billed])
 
     def sealed(self, job_id: str, spec: JobSpec) -> bytes:
         """Return a spec as it is kept."""

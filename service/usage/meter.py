@@ -12,7 +12,7 @@ from service.usage.budget import Budgets
 from service.usage.counts import Counts
 
 TELL_SECONDS = 1.0  # what a process that dies has counted and not told is no older than this
-END_SECONDS = 2.0  # that a run waits at its end until all is told
+END_SECONDS = 1.0  # that a run waits at its end until all is told
 
 log = structlog.get_logger("surety.usage")
 

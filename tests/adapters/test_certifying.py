@@ -6,6 +6,7 @@ import pytest
 from adapters.emulators.faults import Faults
 from adapters.interface import Adapter, Prediction
 from adapters.policy.gate import AccountGates
+from certification.canary import is_canary
 from certification.canonical import CanonicalImage
 from certification.certify import certify
 from certification.decision import parse_rule
@@ -61,6 +62,8 @@ async def test_faults_of_every_kind_change_no_vote(name, monkeypatch):
         counts = stand.emulator.desk.counts
         failed = sum(counts.faults[kind] for kind in SHARES)
     assert failed > 0
+    named = rough["proof"]["subject"]["provider"]["model_version"]
+    assert is_canary(named) != stand.adapter.traits.names_version  # what estimates rely on
     length = min(len(votes), len(same))
     assert length >= 80
     assert votes[:length] == same[:length]

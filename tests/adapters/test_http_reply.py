@@ -109,6 +109,8 @@ def test_where_the_version_stands():
     document = {"predictions": [], "m": {"v": 3}}
     assert read({**PLAIN, "version": "m.v"}, document)[0].model_version == "3"
     by_header = {**PLAIN, "version_header": "X-Version"}
+    assert ReplyMap(**by_header).names_version
+    assert not ReplyMap(**PLAIN).names_version
     assert read(by_header, document, headers={"x-version": "v9"})[0].model_version == "v9"
     assert read(PLAIN, document)[0].model_version is None
     for given in (by_header, {**PLAIN, "version": "m.w"}, {**PLAIN, "version": "m"}):

@@ -47,7 +47,7 @@ def test_published_means(options, rate, mean):
     assert found.at.sum() == pytest.approx(1.0, abs=1e-12)
     assert found.quantile(0.05) <= found.quantile(0.5) <= found.quantile(0.95)
     yes, no = found.outcomes["target_reached"], found.outcomes["hopeless"]
-    assert found.certified == pytest.approx(yes)
+    assert found.reached == pytest.approx(yes)
     assert max(yes, no) > 0.99
 
 
@@ -83,7 +83,7 @@ def test_agrees_with_the_real_loop(options, rate):
         assert within >= share - 6 * np.sqrt(share * (1 - share) / runs)
     if options.target_radius is None:
         certified = np.mean([certified for _, _, certified in tried])
-        assert abs(certified - found.certified) <= 6 * np.sqrt(0.25 / runs)
+        assert abs(certified - found.reached) <= 6 * np.sqrt(0.25 / runs)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_far_out_it_is_right_to_a_few_hundredths(monkeypatch):
     module._exact.cache_clear()
     assert sparse.looks.size < 500 < exact.looks.size
     assert exact.mean < sparse.mean < 1.03 * exact.mean
-    assert sparse.certified == pytest.approx(exact.certified, abs=0.01)
+    assert sparse.reached == pytest.approx(exact.reached, abs=0.01)
 
 
 def test_looks():
@@ -142,14 +142,14 @@ def test_a_budget_of_one_vote():
         found = expected_votes(0.7, options)
         assert found.mean == 1
         assert found.outcomes["votes_spent"] == 1
-        assert found.certified == 0
+        assert found.reached == 0
 
 
 def test_the_same_twice_and_for_many():
     options = Options(sigma=0.25, max_votes=120)
     one, other = (vote_counts([Rate(0.9), Rate(0.3)], options, 20) for _ in range(2))
     assert [count.mean for count in one] == [count.mean for count in other]
-    assert one[0].certified > one[1].certified == 0
+    assert one[0].reached > one[1].reached == 0
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])

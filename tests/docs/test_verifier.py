@@ -132,6 +132,16 @@ def test_it_says_where_the_votes_are_wrong():
     assert verdict(one.text, votes=canonical(document)).startswith("votes: the SHA-256")
 
 
+def test_it_tells_all_that_is_wrong_and_not_only_the_first():
+    one, other = paper("plain"), paper("truth")
+    text = mended(one.document, STRANGER)
+    found = verdict(text, votes=other.votes, image=one.image.png(), noise_key="00" * 16)
+    assert [line.split(":")[0] for line in found.splitlines()] == ["signature", "votes", "noise"]
+    del (shapeless := copy.deepcopy(one.document))["proof"]["votes"]  # all the rest rests on that
+    found = verdict(mended(shapeless, STRANGER), votes=other.votes)
+    assert [line.split(":")[0] for line in found.splitlines()] == ["signature", "form"]
+
+
 def test_it_refuses_without_the_key():
     text = paper("plain").text
     with pytest.raises(verifier.Wrong, match="signature"):

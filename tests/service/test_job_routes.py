@@ -252,6 +252,9 @@ async def test_pause_resume_cancel_retry(app: FastAPI, client: httpx.AsyncClient
 async def test_extend_pays_for_new_votes_only(app: FastAPI, client: httpx.AsyncClient) -> None:
     where = await submitted(client, pictures(1), good_enough="none")
     first = await until(client, where, "finished")
+    refused = problem(await client.post(f"{where}/retry"), app)
+    assert slug(refused) == "job-conflict"
+    assert refused["detail"].startswith("there is nothing to retry")
     for body, kind in (
         ({}, "bad-request"),
         ({"sigma": 1}, "invalid-request"),

@@ -74,7 +74,7 @@ def test_from_a_folder_to_a_report(surety, folder, tmp_path):
     assert ended.code == ExitCode.DONE, ended.err
     assert "3 certified  of 3 pictures judged" in ended.out
     assert "2 of 3 with a true label" in ended.out
-    assert "3 pictures" in ended.err.splitlines()[0]
+    assert ended.err.splitlines()[0].endswith("3 pictures; 1 hidden file passed over")
     listed = json.loads(surety("jobs", "list", "--json").out)
     (job,) = listed["jobs"]
     assert (job["state"], job["skipped"], listed["next"]) == ("finished", 1, None)
@@ -137,11 +137,14 @@ def test_what_is_wrong_is_told_and_nothing_is_kept(surety, folder, tmp_path):
     (tmp_path / "inner/list.csv").write_text("image\n../pictures/dog/10.png\n")
     (tmp_path / "labels.csv").write_text("name,label\ncow.png,cow\n")
     (tmp_path / "noise").write_bytes(b"\xff\x00" * 50)
+    (tmp_path / "README.md").write_text("# My pictures\n\nThey are mine.\n")
     for arguments, said in (
         (["inner/list.csv"], "line 2"),
         (["nowhere"], "nowhere"),
         (["noise"], "archive"),
-        (["cat.png"], "a single picture"),
+        (["README.md"], "README.md is text, and neither a folder nor a zip or tar of pictures"),
+        (["README.md"], "line 1, column # my pictures"),
+        (["cat.png"], "a single picture, which `surety certify` certifies"),
         ([folder, "--labels", "labels.csv"], "cow.png"),
         ([folder, "--labels", "none.csv"], "none.csv"),
         ([folder, "--rate", "fast"], "600/min"),
@@ -164,7 +167,9 @@ def test_a_budget_ends_a_job_and_more_of_it_goes_on(surety, folder):
     assert job["cost_at_most"] <= 0.05
     ended = surety("jobs", "extend", "last", "--max-cost", 0.04)
     assert ended.code == ExitCode.BAD_INPUT
-    assert surety("jobs", "extend", "last").code == ExitCode.BAD_INPUT
+    ended = surety("jobs", "extend", "last")
+    assert ended.code == ExitCode.BAD_INPUT
+    assert "--max-cost, --target-radius, --max-votes, --alpha, --good-enough, --rate" in ended.err
     ended = surety("jobs", "extend", "last", "--max-cost", 1, "--max-votes", 50)
     assert ended.code == ExitCode.DONE
     assert "is running" in ended.out
@@ -175,6 +180,33 @@ def test_a_budget_ends_a_job_and_more_of_it_goes_on(surety, folder):
     assert last["state"] == "finished"
     assert last["progress"]["workers"] >= 0
     assert last["images"] == 3 * 51  # nothing was paid twice
+
+
+def test_a_retry_that_can_ask_nothing_says_so_and_what_mends_it(surety, folder):
+    def refused():
+        ended = surety("jobs", "retry", "last")
+        assert ended.code == ExitCode.BAD_INPUT
+        assert kept().state == "finished"
+        return ended.err
+
+    job = submitted(surety, folder, *FEW, "--max-cost", 0.05, code=ExitCode.ABSTAINED)
+    assert job["cost_at_most"] == 0.043  # no money for a full call
+    said = surety("jobs", "retry", "last").err
+    assert "little or nothing can be asked: $0.043 of $0.05 are spent" in said
+    assert "extend" in said
+    assert "--max-cost" in said
+    surety("jobs", "watch", "last")
+    ended = surety("jobs", "extend", "last", "--max-cost", 0.043, "--max-votes", 50)
+    assert "nothing can be asked" in ended.err  # but what is there already may suffice
+    surety("jobs", "watch", "last")
+    said = refused()
+    assert "nothing can be asked: $0.043 of $0.043 are spent" in said
+    assert "extend the job by a larger --max-cost" in said
+    submitted(surety, folder, *FEW)
+    assert "every picture has its certificate" in refused()
+    (folder / "dog" / "readme.txt").write_text("no picture")
+    submitted(surety, folder, *FEW, code=ExitCode.ABSTAINED)
+    assert "submit it again" in refused()
 
 
 def test_what_stops_every_picture_ends_the_watching_and_says_why(surety, folder):
@@ -201,6 +233,14 @@ def test_delete_asks_first(surety, folder):
     assert ended.code == ExitCode.BAD_INPUT
     assert "surety jobs list" in ended.err
     assert "no job yet" in surety("jobs", "list").err
+
+
+def test_a_dry_run_names_what_could_not_be_read(surety, folder):
+    for number in range(7):
+        (folder / f"{number}.txt").write_text("no picture")
+    said = surety("jobs", "submit", folder, *FEW, "--dry-run").err
+    assert "would fail: 0.txt: it is not a picture of a known format" in said
+    assert "would fail: 2 more" in said
 
 
 def test_a_dry_run_spends_nothing_and_a_pilot_is_not_paid_for_twice(surety, folder):

@@ -336,9 +336,9 @@ def test_import_wants_a_deployment_that_is_named(begun, public, monkeypatch, tmp
         run("ledgers", "import", "ledgers.jsonl")
     with pytest.raises(InvalidParameter, match="you have named"):
         run("ledgers", "import", "ledgers.jsonl", "--trust", "ab" * 32)
-    with pytest.raises(BadRequest, match="cannot be read"):
-        run("ledgers", "import", "ledgers.jsonl", "--trust", "no file")
-    with pytest.raises(BadRequest, match="cannot be read"):
+    with pytest.raises(BadRequest, match=r"'no key' is no key of .* cannot be read: No such"):
+        run("ledgers", "import", "ledgers.jsonl", "--trust", "no key")
+    with pytest.raises(BadRequest, match="'no file' cannot be read"):
         run("ledgers", "import", "no file", "--trust", public)
     Path("ledgers.jsonl").write_bytes(Path("ledgers.jsonl").read_bytes()[:-200])
     with pytest.raises(InvalidParameter, match="cut off"):

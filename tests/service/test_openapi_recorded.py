@@ -70,6 +70,7 @@ async def record(folder: Path) -> dict[str, Any]:
             answers["Usage"] = (await client.get("/usage")).json()
             if answers["Usage"]["total"]["certificates"] == 2:
                 break
+            await asyncio.sleep(0.02)
         answers["Certificates"]["certificates"] = [
             line for line in answers["Certificates"]["certificates"] if line["id"] == name
         ]

@@ -22,7 +22,14 @@ TYPES = {
     "boolean": bool,
     "null": type(None),
 }
-FILES = ("/image", "/picture", "/results", "/report", "/events")  # answers that are no JSON
+FILES = (
+    "/image",
+    "/picture",
+    "/results",
+    "/report",
+    "/events",
+    "/metrics",
+)  # answers that are no JSON
 SILENT = {"description", "format", "contentEncoding"}  # say nothing that is checked here
 CHECKED = {
     *("$ref", "type", "required", "properties", "additionalProperties", "items", "anyOf"),

@@ -215,14 +215,18 @@ async def test_denoisers(client: httpx.AsyncClient) -> None:
 async def test_health(app: FastAPI, client: httpx.AsyncClient) -> None:
     assert (await client.get("/health/live")).json() == {"status": "live"}
     ready = await client.get("/health/ready")
-    assert ready.json() == {"status": "ready", "provider": "half", "denoiser": "none"}
+    body = ready.json()
+    parts = body.pop("parts")
+    assert body == {"status": "ready", "provider": "half", "denoiser": "none"}
+    assert parts.keys() == {"store", "device", "weights", "provider"}
 
 
 @pytest.mark.parametrize(
     ("settings", "fields"),
     [
         ({"provider": "keyless"}, {"provider"}),
-        ({"provider": "crashing", "denoiser": "nothing"}, {"provider", "denoiser"}),
+        ({"provider": "crashing", "denoiser": "nothing"}, {"provider", "weights"}),
+        ({"device": "cuda:99"}, {"device"}),
     ],
 )
 async def test_not_ready(make_app: Any, settings: dict[str, str], fields: set[str]) -> None:

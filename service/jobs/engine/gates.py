@@ -5,8 +5,9 @@ from the job's purse; what it was not billed goes back there afterwards.
 """
 
 import asyncio
+import secrets
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import structlog
@@ -23,11 +24,11 @@ log = structlog.get_logger("surety.jobs")
 class Purse(Protocol):
     """A job's money, over all workers, in billed units of its provider."""
 
-    async def reserve(self, units: int) -> bool:
-        """Set units aside for a call; tells whether there were as many."""
+    async def reserve(self, call: str, units: int) -> bool:
+        """Set units aside for a call, by its name; tells whether there were as many."""
         ...
 
-    async def settle(self, reserved: int, billed: int) -> None:
+    async def settle(self, call: str, billed: int) -> None:
         """Count what a call was billed; the rest of what was set aside for it is free again."""
         ...
 
@@ -125,11 +126,11 @@ class JobGate:
             return
         if self._ended:  # a smaller call could be paid, but its votes would come after a gap
             raise AskingEndedError("the next call could pass the job's max_cost")
-        reserving = asyncio.ensure_future(purse.reserve(held.units))
+        reserving = asyncio.ensure_future(purse.reserve(held.call, held.units))
         try:
             paid = await asyncio.shield(reserving)
         except asyncio.CancelledError:
-            self._job.later(_repaid(purse, reserving, held.units))
+            self._job.later(_repaid(purse, reserving, held.call))
             raise
         if not paid:
             self._ended = True
@@ -147,6 +148,7 @@ class _Held:
         place: in the job's rate.
         permit: of the account.
         paid: whether the units are set aside.
+        call: its name in the purse.
     """
 
     job: JobGates
@@ -154,6 +156,7 @@ class _Held:
     place: Reservation | None = None
     permit: Permit | None = None
     paid: bool = False
+    call: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def done(self, outcomes: Sequence[Outcome] | None) -> None:
         """See :class:`certification.protocols.Permit`."""
@@ -171,10 +174,10 @@ class _Held:
 
     def _settle(self, billed: int) -> None:
         if self.paid and self.job.purse is not None:
-            self.job.later(self.job.purse.settle(self.units, billed))
+            self.job.later(self.job.purse.settle(self.call, billed))
 
 
-async def _repaid(purse: Purse, reserving: asyncio.Future[bool], units: int) -> None:
+async def _repaid(purse: Purse, reserving: asyncio.Future[bool], call: str) -> None:
     """Give back what was set aside for a call that was cancelled meanwhile."""
     if await reserving:
-        await purse.settle(units, 0)
+        await purse.settle(call, 0)

@@ -22,13 +22,13 @@ class JobPurse:
         self._jobs, self._job, self._cap = jobs, job, cap_of(job.spec)
         self._price = int((Decimal(str(price)) * NANO).to_integral_value())
 
-    async def reserve(self, units: int) -> bool:
+    async def reserve(self, call: str, units: int) -> bool:
         """Reserve money for a call; tells whether the job's cap allows that."""
         if not self._price:
             return True
-        return await self._jobs.reserve(self._job.id, units * self._price, self._cap)
+        return await self._jobs.reserve(self._job.id, call, units * self._price, self._cap)
 
-    async def settle(self, reserved: int, billed: int) -> None:
+    async def settle(self, call: str, billed: int) -> None:
         """Settle a call: what was not billed is free again."""
         if self._price:
-            await self._jobs.settle(self._job.id, reserved * self._price, billed * self._price)
+            await self._jobs.settle(self._job.id, call, billed * self._price)

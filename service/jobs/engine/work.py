@@ -19,7 +19,7 @@ from certification.interrupt import Interrupt
 from certification.protocols import Gates, Traits
 from service.core import Surety
 from service.errors import JobConflict, NotFound
-from service.jobs.engine.closest import next_slice, order
+from service.jobs.engine.closest import first_slice, next_slice, place
 from service.jobs.engine.counting import CountingGates
 from service.jobs.engine.gates import JobGates
 from service.jobs.engine.outcome import Used, certified, charged, ended, partly
@@ -80,12 +80,18 @@ class Work:
             return  # deleted meanwhile
         if not await self._state.pictures.is_out(job.spec.compute, taken):
             return  # delivered once more, after all was done
-        if job.state != "running":
-            await self._state.pictures.back(job_id, job.spec.compute, number)
-            return
         before = await self._state.pictures.row(job_id, number)
+        if job.state != "running":
+            await self._state.pictures.back(
+                job_id, job.spec.compute, number, _place_again(job, before)
+            )
+            return
         used, started = Used(), time.monotonic()
-        with self._watch.over(job_id) as interrupt:
+        with (
+            self._watch.over(job_id) as interrupt,
+            structlog.contextvars.bound_contextvars(job=job_id, number=number),
+            self._surety.watchers.span("picture", tries=tries),
+        ):
             found = await self._tried(job, item, before, used, interrupt, tries)
         price = await self._price(job)
         row = charged(item, before, used, price, time.monotonic() - started)
@@ -135,7 +141,14 @@ class Work:
     ) -> tuple[dict[str, Any], bool]:
         closest = job.spec.allocation == "closest"
         most = prepared.options.max_votes
-        slice_of = next_slice(before.n if before else 0, most) if closest else most
+        slice_of = most
+        if closest:
+            slice_of = next_slice(
+                before.n if before else 0,
+                most,
+                first_slice(job, prepared.adapter.traits),
+                prepared.options.milestone,
+            )
         asked = dataclasses.replace(
             prepared, options=dataclasses.replace(prepared.options, max_votes=slice_of)
         )
@@ -163,7 +176,7 @@ class Work:
             if found.what in ("failed", "unpaid"):
                 await self._end(job, ended(row, found.what, found.problem))
             else:
-                await pictures.back(job.id, compute, number, row=row)
+                await pictures.back(job.id, compute, number, _place_again(job, row), row)
             return
         document, last = found
         retries = document["accounting"]["retries"]
@@ -177,11 +190,9 @@ class Work:
             await self._end(job, best, self._state.usage.booking(job.owner, provider, counts))
             self.votes += document["proof"]["votes"]["n"]
         else:
-            place = None
-            if job.spec.allocation == "closest":
-                place = order(document, job.spec.arguments["target_radius"])
+            where = place(job, document) if job.spec.allocation == "closest" else None
             waits = partly(row, document, retries)
-            await pictures.back(job.id, compute, number, place, waits)
+            await pictures.back(job.id, compute, number, where, waits)
 
     async def _end(self, job: Job, row: Row, booking: Booking | None = None) -> None:
         if await self._state.pictures.end(job, row, booking):
@@ -270,6 +281,12 @@ class Work:
 def _paid_before(row: Row) -> bool:
     """Tell whether calls were made since its last certificate, if it has one."""
     return row.certificate is None and row.images > 0
+
+
+def _place_again(job: Job, row: Row | None) -> float | None:
+    """Where a picture waits whose slice broke off; None for the place that it had first."""
+    sliced = job.spec.allocation == "closest" and row is not None and row.n > 0
+    return job.count if sliced else None
 
 
 def _short_of_money(document: Mapping[str, Any]) -> bool:

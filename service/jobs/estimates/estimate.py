@@ -18,12 +18,16 @@ from certification.protocols import Traits
 from service.errors import BadRequest
 from service.jobs.estimates import estimate_pictures as pictures
 from service.jobs.estimates.estimate_draws import TAIL, Totals, alike, unseen
-from service.jobs.estimates.estimate_pictures import CALLS, CERTIFIED, COST, VOTES, Floats, Terms
+from service.jobs.estimates.estimate_pictures import CALLS, COST, REACHED, VOTES, Floats, Terms
 from service.jobs.estimates.estimate_result import Amounts, Budget, Cheaper, Estimate, Figure
 from service.jobs.estimates.estimate_time import Clock, Speed
 from service.jobs.rows import Row
 
 CHEAPER_BY = 0.95  # of the votes; what saves less is not worth a word
+NO_RETRIES = (
+    "no calls that fail, beyond those of a pilot: what is asked again comes on top, as far as the "
+    "provider bills it, and max_cost holds over that too"
+)
 
 
 def pilot_numbers(count: int, m: int, seed: int = 0) -> list[int]:
@@ -55,7 +59,6 @@ def estimate(
     max_cost: float | None = None,
     rate: float | None = None,
     speed: Speed | None = None,
-    names_version: bool = True,
     cheaper: bool = False,
     seed: int = 0,
 ) -> Estimate:
@@ -64,14 +67,13 @@ def estimate(
     Args:
         arguments: of the job's `JobSpec`.
         count: pictures of the job, at least 1.
-        traits: of the provider: price, unit, calls and rates.
+        traits: of the provider: price, unit, calls and rates, and whether its answers name the
+            model's version; if not, canaries are asked about too.
         pilot: rows of pictures of this job that were certified with these arguments; those that
             are neither done nor failed are passed over.
         max_cost: US dollars that the whole job may cost.
         rate: units a second for this job, beside the account's own limit.
         speed: what is known about how fast things go.
-        names_version: whether the provider's answers name the model's version; if not, canaries
-            are asked about too.
         cheaper: whether to look for what would cost less; takes a few times as long, and needs
             an estimate without a pilot.
         seed: of the draws; the same seed gives the same figures.
@@ -82,7 +84,7 @@ def estimate(
     """
     if count < 1:
         raise BadRequest("there are no pictures to estimate", "pictures")
-    terms = Terms(traits, names_version)
+    terms = Terms(traits)
     options = pictures.options_of(arguments, terms)
     seen = [row for row in pilot or () if row.state in ("done", "failed")]
     if len(seen) > count:
@@ -115,7 +117,7 @@ class _Job:
                 sum(row.images for row in rows),
                 sum(row.calls for row in rows),
                 sum(row.cost for row in rows),
-                seen[:, CERTIFIED].sum(),
+                seen[:, REACHED].sum(),
             ]
         )
         least, most = np.minimum(least, seen.min(axis=0)), np.maximum(worst, seen.max(axis=0))
@@ -166,7 +168,8 @@ class _Job:
             worst=self._amounts([_certain(paid + rest * worst)], self.count),
             bottleneck=bottleneck,
             budget=None if self.max_cost is None else self._budget(drawn, float(paid[COST]), seen),
-            rests_on=(*rests_on, *self.clock.rests_on(bottleneck)),
+            rests_on=(*rests_on, *self.clock.rests_on(bottleneck), NO_RETRIES),
+            target_radius=self.options.target_radius,
         )
 
     def _amounts(self, drawn: Sequence[Totals], count: int) -> Amounts:
@@ -253,7 +256,7 @@ class _Job:
             if then[VOTES] < CHEAPER_BY * now[VOTES]:
                 total = self.count * then
                 found.append(
-                    Cheaper(change, total[VOTES], total[CALLS], total[COST], then[CERTIFIED])
+                    Cheaper(change, total[VOTES], total[CALLS], total[COST], then[REACHED])
                 )
         return tuple(found)
 

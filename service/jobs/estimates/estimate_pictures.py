@@ -21,8 +21,8 @@ from certification.options import Options
 from certification.protocols import Traits
 from service.jobs.rows import Row
 
-COLUMNS = ("votes", "images", "calls", "cost", "certified")
-VOTES, IMAGES, CALLS, COST, CERTIFIED = range(len(COLUMNS))
+COLUMNS = ("votes", "images", "calls", "cost", "reached")
+VOTES, IMAGES, CALLS, COST, REACHED = range(len(COLUMNS))
 Floats = NDArray[np.float64]
 
 QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
@@ -36,25 +36,24 @@ class Terms:
 
     Attributes:
         traits: of the adapter.
-        names_version: whether its answers name the model; if not, canaries are asked about too.
     """
 
     traits: Traits
-    names_version: bool = True
 
-    def picture(self, votes: float, ahead: float, certified: float) -> Floats:
+    def picture(self, votes: float, ahead: float, reached: float) -> Floats:
         """Return what a picture takes, (5,) in the order of `COLUMNS`.
 
         Args:
             votes: of its certificate.
             ahead: noisy copies that were asked about behind the stop.
-            certified: 1 if it is certified, 0 if not; or a probability.
+            reached: 1 if it reaches the target radius (without one: if it is certified), 0 if
+                not; or a probability.
         """
         noisy = math.ceil(votes + ahead)
-        plain = 1 + (0 if self.names_version else canaries(math.ceil(votes)))
+        plain = 1 + (0 if self.traits.names_version else canaries(math.ceil(votes)))
         calls = math.ceil(noisy / self.traits.max_batch) + plain
         images = noisy + plain
-        return np.array([votes, images, calls, self.cost(images, calls), certified])
+        return np.array([votes, images, calls, self.cost(images, calls), reached])
 
     def cost(self, images: float, calls: float) -> float:
         """US dollars for so much, if nothing is asked again."""
@@ -64,7 +63,7 @@ class Terms:
         """Votes that so many US dollars pay for, at least 1."""
         if not self.traits.price:
             return 1 << 62
-        units = int(money / self.traits.price) - (1 if self.names_version else 2)
+        units = int(money / self.traits.price) - (1 if self.traits.names_version else 2)
         return max(1, units if self.traits.unit == "image" else units * self.traits.max_batch)
 
 
@@ -147,11 +146,11 @@ def of_pilot(rows: Sequence[Row], options: Options, terms: Terms) -> Floats:
     """
     target, found = options.target_radius, []
     for row in rows:
-        reached = row.stop_reason == "target_reached" or (row.radius or 0.0) >= (target or 0.0)
-        certified = float(row.abstained is False and (target is None or reached))
-        told = np.array([row.n, row.images, row.calls, row.cost, certified])
+        far = row.stop_reason == "target_reached" or (row.radius or 0.0) >= (target or 0.0)
+        reached = float(row.abstained is False and (target is None or far))
+        told = np.array([row.n, row.images, row.calls, row.cost, reached])
         if row.images <= row.n and row.n:
-            told = terms.picture(row.n, 0.0, certified)
+            told = terms.picture(row.n, 0.0, reached)
         found.append(told)
     return np.array(found)
 
@@ -167,7 +166,7 @@ def of_table(table: Table, options: Options, terms: Terms) -> Floats:
         for share in QUANTILES:
             votes = count.quantile(share)
             more = 0.0 if votes >= options.max_votes and spent > 0 else ahead
-            found.append(terms.picture(votes, more, count.certified))
+            found.append(terms.picture(votes, more, count.reached))
     points = np.array(found)
     # The quantiles stand for the distribution; its mean is known better.
     means = np.repeat([count.mean for count in counts], len(QUANTILES))
@@ -177,12 +176,12 @@ def of_table(table: Table, options: Options, terms: Terms) -> Floats:
 
 
 def at_worst(options: Options, terms: Terms) -> Floats:
-    """Return what a picture takes that uses up its votes; certified all the same, (5,)."""
+    """Return what a picture takes that uses up its votes, and reaches the target, (5,)."""
     return terms.picture(options.max_votes, 0.0, 1.0)
 
 
 def at_best(options: Options, terms: Terms) -> Floats:
-    """Return what a picture takes that is decided as soon as one can be; not certified, (5,)."""
+    """Return what a picture takes that is given up as soon as one can be, (5,)."""
     ends = _counts((Rate(0.0), Rate(1.0)), *_deciding(options))
     return terms.picture(min(int(count.looks[count.at > 0][0]) for count in ends), 0.0, 0.0)
 

@@ -13,7 +13,7 @@ PLACES: Mapping[str, int] = {
     "images": 0,
     "calls": 0,
     "cost": 4,
-    "certified": 1,
+    "reached": 1,
     "seconds": 1,
 }
 
@@ -56,7 +56,7 @@ class Amounts:
         images: pictures sent: noisy copies, those asked about in vain included, and clean ones.
         calls: to the provider.
         cost: US dollars.
-        certified: pictures that get a certificate (for the target radius, if there is one).
+        reached: pictures that reach the target radius; without one, that are certified at all.
         seconds: from beginning to end, with all pictures of it on the way as far as they can.
     """
 
@@ -64,14 +64,14 @@ class Amounts:
     images: Figure
     calls: Figure
     cost: Figure
-    certified: Figure
+    reached: Figure
     seconds: Figure
 
     @classmethod
     def of(cls, figures: Sequence[Figure], seconds: Figure) -> Self:
         """Make one of figures in the order of `estimate_pictures.COLUMNS`."""
-        votes, images, calls, cost, certified = figures
-        return cls(votes, images, calls, cost, certified, seconds)
+        votes, images, calls, cost, reached = figures
+        return cls(votes, images, calls, cost, reached, seconds)
 
     def describe(self, more: int = 0) -> dict[str, dict[str, float]]:
         """Return JSON values.
@@ -114,14 +114,14 @@ class Cheaper:
         votes: expected for the whole job.
         calls: expected.
         cost: expected, US dollars.
-        certified: expected share of the pictures.
+        reached: expected share of the pictures.
     """
 
     change: Mapping[str, float]
     votes: float
     calls: float
     cost: float
-    certified: float
+    reached: float
 
     def describe(self) -> dict[str, Any]:
         """Return JSON values."""
@@ -130,7 +130,7 @@ class Cheaper:
             "votes": _rounded(self.votes, 0),
             "calls": _rounded(self.calls, 0),
             "cost": _rounded(self.cost, 4),
-            "certified": _rounded(self.certified, 3),
+            "reached": _rounded(self.reached, 3),
         }
 
 
@@ -146,7 +146,8 @@ class Estimate:
         job: the whole job, the pilot included.
         rest: what is still to come.
         picture: one further picture: nine in ten lie between low and high.
-        worst: the whole job if every picture that is left uses up its votes.
+        worst: the whole job if every picture that is left uses up its votes, and no call fails.
+        target_radius: of the job, None if it has none.
         bottleneck: what the time is decided by.
         budget: what `max_cost` is enough for, None without one.
         cheaper: what would take fewer votes, as far as it was asked for.
@@ -164,6 +165,7 @@ class Estimate:
     bottleneck: Bottleneck
     budget: Budget | None
     rests_on: tuple[str, ...]
+    target_radius: float | None = None
     cheaper: tuple[Cheaper, ...] = ()
 
     def but(self, **changes: Any) -> "Estimate":  # noqa: ANN401  any of the fields
@@ -173,11 +175,12 @@ class Estimate:
     def describe(self) -> dict[str, Any]:
         """Return JSON values.
 
-        `pictures` (count), `basis`, `confidence` (of the intervals), `pilot` (its `pictures` and
-        what they took; null without one), `job`, `rest` and `picture` (`votes`, `images`, `calls`,
-        `cost`, `certified`, `seconds`, each with `expected`, `low` and `high`), `worst` (one number
-        each), `bottleneck`, `budget` (`max_cost`, `pictures`, `completes`; or null), `cheaper` (a
-        list of `change`, `votes`, `calls`, `cost` and the share `certified`) and `rests_on`.
+        `pictures` (count), `target_radius`, `basis`, `confidence` (of the intervals), `pilot` (its
+        `pictures` and what they took; null without one), `job`, `rest` and `picture` (`votes`,
+        `images`, `calls`, `cost`, `reached`, `seconds`, each with `expected`, `low` and `high`),
+        `worst` (one number each), `bottleneck`, `budget` (`max_cost`, `pictures`, `completes`; or
+        null), `cheaper` (a list of `change`, `votes`, `calls`, `cost` and the share `reached`) and
+        `rests_on`.
         """
         pilot = None
         if self.spent is not None:
@@ -185,11 +188,12 @@ class Estimate:
             took.pop("seconds")
             pilot = {"pictures": self.pilot, **took}
         worst = {name: value["expected"] for name, value in self.worst.describe().items()}
-        worst.pop("certified")
+        worst.pop("reached")
         job = self.job.describe()
         worst["seconds"] = max(worst["seconds"], job["seconds"]["high"])  # slow calls, not more
         return {
             "pictures": self.count,
+            "target_radius": self.target_radius,
             "basis": self.basis,
             "confidence": CONFIDENCE,
             "pilot": pilot,

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from service.terminal import plain
 
-ROWS = ("votes", "images", "calls", "cost", "seconds", "certified")
+ROWS = ("votes", "images", "calls", "cost", "seconds", "reached")
 NAMES = {"images": "pictures sent", "seconds": "time"}
 CHANGES = {"target_radius": "target radius", "max_votes": "at most votes", "sigma": "sigma"}
 
@@ -27,7 +27,7 @@ def view(told: Mapping[str, Any]) -> RenderableType:
     cost, most = told["job"]["cost"], told["worst"]["cost"]
     head = Text.assemble(
         (f"about {money(cost['expected'])}", f"bold {colour}"),
-        f"   {money(cost['low'])} to {money(cost['high'])}, never above {money(most)}",
+        f"   {money(cost['low'])} to {money(cost['high'])}, at most {money(most)} if no call fails",
     )
     parts: list[RenderableType] = [head]
     if told["pilot"] is not None:
@@ -79,16 +79,16 @@ def _table(told: Mapping[str, Any]) -> Table:
     table.add_column("whole job", justify="right", no_wrap=True)
     table.add_column("from – to (90 %)", justify="right", no_wrap=True)
     table.add_column("a picture", justify="right", no_wrap=True)
-    table.add_column("at worst", justify="right", no_wrap=True)
+    table.add_column("at most", justify="right", no_wrap=True)
     count = told["pictures"]
     for name in ROWS:
         figure, one = told["job"][name], told["picture"][name]
         worst = told["worst"].get(name)
-        share = name == "certified"
+        share = name == "reached"
         if share:
             figure = {end: value / count for end, value in figure.items()}
         table.add_row(
-            Text(NAMES.get(name, name), style="dim"),
+            Text(_goal(told) if share else NAMES.get(name, name), style="dim"),
             _words(name, figure["expected"]),
             f"{_words(name, figure['low'])} – {_words(name, figure['high'])}",
             "" if share else _words(name, one["expected"], single=True),
@@ -97,12 +97,18 @@ def _table(told: Mapping[str, Any]) -> Table:
     return table
 
 
+def _goal(told: Mapping[str, Any]) -> str:
+    """Name what counts as success: the target radius, or any radius where there is none."""
+    target = told["target_radius"]
+    return "certified" if target is None else f"reach {target:g}"
+
+
 def _words(name: str, value: float, *, single: bool = False) -> str:
     if name == "cost":
         return money(value)
     if name == "seconds":
         return duration(value)
-    if name == "certified":
+    if name == "reached":
         return f"{100 * value:.0f} %"
     return f"{value:,.1f}" if single else f"{value:,.0f}"
 
@@ -124,7 +130,7 @@ def _cheaper(told: Mapping[str, Any]) -> list[RenderableType]:
         lines.append(
             Text(
                 f"With {change}: {one['votes']:,} votes, {money(one['cost'])}, "
-                f"{100 * one['certified']:.0f} % certified."
+                f"{100 * one['reached']:.0f} % {_goal({**told, **one['change']})}."
             )
         )
     return [*lines, Text()] if lines else []

@@ -1,6 +1,7 @@
 """Estimates a job with what this deployment knows: the provider's traits, its workers, a pilot."""
 
 import asyncio
+import dataclasses
 from collections.abc import Sequence
 
 from service.core import Surety
@@ -31,15 +32,15 @@ async def estimate_of(
     """
     adapter = await surety.adapter(spec.arguments["provider"])
     workers = await surety.state.workers.covering(spec.compute)
+    named = await names_version(surety, pilot, adapter.traits)
     at_once = sum(w.pictures for w in workers) // len(workers) if workers else AT_ONCE
     return await asyncio.to_thread(
         estimate,
         spec.arguments,
         count,
-        adapter.traits,
+        dataclasses.replace(adapter.traits, names_version=named),
         pilot or None,
         max_cost=spec.max_cost,
         rate=spec.rate,
         speed=Speed(workers=max(1, len(workers)), at_once=at_once),
-        names_version=await names_version(surety, pilot),
     )

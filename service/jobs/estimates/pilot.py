@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any
 
 from certification.canary import is_canary
+from certification.protocols import Traits
 from service.core import Surety
 from service.errors import NotFound
 from service.jobs import actions
@@ -62,13 +63,19 @@ async def run_pilot(
         await asyncio.shield(_forget(surety, job.id))
 
 
-async def names_version(surety: Surety, rows: Collection[Row]) -> bool:
-    """Tell from a certificate whether the provider names its model's version itself."""
+async def names_version(surety: Surety, rows: Collection[Row], traits: Traits) -> bool:
+    """Tell whether the provider names its model's version, by a certificate if there is one.
+
+    Args:
+        surety: an opened deployment.
+        rows: of the pilot.
+        traits: what the adapter says of itself.
+    """
     for row in rows:
         if row.certificate is not None:
             document = await surety.state.certificates.get(row.certificate)
             return not is_canary(document["proof"]["subject"]["provider"]["model_version"])
-    return True
+    return traits.names_version
 
 
 async def _some(intake: Intake, numbers: Collection[int]) -> AsyncIterator[Handed]:

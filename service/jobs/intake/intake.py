@@ -17,6 +17,7 @@ from service.jobs.intake.truths import Truths
 from service.jobs.submit import Handed
 from service.store.uploads import RedisUploads
 
+MOST_TOLD = 5  # problems
 TOGETHER, TOGETHER_BYTES = 64, 8 * 2**20  # read in one go, since each needs a hop to a thread
 
 Labels = Literal["folders"] | bytes | Path | None
@@ -32,12 +33,16 @@ class Intake:
         skipped: files that were passed over, being hidden or clutter by their names.
         truths: the true labels that there are.
         pictures: makes an iterator over them; reads files.
+        unreadable: how many cannot be read, as far as looking through has shown.
+        problems: name and problem of the first of these.
     """
 
     count: int
     skipped: int
     truths: frozenset[str]
     pictures: Callable[[], Iterator[Handed]]
+    unreadable: int = 0
+    problems: tuple[tuple[str, str], ...] = ()
 
     async def handed(self) -> AsyncIterator[Handed]:
         """Yield the pictures, for :func:`service.jobs.submit.submit`."""
@@ -57,9 +62,14 @@ async def from_source(source: Source, labels: Labels = None) -> Intake:
     Raises:
         BadArchive, ArchiveTooLarge, BadTable: what is wrong with it.
     """
+    problems: list[tuple[str, str]] = []
 
     def look() -> tuple[list[str], Truths]:
-        names = [entry.name for entry in source.entries()]
+        names = []
+        for entry in source.entries():
+            names.append(entry.name)
+            if entry.problem is not None:
+                problems.append((entry.name, entry.problem))
         truths = Truths.choose(labels, source.labels)
         truths.check({*names})
         return names, truths
@@ -71,7 +81,8 @@ async def from_source(source: Source, labels: Labels = None) -> Intake:
             yield Handed(entry.name, entry.data, entry.problem, truths.get(entry.name))
 
     known = frozenset(truth for name in names if (truth := truths.get(name)) is not None)
-    return Intake(len(names), source.skipped, known, pictures)
+    told = tuple(problems[:MOST_TOLD])
+    return Intake(len(names), source.skipped, known, pictures, len(problems), told)
 
 
 async def from_manifest(

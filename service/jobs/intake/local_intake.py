@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from service.core import Surety
-from service.errors import BadArchive, BadRequest
+from service.errors import BadArchive, BadRequest, BadTable
 from service.jobs.intake import intake
 from service.jobs.intake.archive import open_archive
 from service.jobs.intake.entries import ArchiveLimits
@@ -13,6 +13,11 @@ from service.jobs.intake.folder import Folder
 from service.jobs.intake.intake import Intake, Labels
 from service.jobs.intake.looks import known_kind, no_picture
 
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
+TAKEN = (
+    "is text, and neither a folder nor a zip or tar of pictures, so it was read as a manifest: a "
+    "CSV or JSONL file that lists pictures"
+)
 _HEAD = 4096
 
 
@@ -38,15 +43,21 @@ async def local_intake(
     if kind == "folder":
         return await intake.from_source(await asyncio.to_thread(Folder, path, limits), labels)
     if kind == "manifest":
-        return await intake.from_manifest(
-            path,
-            surety.state.uploads,
-            labels,
-            most_bytes=most,
-            folder=path.parent,
-            outside=outside,
-            where=path.name,
-        )
+        try:
+            return await intake.from_manifest(
+                path,
+                surety.state.uploads,
+                labels,
+                most_bytes=most,
+                folder=path.parent,
+                outside=outside,
+                where=path.name,
+            )
+        except BadTable as error:
+            if error.field != "manifest" or path.suffix.lower() in TABLES:
+                raise
+            told = f"{path.name} {TAKEN}. {error}"
+            raise BadTable(told, "manifest", error.line, error.column) from None
     return await intake.from_source(await asyncio.to_thread(open_archive, path, limits), labels)
 
 
@@ -55,16 +66,27 @@ def _kind_of(path: Path) -> Literal["folder", "manifest", "archive"]:
         return "folder"
     if not path.exists():
         raise BadRequest(f"there is no folder, archive or manifest {str(path)[:200]!r}", "pictures")
-    return "manifest" if _is_text(path) else "archive"
+    head = _head_of(path)
+    if _is_text(head):
+        return "manifest"
+    if head and no_picture(head) is None:
+        raise BadArchive(
+            f"{path.name} is a single picture, which `surety certify` certifies; a job takes a "
+            "folder, a zip or tar, or a manifest"
+        )
+    return "archive"
 
 
-def _is_text(path: Path) -> bool:
-    """Tell whether a file begins like a text, as manifests do and archives and pictures do not."""
+def _head_of(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            head = file.read(_HEAD)
+            return file.read(_HEAD)
     except OSError as error:
         raise BadArchive(f"{path.name} cannot be read: {error.strerror}") from None
+
+
+def _is_text(head: bytes) -> bool:
+    """Tell whether a file begins like a text, as manifests do and archives and pictures do not."""
     if not head or b"\0" in head or known_kind(head) is not None or no_picture(head) is None:
         return False
     try:

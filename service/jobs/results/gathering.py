@@ -123,6 +123,10 @@ class Gathered:
         """Share of all judged pictures that is certified, whatever the label."""
         return Curve(_numbers(self._any))
 
+    def reach(self, radius: float) -> int:
+        """Return how many pictures are certified for a radius, whatever the label."""
+        return self.share_certified.at(radius * (1 - 1e-9)).count  # radii are rounded down
+
     @property
     def radii(self) -> Numbers:
         """Radii of the certified pictures, but for those whose label is wrong."""

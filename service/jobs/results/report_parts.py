@@ -53,6 +53,11 @@ def headline(job: Mapping[str, Any], seen: Gathered, now: datetime) -> str:
         ("cost", money(job.get("cost", seen.cost)), _at_most(job)),
         ("time", _elapsed(job, now), f"{duration(seen.seconds)} of work on pictures"),
     ]
+    target = (job.get("arguments") or {}).get("target_radius")
+    if target is not None:
+        reach = seen.reach(target)
+        share = percent(reach, seen.judged) + " of judged"
+        tiles.insert(2, (f"reach {target:g}", f"{reach:,}", share))
     if seen.truths:
         right = f"{percent(seen.correct, seen.truths)} of those with a true label"
         tiles.insert(2, ("certified and right", f"{seen.correct:,}", right))

@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from html import escape
+from typing import TYPE_CHECKING
 
-from service.jobs.results.curve import Share
 from service.picture_text import clean
+
+if TYPE_CHECKING:
+    from service.jobs.results.curve import Share  # slow to import
 
 MOST = 300  # characters of one text from outside
 
@@ -56,7 +59,7 @@ def percent(part: float, whole: float) -> str:
     return f"{100 * part / whole:.1f} %" if whole else "–"
 
 
-def share(of: Share) -> str:
+def share(of: "Share") -> str:
     """Write a share and its band in percent."""
     if not of.total:
         return "–"

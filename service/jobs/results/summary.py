@@ -37,6 +37,11 @@ def summary(job: Mapping[str, Any], seen: Gathered) -> RenderableType:
     if seen.truths:
         wrong = f"{seen.wrong:,} certified with a wrong label"
         facts.add_row("right", f"{seen.correct:,} of {seen.truths:,} with a true label; {wrong}")
+    target = (job.get("arguments") or {}).get("target_radius")
+    if target is not None and seen.judged:
+        reach = seen.reach(target)
+        words = f"{reach:,} of {seen.judged:,} reach {target:g}, {percent(reach, seen.judged)}"
+        facts.add_row("target", words)
     facts.add_row("abstained", f"{seen.abstained:,}")
     if seen.problems:
         said = ", ".join(
@@ -56,6 +61,8 @@ def summary(job: Mapping[str, Any], seen: Gathered) -> RenderableType:
         facts.add_row("stopped", Text(said))
     facts.add_row("votes", _votes(seen))
     facts.add_row("cost", _cost(job, seen))
+    if (short := _short_of_money(job, seen)) is not None:
+        facts.add_row("", Text(short))
     title = f"Job {plain(job.get('name') or job['id'])}: {plain(job['state'])}"
     return panel(Text(title), colour, head, Text(), facts)
 
@@ -88,6 +95,16 @@ def _votes(seen: Gathered) -> str:
     done = seen.counts["done"]
     each = f", {seen.votes / done:,.0f} a picture" if done else ""
     return f"{seen.votes:,}{each}; {seen.abstentions:,} without a label"
+
+
+def _short_of_money(job: Mapping[str, Any], seen: Gathered) -> str | None:
+    unpaid, cut = seen.counts["unpaid"], seen.stop_reasons["max_cost"]
+    parts = [f"did not reach {counted(unpaid, 'picture')}"] if unpaid else []
+    parts += [f"ended too early for {counted(cut, 'picture')}"] if cut else []
+    if not parts:
+        return None
+    more = f"`surety jobs extend {plain(job['id'])} --max-cost N` goes on with more"
+    return f"the money {' and '.join(parts)}; {more}"
 
 
 def _cost(job: Mapping[str, Any], seen: Gathered) -> str:

@@ -1,7 +1,8 @@
 -- Puts a picture that was not brought to its end back among those that wait.
--- KEYS job, rows, pending, out, ready, clock
+-- KEYS job, rows, pending, out, ready, clock, first slices
 -- ARGV job's id, number, order among those that wait, row ('' for none)
 if redis.call('ZREM', KEYS[4], ARGV[1] .. '/' .. ARGV[2]) == 0 then return 0 end
+redis.call('SREM', KEYS[7], ARGV[2])
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return 0 end
 if ARGV[4] ~= '' then redis.call('HSET', KEYS[2], ARGV[2], ARGV[4]) end

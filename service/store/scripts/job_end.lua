@@ -1,10 +1,11 @@
 -- Notes what came of a picture, once; of its last one the job ends. Its certificate is counted for
 -- the API key in the same step.
--- KEYS job, rows, out, ready, index of ended jobs, latest failures, counts of the day, index of
---      counts
+-- KEYS job, rows, out, ready, index of ended jobs, latest failures, first slices, counts of the day,
+--      index of counts
 -- ARGV job's id, number, row, state of the picture, now, date, failures kept, and if there is
 --      something to count: entry of the index, its score, field, number, …
 if redis.call('ZREM', KEYS[3], ARGV[1] .. '/' .. ARGV[2]) == 0 then return 0 end
+redis.call('SREM', KEYS[7], ARGV[2])
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
 redis.call('HINCRBY', KEYS[1], 'working', -1)
@@ -22,6 +23,6 @@ if left == 0 and (now[1] == 'running' or now[1] == 'paused') then
   redis.call('ZREM', KEYS[4], ARGV[1])
   redis.call('ZADD', KEYS[5], ARGV[5], ARGV[1])
 end
-for i = 10, #ARGV, 2 do redis.call('HINCRBY', KEYS[7], ARGV[i], ARGV[i + 1]) end
-if #ARGV > 7 then redis.call('ZADD', KEYS[8], ARGV[9], ARGV[8]) end
+for i = 10, #ARGV, 2 do redis.call('HINCRBY', KEYS[8], ARGV[i], ARGV[i + 1]) end
+if #ARGV > 7 then redis.call('ZADD', KEYS[9], ARGV[9], ARGV[8]) end
 return 1

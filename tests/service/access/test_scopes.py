@@ -45,6 +45,8 @@ NEEDED = {
     "POST /pictures": {"jobs"},
     "POST /estimate": {"jobs"},
     "GET /workers": {"jobs", "read"},
+    "GET /metrics": {"read"},
+    "GET /usage": {"certify", "jobs", "read"},
     "GET /apikeys": {"admin"},
     "POST /apikeys": {"admin"},
     "GET /apikeys/{key_id}": {"admin"},

@@ -120,14 +120,14 @@ async def test_the_cap_holds_at_every_moment(tmp_path, steps):
         jobs = surety.state.jobs
         job = await submitted(surety, grey(1))
         spent = reserved = 0
-        for units, billed, settled in steps:
+        for number, (units, billed, settled) in enumerate(steps):
             amount, used = units * price, min(units, billed) * price
-            allowed = await jobs.reserve(job.id, amount, cap)
+            allowed = await jobs.reserve(job.id, str(number), amount, cap)
             assert allowed == (spent + amount <= cap)
             if allowed:
                 spent, reserved = spent + amount, reserved + amount
             if allowed and settled:
-                await jobs.settle(job.id, amount, used)
+                await jobs.settle(job.id, str(number), used)
                 spent, reserved = spent - amount + used, reserved - amount
             found = await jobs.get(job.id)
             assert (found.spent, found.reserved) == (spent, reserved)
@@ -140,10 +140,39 @@ async def test_many_at_once_do_not_pass_the_cap(tmp_path):
         job = await submitted(surety, grey(1), max_cost=0.1)
         cap = cap_of(job.spec)
         assert cap == NANO // 10
-        told = await asyncio.gather(*(jobs.reserve(job.id, NANO // 300, cap) for _ in range(80)))
+        told = await asyncio.gather(
+            *(jobs.reserve(job.id, str(call), NANO // 300, cap) for call in range(80))
+        )
         assert sum(told) == 30
         assert (await jobs.get(job.id)).cost_at_most <= 0.1
         assert (await jobs.get(job.id)).cost == 0
+
+
+async def test_a_second_slice_waits_until_no_first_one_is_worked_on(tmp_path):
+    async with opened(tmp_path) as surety:
+        pictures = surety.state.pictures
+        job = await submitted(surety, grey(3))
+        other = await submitted(surety, grey(1))
+
+        async def taken():
+            found = await pictures.take(COMPUTE, 10, 1)
+            return [(one.job_id == job.id, one.number) for one in found]
+
+        assert {*await taken(), *await taken(), *await taken(), *await taken()} == {
+            (True, 0),
+            (True, 1),
+            (True, 2),
+            (False, 0),
+        }
+        await pictures.back(job.id, COMPUTE, 0, order=3 + 7.0)
+        assert await taken() == []
+        await pictures.end(job, done(1))
+        assert await taken() == []  # but number 2 may still need the money
+        await pictures.back(other.id, COMPUTE, 0)
+        assert await taken() == [(False, 0)]  # other jobs go on meanwhile
+        await pictures.back(job.id, COMPUTE, 2, order=3 + 2.0)
+        assert await taken() == [(True, 2)]
+        assert await taken() == [(True, 0)]
 
 
 async def test_pictures_of_an_ended_job_wait_again_once(tmp_path):

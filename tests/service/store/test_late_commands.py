@@ -171,3 +171,20 @@ async def test_what_is_done_twice_since_an_answer_was_lost_counts_once(deploymen
     assert line.lost == 5
     assert await two.ledgers.rerolls(DRAFT) == Rerolls(1, 0.01)
     assert await (await two.ledgers.of_subject(ledger.subject_sha256)).read() == VOTES[:10]
+
+
+async def test_money_that_is_settled_twice_is_free_once(deployment):
+    one, line, two = deployment
+    job, cap = one.jobs.key("job"), 100
+    await two.store.brisk(lambda redis: redis.hset(job, mapping={"spent": 0, "reserved": 0}))
+    for call in ("first", "second"):
+        line.lose_reply("EVALSHA", one.jobs.key("job", "calls"), call)
+        assert await one.jobs.reserve("job", call, 50, cap)
+    line.lose_reply("EVALSHA", one.jobs.key("job", "calls"), "first")
+    await one.jobs.settle("job", "first", 20)
+    assert line.lost == 3
+    assert await two.store.brisk(lambda redis: redis.hgetall(job)) == {
+        b"spent": b"70",
+        b"reserved": b"50",
+    }
+    assert not await two.jobs.reserve("job", "third", 50, cap)

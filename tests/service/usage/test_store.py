@@ -7,10 +7,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from certification.canonical import canonicalise
 from service.store.connection import Store
 from service.store.usage import Call, RedisUsage
 from service.usage import periods
 from service.usage.counts import Counts
+from tests.service.pictures import png
 
 OWNERS = ("a" * 16, "b" * 16, None)
 
@@ -151,6 +153,19 @@ def forgotten(prefix):
             await redis.delete(key)
 
     return forget
+
+
+async def test_a_run_that_two_processes_end_is_counted_once(place):
+    first, second = await place(), await place()
+    picture = canonicalise(png(8, 8))
+    await first.runs.begin("r" * 24, "certificate", {}, picture, "d" * 64, OWNERS[0])
+    for state in (first, second, first):
+        booking = state.usage.booking(OWNERS[0], "aws", Counts(certificates=1, alpha=5))
+        await state.runs.end("r" * 24, {"certificate": state.process.id}, booking)
+    assert await totals(first.usage) == {(OWNERS[0], "aws"): Counts(certificates=1, alpha=5)}
+    told = await first.runs.outcome("r" * 24)
+    assert told["outcome"] == {"certificate": first.process.id}
+    assert await second.runs.take_up() == []
 
 
 async def test_entries_of_some_days_and_keys(usage):

@@ -22,19 +22,21 @@ class Purse:
     def __init__(self, units, seconds=0.0):
         self.units, self.seconds = units, seconds
         self.reserved = self.billed = self.most = 0
+        self.calls = {}
 
-    async def reserve(self, units):
+    async def reserve(self, call, units):
         await asyncio.sleep(self.seconds / 2)
         enough = self.reserved + self.billed + units <= self.units
         if enough:
             self.reserved += units
+            self.calls[call] = units
             self.most = max(self.most, self.reserved + self.billed)
         await asyncio.sleep(self.seconds / 2)
         return enough
 
-    async def settle(self, reserved, billed):
+    async def settle(self, call, billed):
         await asyncio.sleep(self.seconds)
-        self.reserved -= reserved
+        self.reserved -= self.calls.pop(call)
         self.billed += billed
 
 
@@ -225,7 +227,7 @@ def test_whatever_happens_no_money_is_lost_and_none_too_much_spent(calls, money,
 
 
 class Broken(Purse):
-    async def settle(self, reserved, billed):
+    async def settle(self, call, billed):
         raise OSError("the store is gone")
 
 

@@ -152,6 +152,41 @@ async def test_closest_spends_a_fixed_budget_on_what_can_be_reached(tmp_path):
     assert reached["in_order"] < 8
 
 
+@pytest.mark.parametrize(("count", "max_cost", "least"), [(24, 0.836, 32), (12, 0.14, 9)])
+async def test_closest_gives_every_picture_its_first_slice_before_any_gets_a_second(
+    tmp_path, count, max_cost, least
+):
+    """After 32 votes each lacks about six, fewer than there are pictures."""
+    chosen = {"sigma": 0.5, "target_radius": 0.35, "max_votes": 1000}
+    async with opened(tmp_path) as surety, working(surety, pictures=4):
+        job = await submitted(surety, grey(count), chosen, allocation="closest", max_cost=max_cost)
+        job = await until(surety, job.id)
+        found = [row.n for row in await rows(surety, job)]
+        assert job.counts["unpaid"] == 0
+        assert min(found) >= least
+        assert max(found) > least  # what was left went to a second one
+        assert job.cost_at_most <= max_cost
+
+
+async def test_closest_with_no_money_for_all_pays_for_as_many_as_it_can(tmp_path):
+    chosen = {"sigma": 0.5, "target_radius": 0.5, "max_votes": 1000}
+    async with opened(tmp_path) as surety, working(surety):
+        job = await submitted(surety, grey(9), chosen, allocation="closest", max_cost=0.012)
+        job = await until(surety, job.id)
+        found = [row.n for row in await rows(surety, job)]
+        assert found[:6] == [1] * 6
+        assert job.counts["unpaid"] == 3
+
+
+async def test_closest_bears_a_milestone_beyond_the_first_slice(tmp_path):
+    chosen = {"sigma": 0.5, "target_radius": 0.3, "max_votes": 200, "milestone": 50}
+    async with opened(tmp_path) as surety, working(surety):
+        job = await until(
+            surety, (await submitted(surety, grey(2), chosen, allocation="closest")).id
+        )
+        assert job.counts["done"] == 2
+
+
 @pytest.mark.parametrize("error", [AuthenticationFailed("no"), ProviderDown("down")])
 async def test_what_stops_every_picture_stops_the_job_and_not_its_pictures(
     tmp_path, error, monkeypatch

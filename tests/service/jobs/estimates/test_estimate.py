@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,9 +17,12 @@ from service.jobs.estimates.estimate import estimate, pilot_numbers
 from service.jobs.estimates.estimate_draws import TAIL, alike, unseen
 from service.jobs.estimates.estimate_time import Speed
 from service.jobs.estimates.estimate_view import duration, money, view
+from service.jobs.estimates.estimating import estimate_of
 from service.jobs.rows import Row
+from service.jobs.submit import spec_of
+from tests.service.jobs.running import opened
 
-AWS = Traits(price=0.001, concurrency=8, rate=20.0)
+AWS = Traits(price=0.001, concurrency=8, rate=20.0, names_version=True)
 FREE = Traits(payload="pixels", max_batch=64, concurrency=1)
 TARGET = {"sigma": 0.25, "target_radius": 0.125}
 
@@ -71,7 +75,7 @@ def test_time_is_that_of_the_slowest():
     assert late.bottleneck == "latency"
     assert late.job.seconds.expected >= late.job.calls.expected * 4.0 / 8
     unknown = estimate(TARGET, 100, Traits(concurrency=8))
-    assert "assumed" in unknown.rests_on[-1]
+    assert "assumed" in unknown.rests_on[-2]
     assert unknown.job.seconds.high > 3 * unknown.job.seconds.expected
 
 
@@ -87,9 +91,21 @@ def test_price_0_and_calls_as_the_unit():
 
 
 def test_canaries_are_counted():
-    plain, watched = (estimate(TARGET, 10, AWS, names_version=v) for v in (True, False))
+    unnamed = replace(AWS, names_version=False)
+    plain, watched = (estimate(TARGET, 10, traits) for traits in (AWS, unnamed))
     assert watched.worst.images.expected == plain.worst.images.expected + 10 * 4
     assert watched.job.votes == plain.job.votes
+    assert watched.job.images.expected >= plain.job.images.expected + 10 * 1
+
+
+@pytest.mark.usefixtures("small_providers")
+async def test_a_guess_counts_the_canaries_of_a_provider_that_names_no_version(tmp_path):
+    async with opened(tmp_path, provider="half") as surety:
+        spec = await spec_of(surety, {"sigma": 0.25, "max_votes": 500})
+        found = await estimate_of(surety, spec, 10)
+        named = replace((await surety.adapter("half")).traits, names_version=True)
+        assert found.worst.images.expected == 10 * (500 + 1 + 2)
+        assert estimate(spec.arguments, 10, named).worst.images.expected == 10 * 501
 
 
 def test_a_picture_s_own_cap_ends_its_votes():
@@ -108,7 +124,7 @@ def test_cheaper_is_cheaper(guess):
 def test_a_pilot_of_all_is_the_bill():
     rows = [row(0, 28), row(1, 300, reached=False), row(2, 61)]
     found = estimate(TARGET, 3, AWS, rows, max_cost=0.392)
-    for name, value in (("votes", 389), ("images", 392), ("certified", 2)):
+    for name, value in (("votes", 389), ("images", 392), ("reached", 2)):
         figure = getattr(found.job, name)
         assert figure.low == figure.expected == figure.high == value
     assert found.job.cost.high == pytest.approx(0.392)
@@ -124,8 +140,8 @@ def test_three_pictures_alike_do_not_make_it_sure():
     least = 0.05 ** (1 / 3)
     most = 28 * least + 1000 * (1 - least)
     assert found.rest.votes.high / 1000 == pytest.approx(most, rel=0.05)
-    assert found.rest.certified.low / 1000 == pytest.approx(least, rel=0.08)
-    assert found.rest.certified.high == 1000
+    assert found.rest.reached.low / 1000 == pytest.approx(least, rel=0.08)
+    assert found.rest.reached.high == 1000
     assert found.picture.votes.high == 1000  # the next one may well be another
 
 
@@ -207,6 +223,11 @@ def test_view(guess):
     text = shown.getvalue()
     assert "Estimate for 1,000 pictures" in text
     assert "a guess" in text
+    assert "if no call fails" in text.replace("\n", " ")
+    assert "never" not in text  # calls that fail may be billed
+    assert "what is asked again comes on top" in " ".join(text.replace("│", " ").split())
+    assert "reach 0.125" in text
+    assert "certified" not in text  # means that there is a radius, whatever the target
     assert f"{guess.job.votes.expected:,.0f}" in text
     assert money(guess.describe()["job"]["cost"]["low"]) in text
     assert "chance that the job completes" in text
@@ -215,6 +236,15 @@ def test_view(guess):
     shown = io.StringIO()
     Console(file=shown, width=100).print(view(estimate(TARGET, 20, AWS, rows).describe()))
     assert "The pilot of 2 has cost $0.091" in shown.getvalue()
+
+
+def test_without_a_target_what_counts_is_any_radius():
+    found = estimate({"sigma": 0.25}, 10, AWS)
+    assert found.describe()["target_radius"] is None
+    shown = io.StringIO()
+    Console(file=shown, width=100).print(view(found.describe()))
+    assert "certified" in shown.getvalue()
+    assert "reach" not in shown.getvalue()
 
 
 def test_words():

@@ -48,6 +48,7 @@ async def test_it_says_what_came_of_the_job():
         "41 certified 85.4 % of judged",
         "40 certified and right 83.3 % of those with a true label",
         "1 certified, but wrong",
+        "16 reach 0.25 33.3 % of judged",
         "4 abstained",
         "2 failed 1 more not paid for",
         "4,321 calls",

@@ -30,6 +30,7 @@ async def test_figures_and_radii():
         "41 certified of 43 pictures judged, 95.3 %",
         "44: 42 done, 1 failed, 1 waiting",
         "40 of 43 with a true label; 1 certified with a wrong label",
+        "target 10 of 43 reach 0.25, 23.3 %",
         "Not a readable picture × 1",
         "r = 0.25 23.3 % (11.8 – 38.6)",
         "target radius reached × 41, target out of reach × 1",
@@ -40,6 +41,19 @@ async def test_figures_and_radii():
     assert max(bars) == 28
     counts = [int(line.split()[-2]) for line in text.splitlines() if "░" in line or "█" in line]
     assert sum(counts) == 41
+
+
+async def test_what_the_money_did_not_reach_is_told():
+    text = await shown(
+        row(0),
+        row(1, stop_reason="max_cost"),
+        Row(2, "u", "aa", "unpaid"),
+        Row(3, "v", "aa", "unpaid"),
+    )
+    said = " ".join(text.replace("│", " ").split())
+    assert "the money did not reach 2 pictures and ended too early for 1 picture" in said
+    assert "surety jobs extend 7f3a91c2 --max-cost" in said
+    assert "the money" not in await shown(row(0), failed(1))
 
 
 async def test_a_job_without_results_and_without_a_name():
