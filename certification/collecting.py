@@ -201,11 +201,15 @@ class Collector:
         """Also on errors and cancellation, keep what was paid for, as far as no vote is missing."""
         self._asker.close()
         try:
-            await pipeline.settle(self._interrupt.future, patience, GRACE_SECONDS)
+            await pipeline.settle(self._interrupt.future, patience, self._grace)
         finally:
             late = unsaved + await pipeline.close()
             await self._keep(length, late)
         return late
+
+    def _grace(self) -> float:
+        grace = self._interrupt.grace  # may be told while calls are waited for
+        return GRACE_SECONDS if grace is None else grace
 
     async def _keep(self, start: int, votes: Sequence[Spoken]) -> None:
         if votes:

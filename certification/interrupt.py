@@ -16,14 +16,23 @@ class Interrupt:
 
     Attributes:
         future: done once the run has to end; may be waited for, but not cancelled.
+        grace: seconds that calls in flight may take from then on, since they are paid for; None
+            for the usual one.
     """
 
     def __init__(self) -> None:
         self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.grace: float | None = None
         self._reason: Literal["cancelled", "deadline"] = "cancelled"
 
-    def cancel(self) -> None:
-        """End the run as soon as possible, before or within it; no new call starts."""
+    def cancel(self, grace: float | None = None) -> None:
+        """End the run as soon as possible, before or within it; no new call starts.
+
+        Args:
+            grace: see the attribute; counts where nobody has ended the run yet.
+        """
+        if not self.done:
+            self.grace = grace
         self._end("cancelled")
 
     @contextlib.contextmanager

@@ -96,13 +96,15 @@ class Pipeline(Generic[S, V]):
             self._collect()
         return []
 
-    async def settle(self, interrupt: asyncio.Future[None], seconds: float, grace: float) -> None:
+    async def settle(
+        self, interrupt: asyncio.Future[None], seconds: float, grace: float | Callable[[], float]
+    ) -> None:
         """Let the calls in flight end, since they are paid for; start no new one.
 
         Args:
             interrupt: cuts the wait short.
             seconds: the longest wait.
-            grace: the longest wait from the interrupt on.
+            grace: the longest wait from the interrupt on, or what tells it then.
         """
         self._ready.clear()
         if not self._asking:
@@ -112,7 +114,7 @@ class Pipeline(Generic[S, V]):
             either: set[asyncio.Future[Any]] = {ended, interrupt}
             await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if interrupt.done():
-                await asyncio.wait({ended}, timeout=min(seconds, grace))
+                await asyncio.wait({ended}, timeout=grace() if callable(grace) else grace)
         finally:
             ended.cancel()
 

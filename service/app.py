@@ -22,6 +22,9 @@ from service.access.door import Door
 from service.access.known import Known
 from service.access.needs import check_declared, needs_of
 from service.core import Surety
+from service.edges.ending import Closing, Ending
+from service.edges.pace import BodyPace
+from service.edges.request_id import RequestId
 from service.errors import ServiceError
 from service.guard import Guard
 from service.head import Head
@@ -142,6 +145,14 @@ def create_app(
         ClientDisconnect,
     ):
         app.add_exception_handler(error, answer_problem)
+    ending = Ending()
+    app.state.settings, app.state.ending = chosen, ending
+    app.add_middleware(
+        BodyPace,
+        rate=chosen.upload_bytes_per_second,
+        grace_seconds=chosen.upload_grace_seconds,
+        ending=ending,
+    )
     app.add_middleware(
         BodyLimit,
         limit=chosen.max_upload_bytes + FORM_OVERHEAD,
@@ -156,8 +167,9 @@ def create_app(
         Guard, host=chosen.host, allowed=chosen.allowed_hosts, origins=frozenset(pages)
     )
     app.add_middleware(Head)
+    app.add_middleware(Closing, ending=ending)
     app.add_middleware(logs.RequestLog)
-    if pages:  # outermost, so that pages may read every answer, whatever went wrong
+    if pages:  # so that pages may read every answer, whatever went wrong
         app.add_middleware(
             CORSMiddleware,
             allow_origins=pages,
@@ -166,5 +178,6 @@ def create_app(
             expose_headers=origins.ANSWER_HEADERS,
         )
     app.add_middleware(RequestMetrics, metrics=seeing.metrics)
+    app.add_middleware(RequestId)
     install(app, routes)
     return app

@@ -26,6 +26,7 @@ from certification.postprocess import PostProcess
 from certification.predict import predict
 from certification.protocols import Gates
 from certification.watching import Attribute, Concluded, Watchers
+from service.edges.uploads import Uploads
 from service.errors import Overloaded
 from service.issued import Document, Issued
 from service.parts import Parts
@@ -39,6 +40,12 @@ from service.usage.counts import Counts
 from service.usage.gates import KeyGates
 from service.usage.meter import Meter, Meters
 from service.usage.votes import CountedLedgers
+
+CANCELLED = "cancelled"  # stop reason of a run that was ended early
+
+
+class LeftToOthers(Exception):
+    """A run was ended early, and another process goes on with it. Stays in this package."""
 
 
 class Surety(Parts):
@@ -57,6 +64,7 @@ class Surety(Parts):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self._decoder = ThreadPoolExecutor(1, "decode")  # a large picture takes a gigabyte
+        self.uploads = Uploads(settings)
         self._admitted = 0
         self.watchers = Watchers()
         self._state: State | None = None
@@ -199,17 +207,28 @@ class Surety(Parts):
         interrupt: Interrupt | None = None,
         on_progress: OnProgress | None = None,
         allowance: Allowance | None = None,
+        left: Callable[[], bool] = lambda: False,
     ) -> Issued:
         """Run a certification, sign the certificate and keep it.
+
+        Args:
+            prepared: the request.
+            interrupt: ends it early.
+            on_progress: is told where it stands.
+            allowance: what it may have spent before, and who notes it.
+            left: tells whether a run that was ended early is left to another process.
 
         Raises:
             BudgetSpent: if the API key's budget does not pay for a single vote.
             CertificationError: see :func:`certification.certify.certify`.
             StoreError: if the certificate cannot be kept. Its votes are.
+            LeftToOthers: if it was ended early, and is left to another process.
         """
         interrupt = interrupt or Interrupt()
         meter = self.meter(prepared.owner, prepared.adapter.name)
         made = await self._run(certify, prepared, interrupt, meter, on_progress, allowance)
+        if left() and made["proof"]["stop_reason"] == CANCELLED:
+            raise LeftToOthers
         if meter.refused is not None and not made["proof"]["votes"]["n"]:
             raise meter.refused
         return await self.issue(prepared, made, interrupt)
@@ -256,16 +275,20 @@ class Surety(Parts):
         interrupt: Interrupt | None = None,
         on_progress: OnProgress | None = None,
         allowance: Allowance | None = None,
+        left: Callable[[], bool] = lambda: False,
     ) -> Issued:
-        """Run a prediction; see :func:`certification.predict.predict`.
+        """Run a prediction; see `certify` and :func:`certification.predict.predict`.
 
         Raises:
             BudgetSpent: if the API key's budget does not pay for a single vote.
             CertificationError: see there.
+            LeftToOthers: see `certify`.
         """
         interrupt = interrupt or Interrupt()
         meter = self.meter(prepared.owner, prepared.adapter.name)
         made = await self._run(predict, prepared, interrupt, meter, on_progress, allowance)
+        if left() and made["stop_reason"] == CANCELLED:
+            raise LeftToOthers
         if meter.refused is not None and not made["n"]:
             raise meter.refused
         self.watchers.tell(Concluded("prediction", made["stop_reason"], None, made["abstained"]))

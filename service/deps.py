@@ -1,5 +1,6 @@
 """What routes ask for, as annotated aliases."""
 
+import contextlib
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from typing import Annotated, Generic
@@ -8,7 +9,10 @@ from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
 
 from service import negotiation
+from service.answers import Manner
 from service.core import Surety
+from service.edges import idempotency_key, prefer
+from service.edges.prefer import Preference
 from service.forms import CertifyForm, Form, PredictForm, read_fields
 from service.multipart import read_multipart, require_multipart
 from service.running import Running
@@ -62,16 +66,25 @@ def refuse_unknown(request: Request, known: Collection[str] = ()) -> None:
         raise RequestValidationError(unknown)
 
 
-async def _answer(request: Request, surety: SuretyDep) -> AsyncIterator[negotiation.Answer]:
+async def _answer(
+    request: Request, surety: SuretyDep, running: RunningDep
+) -> AsyncIterator[Manner]:
     """Choose the form of the answer, and refuse before the body is read what cannot be served."""
     refuse_unknown(request)
     chosen = negotiation.choose(", ".join(request.headers.getlist("accept")))
+    wanted = Preference()  # a stream is answered at once anyhow
+    if chosen == "json":
+        wanted = prefer.read(request.headers.getlist(prefer.HEADER))
     require_multipart(request)
-    with surety.admission():
-        yield chosen
+    idempotency_key.read(request)
+    with contextlib.ExitStack() as places:
+        places.enter_context(surety.admission())
+        alone = places.enter_context(running.alone.take()) if wanted.asynchronous else None
+        memory = places.enter_context(surety.uploads.picture(request))
+        yield Manner(chosen, wanted, memory, alone)
 
 
-AnswerDep = Annotated[negotiation.Answer, Depends(_answer)]
+AnswerDep = Annotated[Manner, Depends(_answer)]
 
 
 async def _certify_upload(request: Request, _: AnswerDep) -> Upload[CertifyForm]:

@@ -16,7 +16,11 @@
     │   └── LocalOnly             there are no API keys, and the caller is on another machine
     ├── BudgetSpent               an API key's budget does not pay for the next call
     ├── TooManyRequests           an API key asks faster than it may; says when to come back
-    ├── Overloaded                too many runs are waiting; says when to come back
+    ├── Overloaded                all places are taken; says when to come back
+    ├── NoRoom                    the disk is too full for an upload
+    ├── BadIdempotencyKey         an Idempotency-Key that cannot be read
+    ├── KeyReused                 an Idempotency-Key that belongs to another request
+    ├── KeyInUse                  the first request of an Idempotency-Key is being answered
     ├── MissingFormat             results in this format need a package; names the extra
     ├── ShuttingDown              the service ends before the run had an answer
     └── StoreError                the store of ledgers and certificates does not do its part
@@ -182,6 +186,8 @@ class MissingFormat(ServiceError):
 class ShuttingDown(ServiceError):
     """The service ends before the run had an answer."""
 
+    retry_after = 5
+
 
 class StoreError(ServiceError):
     """The store of ledgers and certificates does not do its part."""
@@ -201,8 +207,36 @@ class StoreDamaged(StoreError):
     """The store holds something that was not written by this deployment."""
 
 
+class NoRoom(ServiceError):
+    """The disk is too full for an upload."""
+
+    retry_after = 60
+
+
+class BadIdempotencyKey(ServiceError):
+    """An Idempotency-Key that cannot be read."""
+
+
+class KeyReused(ServiceError):
+    """An Idempotency-Key that belongs to another request."""
+
+
+class KeyInUse(ServiceError):
+    """The first request of an Idempotency-Key is being answered.
+
+    Attributes:
+        run: path of the run that it has begun, None if it has begun none.
+    """
+
+    retry_after = 5
+
+    def __init__(self, message: str, run: str | None = None) -> None:
+        super().__init__(message)
+        self.run = run
+
+
 class Overloaded(ServiceError):
-    """Too many runs are waiting.
+    """All places are taken: of runs, uploads, streams or connections.
 
     Attributes:
         retry_after: seconds.

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 from starlette.exceptions import HTTPException
 
+from service.edges.idempotency_key import json_sha256
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -25,6 +27,7 @@ async def read_json(request: Request, model: type[Model]) -> Model:
         found = from_json(await request.body(), allow_inf_nan=False)
     except ValueError as error:
         raise HTTPException(400, f"the body is no JSON: {error}") from None
+    request.state.content_sha256 = json_sha256(found)
     try:
         return model.model_validate(found)
     except ValidationError as error:

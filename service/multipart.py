@@ -9,6 +9,8 @@ from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from service.edges.idempotency_key import HEADER, Content
+from service.edges.uploads import disk_full
 from service.limits import MAX_FIELDS, MAX_FILES, MAX_TEXT_FIELD
 
 
@@ -16,6 +18,27 @@ class WholeMultiPartParser(MultiPartParser):
     """Refuses a form without its closing boundary: a field cut off with it would be missed."""
 
     _whole = False
+    content: Content | None = None  # is told what the parts hold
+
+    def on_headers_finished(self) -> None:
+        """Begin a part."""
+        super().on_headers_finished()
+        if self.content is not None:
+            part = self._current_part
+            name = None if part.file is None else part.file.filename or ""
+            self.content.begin(part.field_name, name)
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        """Go on with it."""
+        super().on_part_data(data, start, end)
+        if self.content is not None:
+            self.content.add(data[start:end])
+
+    def on_part_end(self) -> None:
+        """End it."""
+        super().on_part_end()
+        if self.content is not None:
+            self.content.end()
 
     def on_end(self) -> None:
         """Note that the closing boundary was read."""
@@ -48,6 +71,7 @@ async def read_multipart(
 
     Raises:
         HTTPException: if the body is no whole form.
+        NoRoom: if the disk runs full.
     """
     require_multipart(request)
     reading = (parser or WholeMultiPartParser)(
@@ -57,10 +81,15 @@ async def read_multipart(
         max_fields=MAX_FIELDS,
         max_part_size=MAX_TEXT_FIELD,
     )
+    if HEADER in request.headers:
+        reading.content = Content()
     try:
-        parts = await reading.parse()
+        with disk_full():
+            parts = await reading.parse()
     except MultiPartException as error:
         raise HTTPException(400, error.message) from None
+    if reading.content is not None:
+        request.state.content_sha256 = reading.content.sha256()
     try:
         yield parts
     finally:

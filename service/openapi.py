@@ -8,6 +8,7 @@ from fastapi.routing import APIRoute
 
 from service.access.openapi import describe_access
 from service.openapi_answers import method_not_allowed
+from service.openapi_edges import REQUEST_ID, describe_edges
 from service.openapi_examples import EXAMPLES
 from service.openapi_schemas import SCHEMAS
 from service.problems import MEDIA_TYPE, methods_at
@@ -42,12 +43,13 @@ def _complete(document: dict[str, Any]) -> None:
     schemas.update(SCHEMAS)
     components["examples"] = {name: {"value": value} for name, value in EXAMPLES.items()}
     for path, methods in document["paths"].items():
-        for operation in methods.values():
+        for method, operation in methods.items():
             instance = _filled(path, operation)
             allowed = ", ".join(methods_at(document, instance))
             responses = operation["responses"]
             _drop_framework_error(responses)
             responses["405"] = method_not_allowed(instance, allowed)
+            describe_edges(path, method, operation)
             operation["responses"] = dict(sorted(responses.items()))
             for answer in responses.values():
                 _finish(answer, instance)
@@ -69,7 +71,7 @@ def _finish(answer: dict[str, Any], instance: str) -> None:
             media["schema"] = {"$ref": media["schema"]["$ref"]}
         if media_type == MEDIA_TYPE:
             for example in media["examples"].values():
-                example["value"]["instance"] = instance
+                example["value"] |= {"instance": instance, "request_id": REQUEST_ID}
                 example["value"] = {  # `errors` last, as in an answer
                     name: example["value"][name]
                     for name in SCHEMAS["Problem"]["properties"]

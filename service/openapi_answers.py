@@ -18,13 +18,13 @@ from service.settings import Settings
 NOT_OF_RUNS = (
     *(kinds.NOT_FOUND, kinds.METHOD_NOT_ALLOWED, kinds.NOT_READY, kinds.OTHER_IMAGE_ERROR),
     *(kinds.JOB_CONFLICT, kinds.BAD_ARCHIVE, kinds.ARCHIVE_TOO_LARGE, kinds.BAD_TABLE),
-    *(kinds.UNREADABLE_PICTURE, kinds.FORMAT_NOT_READY),
+    *(kinds.UNREADABLE_PICTURE, kinds.FORMAT_NOT_READY, kinds.MALFORMED_REQUEST),
     kinds.TOO_MANY_REQUESTS,  # of every route that needs a key
 )
 RUN_ERRORS = tuple(kind for kind in kinds.KINDS if kind not in NOT_OF_RUNS)
 
 # Every route may answer so.
-ALWAYS = (kinds.INTERNAL, kinds.FORBIDDEN)
+ALWAYS = (kinds.INTERNAL, kinds.FORBIDDEN, kinds.OVERLOADED)
 
 _MOST_VOTES = Settings.model_fields["max_votes"].default
 # What a form's schema cannot know, since it is the same for every deployment.
@@ -34,6 +34,12 @@ _MORE_WORDS: Mapping[str, str] = {
     "milestone": "At most max_votes.",
 }
 
+_RETRY_AFTER = {
+    "description": "Seconds after which to try again.",
+    "required": True,
+    "schema": {"type": "integer", "minimum": 1},
+    "example": 5,
+}
 _HEADERS: Mapping[int, dict[str, Any]] = {
     402: {
         "Retry-After": {
@@ -44,23 +50,27 @@ _HEADERS: Mapping[int, dict[str, Any]] = {
             "example": 3600,
         }
     },
-    429: {
-        "Retry-After": {
-            "description": "Seconds after which to try again.",
-            "required": True,
-            "schema": {"type": "integer", "minimum": 1},
-            "example": 1,
-        }
-    },
+    429: {"Retry-After": _RETRY_AFTER},
     503: {
-        "Retry-After": {
+        "Retry-After": _RETRY_AFTER
+        | {
             "description": "Seconds after which to try again; missing where nobody can tell, "
             "such as for a provider that is not set up.",
             "required": False,
-            "schema": {"type": "integer", "minimum": 1},
-            "example": 5,
         }
     },
+    507: {"Retry-After": _RETRY_AFTER},
+}
+_OF_KINDS: Mapping[Kind, dict[str, Any]] = {
+    kinds.KEY_IN_USE: {
+        "Retry-After": _RETRY_AFTER | {"required": False},
+        "Link": {
+            "description": "The run that the first request with this Idempotency-Key has begun.",
+            "required": False,
+            "schema": {"type": "string"},
+            "example": '</runs/8e03978e40d543e8bc93>; rel="status"',
+        },
+    }
 }
 
 Responses = dict[int | str, dict[str, Any]]
@@ -136,7 +146,7 @@ def event_response(description: str, events: Sequence[tuple[str, Any]]) -> Respo
 
 
 def problem_responses(*possible: Kind) -> Responses:
-    """Describe the problems of a route, by status; 403 and 500 are always among them."""
+    """Describe the problems of a route, by status; 403, 429 and 500 are always among them."""
     by_status: dict[int | str, dict[str, Any]] = {}
     # A store that can be away can also refuse.
     more = (kinds.STORE_REFUSES,) if kinds.STORE_AWAY in possible else ()
@@ -152,6 +162,8 @@ def problem_responses(*possible: Kind) -> Responses:
             entry["description"] += f" · {kind.title}"
         if kind.status in _HEADERS:
             entry["headers"] = _HEADERS[kind.status]
+        if kind in _OF_KINDS:
+            entry["headers"] = _OF_KINDS[kind]
         entry["content"][MEDIA_TYPE]["examples"][kind.slug] = {
             "summary": kind.title,
             "value": _problem(kind).describe(),

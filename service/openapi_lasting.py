@@ -107,6 +107,8 @@ SCHEMAS: dict[str, Schema] = {
             "kind": _KIND,
             "owner": maybe("string", "Id of the API key that began it; null without one."),
             "created": of("string", "When it was begun.", format="date-time"),
+            "request_id": maybe("string", "Of the request that began it, as in X-Request-Id."),
+            "state": one_of("Whether it has ended.", "running", "ended"),
             "cancelling": of("boolean", "Whether it has been told to end."),
             "progress": maybe_ref("Progress", "Where it stands; null if it is not going on here."),
             "outcome": {

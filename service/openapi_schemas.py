@@ -88,6 +88,7 @@ _PROBLEM = record(
         "status": of("integer", "The HTTP status."),
         "detail": of("string", "What was wrong and how to mend it."),
         "instance": of("string", "The path that was asked for.", format="uri-reference"),
+        "request_id": of("string", "The request's, as in the header X-Request-Id."),
         "errors": list_of(
             "The fields to blame.",
             record(
@@ -99,7 +100,7 @@ _PROBLEM = record(
             ),
         ),
     },
-    optional=("errors",),
+    optional=("errors", "request_id"),
 )
 
 _KIND = record(

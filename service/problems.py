@@ -25,10 +25,12 @@ import certification.asking
 import certification.errors
 import denoisers.errors
 import service.errors
+from service.edges import request_id
 from service.problem_kinds import (
     ARCHIVE_TOO_LARGE,
     AUTHENTICATION,
     BAD_ARCHIVE,
+    BAD_IDEMPOTENCY_KEY,
     BAD_REQUEST,
     BAD_TABLE,
     BUDGET_SPENT,
@@ -39,12 +41,15 @@ from service.problem_kinds import (
     INTERNAL,
     INVALID_PARAMETER,
     JOB_CONFLICT,
+    KEY_IN_USE,
+    KEY_REUSED,
     LEDGER_CONFLICT,
     LEDGER_DAMAGED,
     LEDGER_SEALED,
     LOCAL_ONLY,
     MISSING_SCOPE,
     MODEL_CHANGED,
+    NO_ROOM,
     NOT_AN_IMAGE,
     NOT_FOUND,
     OTHER_IMAGE_ERROR,
@@ -135,6 +140,10 @@ TABLE: Mapping[type[Exception], Kind] = {
     service.errors.MissingScope: MISSING_SCOPE,
     service.errors.LocalOnly: LOCAL_ONLY,
     service.errors.Overloaded: OVERLOADED,
+    service.errors.NoRoom: NO_ROOM,
+    service.errors.BadIdempotencyKey: BAD_IDEMPOTENCY_KEY,
+    service.errors.KeyReused: KEY_REUSED,
+    service.errors.KeyInUse: KEY_IN_USE,
     service.errors.ShuttingDown: SHUTTING_DOWN,
     service.errors.StoreError: INTERNAL,
     service.errors.StoreUnavailable: STORE_AWAY,
@@ -175,6 +184,8 @@ class Problem:
         }
         if instance is not None:
             body["instance"] = instance
+        if (request := request_id.current()) is not None:
+            body[request_id.NAME] = request
         if self.errors:
             body["errors"] = [dict(error) for error in self.errors]
         return body
@@ -205,13 +216,14 @@ def problem_of(error: Exception) -> Problem:
     headers = dict[str, str]()
     if isinstance(error, service.errors.AccessDenied):
         headers |= error.headers
-    elif isinstance(error, service.errors.Overloaded | service.errors.TooManyRequests):
-        headers["Retry-After"] = str(error.retry_after)
-    elif isinstance(error, service.errors.BudgetSpent):
-        if (seconds := error.retry_after) is not None:
-            headers["Retry-After"] = str(seconds)
+    if (retry_after := getattr(error, "retry_after", None)) is not None:
+        headers["Retry-After"] = str(retry_after)
     elif kind in (STORE_AWAY, STORE_REFUSES):
         headers["Retry-After"] = str(service.errors.StoreUnavailable.retry_after)
+    if isinstance(error, service.errors.KeyInUse) and error.run is not None:
+        headers["Link"] = f'<{error.run}>; rel="status"'  # RFC 8631
+    if isinstance(error, service.errors.ShuttingDown):
+        headers["Connection"] = "close"  # the next connection may lead to another process
     name = _blamed(error, kind)
     errors = [] if name is None else [{"field": name, "message": message}]
     return Problem(kind, message, errors, headers)

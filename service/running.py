@@ -19,14 +19,16 @@ from PIL import Image
 from certification.bill import Allowance
 from certification.canonical import CanonicalImage
 from certification.collecting import OnProgress
-from certification.errors import LedgerConflict, LedgerDamaged
+from certification.errors import LedgerConflict, LedgerDamaged, LedgerUnavailable, RunInterrupted
 from certification.interrupt import Interrupt
-from service.core import Surety
-from service.errors import StoreError
+from service.core import LeftToOthers, Surety
+from service.edges import request_id
+from service.edges.places import Places
+from service.errors import Overloaded, StoreError
 from service.issued import Issued
 from service.prepared import Prepared
 from service.problems import problem_of
-from service.runs import Kind, Run, Runs
+from service.runs import Kind, Run, Runs, left_to_others
 from service.store.runs import RunRecord
 from service.store.usage import Booking
 from service.usage.counts import Counts
@@ -45,11 +47,15 @@ class Running:
 
     Attributes:
         runs: those that are going on.
+        alone: places for runs that go on while no client waits.
     """
 
     def __init__(self, surety: Surety) -> None:
         self._surety = surety
-        self.runs = Runs()
+        self.runs = Runs(surety.settings.grace_seconds)
+        self.alone = Places(
+            surety.settings.max_async_runs, "too many runs go on without a client that waits"
+        )
         self._ending: set[asyncio.Task[None]] = set()
         self._looking: asyncio.Task[None] | None = None
 
@@ -70,22 +76,65 @@ class Running:
                 task.cancel()
             await asyncio.gather(*unnoted, return_exceptions=True)
 
-    async def begin(self, kind: Kind, prepared: Prepared, arguments: Mapping[str, Any]) -> Run:
+    async def begin(
+        self,
+        kind: Kind,
+        prepared: Prepared,
+        arguments: Mapping[str, Any],
+        *,
+        run_id: str | None = None,
+        lasting: bool = False,
+    ) -> Run:
         """Write a run down and begin it.
 
         Args:
             kind: what the document it ends with is.
             prepared: a request that has passed every check.
             arguments: what it was prepared from, but for the picture.
+            run_id: its name; None for a new one that cannot be guessed.
+            lasting: see `Run`.
 
         Raises:
             StoreError: if it cannot be written down now; nothing has been asked then.
         """
-        run_id, state = secrets.token_hex(12), self._surety.state
+        run_id, state = run_id or new_id(), self._surety.state
         await state.runs.begin(
-            run_id, kind, arguments, prepared.image, prepared.draft, prepared.owner
+            run_id,
+            kind,
+            arguments,
+            prepared.image,
+            prepared.draft,
+            request_id.current(),
+            prepared.owner,
         )
-        return self._start(run_id, kind, prepared, Allowance())
+        return self._start(run_id, kind, prepared, Allowance(), lasting=lasting)
+
+    def leave(self, run: Run) -> None:
+        """Do without the client of a run: cancel it, unless somebody will come back for it.
+
+        Does nothing to a run that has ended.
+        """
+        if run.task.done():
+            return
+        if not run.lasting:
+            run.cancel()
+        elif not run.alone:
+            try:
+                run.hold(self.alone.take())
+            except Overloaded:
+                run.cancel()
+
+    async def state_of(self, run_id: str) -> dict[str, Any]:
+        """Tell where a run stands or what came of it, also after the process that began it died.
+
+        Raises:
+            NotFound: if none of this id is kept.
+            StoreError: if the store is away.
+        """
+        told = {"progress": None, "cancelling": False}
+        told |= await self._surety.state.runs.outcome(run_id)
+        run = self.runs.find(run_id)
+        return told if run is None else told | run.describe()
 
     def _start(
         self,
@@ -94,6 +143,7 @@ class Running:
         prepared: Prepared,
         allowance: Allowance,
         *,
+        lasting: bool,
         resumed: bool = False,
     ) -> Run:
         surety, spend = self._surety, self._surety.state.runs.spend
@@ -104,11 +154,19 @@ class Running:
         allowance.note = note
         do = surety.certify if kind == "certificate" else surety.predict
 
+        def left() -> bool:
+            return run.left
+
         async def work(interrupt: Interrupt, on_progress: OnProgress) -> Issued:
+            structlog.contextvars.bind_contextvars(run=run_id)
             try:
-                with structlog.contextvars.bound_contextvars(run=run_id):
-                    issued = await do(prepared, interrupt, on_progress, allowance)
+                issued = await do(prepared, interrupt, on_progress, allowance, left)
             except Exception as error:
+                if isinstance(error, LeftToOthers) or (
+                    run.left and isinstance(error, RunInterrupted | StoreError | LedgerUnavailable)
+                ):
+                    log.info("a run is left to another process")
+                    raise left_to_others(run_id) from None
                 problem = problem_of(error).describe(f"/runs/{run_id}")
                 self._end(run_id, {"problem": problem})
                 raise
@@ -118,7 +176,8 @@ class Running:
             self._end(run_id, _outcome(kind, issued), booking)
             return issued
 
-        return self.runs.start(kind, work, run_id, prepared.owner)
+        run = self.runs.start(kind, work, run_id, prepared.owner, lasting=lasting)
+        return run  # `work` begins after this, and looks at it
 
     def _end(self, run_id: str, outcome: Mapping[str, Any], booking: Booking | None = None) -> None:
         """Note what came of a run; the store may be away, and nobody has to wait for that."""
@@ -140,7 +199,8 @@ class Running:
         while True:
             try:
                 for record in await self._surety.state.runs.take_up():
-                    await self._resume(record)
+                    with request_id.saying(record.request_id):
+                        await self._resume(record)
             except (StoreError, LedgerDamaged) as error:
                 log.warning("interrupted runs cannot be looked for", error=str(error))
             except Exception as error:
@@ -164,7 +224,12 @@ class Running:
             return
         log.info("an interrupted run goes on", run=record.id, kind=record.kind)
         allowance = Allowance(spent=record.units)
-        self._start(record.id, record.kind, prepared, allowance, resumed=True)
+        self._start(record.id, record.kind, prepared, allowance, lasting=True, resumed=True)
+
+
+def new_id() -> str:
+    """Return a name for a run that nobody can guess."""
+    return secrets.token_hex(12)
 
 
 def _image(record: RunRecord) -> CanonicalImage:

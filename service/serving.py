@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import os
 import signal
 import socket
@@ -11,10 +12,9 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from service.edges.protocol import ConnectionLimits, config_of, watch_connections
 from service.errors import ConfigurationError
 from service.terminal import complain
-
-GRACE_SECONDS = 5
 
 
 class _Server(uvicorn.Server):
@@ -39,44 +39,56 @@ class _Server(uvicorn.Server):
 async def serve_until_signal(
     app: FastAPI, listener: socket.socket, when_started: Callable[[], Awaitable[None]]
 ) -> None:
-    """Serve; SIGINT or SIGTERM ends it, and every run with the certificate it has by then.
+    """Serve; SIGINT or SIGTERM ends it, and every run in order: see `service.edges.ending`.
+
+    A second signal waits no longer for a balancer, a third one for nobody.
 
     Args:
-        app: the application.
+        app: the application, as `create_app` makes it.
         listener: a listening socket; closed at the end.
         when_started: runs beside the server once it answers.
 
     Raises:
         ConfigurationError: if the application cannot start.
     """
+    settings, ending = app.state.settings, app.state.ending
     server = _Server(
-        uvicorn.Config(
+        config_of(
             app,
+            settings,
             lifespan="on",
-            log_config=None,
-            access_log=False,  # the application writes its own
-            timeout_graceful_shutdown=GRACE_SECONDS,
+            timeout_graceful_shutdown=math.ceil(settings.grace_seconds),
         )
     )
+    loop = asyncio.get_running_loop()
 
     def stop() -> None:
-        server.force_exit = server.should_exit  # the second signal waits for nobody
+        if server.started and not ending.begun and settings.drain_seconds:
+            loop.call_later(settings.drain_seconds, end)
+        else:
+            server.force_exit = server.should_exit
+            end()
+        ending.begin()
+
+    def end() -> None:
         server.should_exit = True
         if server.started:
             app.state.running.runs.shut_down()
             app.state.inside.shut_down()
 
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
     beside = asyncio.ensure_future(_once_started(server, when_started))
+    limits = ConnectionLimits.of(settings)
+    watching = asyncio.ensure_future(watch_connections(server.server_state, limits))
     try:
         await server.serve(sockets=[listener])
     except SystemExit:  # what uvicorn raises if the lifespan fails; it has told the log why
         raise ConfigurationError("the service could not start; the lines above say why") from None
     finally:
-        beside.cancel()
-        await asyncio.gather(beside, return_exceptions=True)
+        for task in (beside, watching):
+            task.cancel()
+        await asyncio.gather(beside, watching, return_exceptions=True)
         listener.close()
 
 

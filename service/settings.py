@@ -157,6 +157,50 @@ class Settings(BaseSettings):
     max_votes: int = Field(100_000, ge=1, description="Most votes that a request may ask for.")
     max_runs: int = Field(8, ge=1, description="Runs that are worked on at the same time.")
     max_waiting: int = Field(64, ge=0, description="Requests that may wait for a run to end.")
+    max_async_runs: int = Field(
+        32, ge=0, description="Runs that may go on while no client waits for them."
+    )
+    max_uploads_bytes: int = Field(
+        512 * 2**20,
+        ge=1024,
+        description="Bytes of pictures that may be taken in at the same time, all uploads "
+        "together.",
+    )
+    max_connections: int = Field(
+        1_000, ge=1, description="Connections at the same time; further ones are sent away."
+    )
+    max_followers: int = Field(
+        200, ge=1, description="Event streams of jobs that may be read at the same time."
+    )
+    upload_bytes_per_second: int = Field(
+        16 * 2**10, ge=1, description="An upload that is slower is given up."
+    )
+    upload_grace_seconds: float = Field(
+        10, gt=0, description="Seconds that an upload may take beyond that."
+    )
+    header_seconds: float = Field(
+        10, gt=0, description="Seconds within which the head of a request has to arrive."
+    )
+    reader_seconds: float = Field(
+        60, gt=0, description="A client that reads nothing of its answer for so long is cut off."
+    )
+    idempotency_hours: float = Field(
+        24, gt=0, description="Hours for which an Idempotency-Key leads to its answer."
+    )
+    drain_seconds: float = Field(
+        0,
+        ge=0,
+        le=600,
+        description="Seconds between the signal that ends the service and its end in which it is "
+        "not ready but still answers, for a balancer to notice.",
+    )
+    grace_seconds: float = Field(
+        20,
+        ge=1,
+        le=600,
+        description="Seconds after that within which runs end in order: their calls in flight are "
+        "waited for, so that no vote is lost.",
+    )
     work_inside: bool = Field(
         True,
         description="Whether the service itself works on jobs while no `surety worker` does.",

@@ -77,16 +77,16 @@ class Events(Response):
 
 
 class RunEvents(Events):
-    """Streams a run's events; when the client goes away, the run is cancelled.
+    """Streams a run's events.
 
     Args:
         run: a run that has begun.
         headers: further headers of the answer.
+        at_end: is called at the end, whether or not the run has ended.
     """
 
-    def __init__(self, run: Run, headers: Mapping[str, str] | None = None) -> None:
-        # Cancelling does nothing to a run that has ended.
-        super().__init__(lambda path: events(run, path), headers, run.cancel)
+    def __init__(self, run: Run, headers: Mapping[str, str], at_end: Callable[[], None]) -> None:
+        super().__init__(lambda path: events(run, path), headers, at_end)
 
 
 async def events(run: Run, instance: str) -> AsyncGenerator[bytes, None]:

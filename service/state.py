@@ -15,6 +15,7 @@ from service.store.images import RedisImages
 from service.store.job_pictures import RedisJobPictures
 from service.store.jobs import RedisJobs
 from service.store.ledgers import RedisLedgers
+from service.store.once import RedisOnce
 from service.store.process import Process
 from service.store.rate import RedisLimits
 from service.store.runs import RedisRuns
@@ -44,6 +45,7 @@ class State:
         pictures: theirs, and what came of each.
         workers: who works on them.
         limits: the rate limits that all processes share.
+        once: what requests with an Idempotency-Key are about.
         api_keys: who may use the deployment through HTTP.
         usage: what they use.
     """
@@ -64,6 +66,7 @@ class State:
         self.jobs = RedisJobs(self.store, seals)
         self.pictures = RedisJobPictures(self.store, seals, self.jobs, self.uploads)
         self.workers = RedisWorkers(self.store, settings.lease_seconds)
+        self.once = RedisOnce(self.store, seals, self.process, settings.idempotency_hours)
         self.api_keys = RedisApiKeys(self.store, seals)
         self.usage = RedisUsage(self.store)
         self._url, self._store_folder = url, settings.data_dir.absolute() / "store"

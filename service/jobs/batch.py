@@ -28,9 +28,10 @@ class Batch:
     spec: JobSpec
     intake: Intake
 
-    async def submit(self, surety: Surety) -> Job:
+    async def submit(self, surety: Surety, job_id: str | None = None) -> Job:
         """Take the job in and start it; see :func:`service.jobs.submit.submit`."""
-        return await submit(surety, self.spec, self.intake.handed(), self.intake.skipped)
+        handed, skipped = self.intake.handed(), self.intake.skipped
+        return await submit(surety, self.spec, handed, skipped, job_id)
 
 
 async def batch_of(

@@ -77,7 +77,11 @@ async def check_truths(surety: Surety, spec: JobSpec, truths: Iterable[str]) -> 
 
 
 async def submit(
-    surety: Surety, spec: JobSpec, handed: AsyncIterator[Handed], skipped: int = 0
+    surety: Surety,
+    spec: JobSpec,
+    handed: AsyncIterator[Handed],
+    skipped: int = 0,
+    job_id: str | None = None,
 ) -> Job:
     """Take a job in and start it.
 
@@ -86,13 +90,14 @@ async def submit(
         spec: from `spec_of`.
         handed: the pictures; what it raises ends the job before it has begun.
         skipped: files beside them that were passed over.
+        job_id: its id, None for a new one.
 
     Raises:
         BadRequest: if there is no picture.
         StoreError: if it cannot be kept; nothing of it is left then.
     """
     state = surety.state
-    job_id = await state.jobs.begin(spec, state.process.id)
+    job_id = await state.jobs.begin(spec, state.process.id, job_id)
     try:
         taking = _Taking(state, job_id, spec.owner)
         async for one in handed:

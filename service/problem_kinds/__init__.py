@@ -6,6 +6,7 @@ One module for each theme; this package is all of them together.
 
 from service.problem_kinds.access import *
 from service.problem_kinds.deployment import *
+from service.problem_kinds.edges import *
 from service.problem_kinds.kind import Kind as Kind
 from service.problem_kinds.providers import *
 from service.problem_kinds.requests import *
@@ -22,6 +23,7 @@ BY_STATUS = {
     404: NOT_FOUND,
     405: METHOD_NOT_ALLOWED,
     406: NOT_ACCEPTABLE,
+    408: TOO_SLOW,
     413: TOO_LARGE,
     415: UNSUPPORTED_MEDIA_TYPE,
     500: INTERNAL,

@@ -17,9 +17,11 @@ SHUTTING_DOWN = Kind(
 )
 OVERLOADED = Kind(
     "overloaded",
-    503,
+    429,
     "Too busy",
-    "All runs are busy and the queue is full. Retry-After says when to come back.",
+    "All places are taken: of runs and of those that wait for one, of uploads, of runs that go on "
+    "without a client, of event streams, or of connections; `detail` says which. Retry-After says "
+    "when to come back.",
 )
 NOT_READY = Kind(
     "not-ready",
@@ -61,4 +63,11 @@ DENOISER_NOT_READY = Kind(
     503,
     "The denoiser cannot be loaded",
     "Its weights are damaged or missing on this deployment.",
+)
+NO_ROOM = Kind(
+    "no-room",
+    507,
+    "No room for the upload",
+    "The disk that uploads are kept on while they are read is nearly full. Nothing of this one "
+    "was kept.",
 )

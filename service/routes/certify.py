@@ -4,8 +4,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from service.access.needs import CallerDep, needs
-from service.answers import respond
 from service.deps import AnswerDep, CertifyUpload, RunningDep, SuretyDep
+from service.edges.single import Single
 from service.forms import CertifyForm, form_schema
 from service.openapi_answers import form_body, run_responses
 from service.openapi_examples import CERTIFY_FORM
@@ -42,7 +42,5 @@ async def certify(
     the same certificate; what this request cost stands in the header Surety-Accounting.
     """
     arguments = upload.form.arguments()
-    prepared = await surety.prepare(
-        upload.take(), name=upload.name, owner=caller.key_id, **arguments
-    )
-    return await respond(request, await running.begin("certificate", prepared, arguments), answer)
+    single = Single(request, surety, running, answer)
+    return await single.answer("certificate", upload.take(), upload.name, arguments, caller.key_id)

@@ -11,6 +11,8 @@ from service.access.needs import CallerDep, needs
 from service.archive_form import Pictures, read_archive_form
 from service.core import Surety
 from service.deps import SuretyDep, refuse_unknown
+from service.edges import idempotency_key
+from service.edges.once import once
 from service.errors import BadRequest
 from service.job_forms import EstimateForm, job_schema
 from service.jobs.batch import Batch, batch_of
@@ -62,14 +64,18 @@ async def estimate_job(
     """
     refuse_unknown(request)
     require_multipart(request)
-    with surety.admission():
+    idempotency_key.read(request)
+    with surety.admission(), surety.uploads.file(request):
         async with read_archive_form(request, EstimateForm) as asked:
-            try:
-                told = await while_present(request, _estimated(surety, caller, inside, asked))
-            except PilotStopped as stopped:
-                problem = stopped.problem | {"instance": instance_of(request.scope)}
-                return JSONResponse(problem, problem["status"], media_type=MEDIA_TYPE)
-            return JSONResponse(told)
+
+            async def answer(_: str | None) -> Response:
+                try:
+                    return JSONResponse(await _estimated(surety, caller, inside, asked))
+                except PilotStopped as stopped:
+                    problem = stopped.problem | {"instance": instance_of(request.scope)}
+                    return JSONResponse(problem, problem["status"], media_type=MEDIA_TYPE)
+
+            return await while_present(request, once(surety.state, request, answer))
 
 
 async def _estimated(

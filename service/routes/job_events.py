@@ -15,6 +15,7 @@ from service.deps import SuretyDep, refuse_unknown
 from service.jobs.engine.pace import Pace
 from service.openapi_answers import event_response, problem_responses
 from service.openapi_examples import JOB_EVENT
+from service.problem_kinds import OVERLOADED
 from service.problems import problem_of
 from service.routes.job_parts import LOOKING, InsideDep, JobId
 from service.sse import Events, event
@@ -34,7 +35,7 @@ router = APIRouter(tags=["jobs"])
         "Server-sent events: job …, the last one with the job's end, or problem.",
         [("job", JOB_EVENT)],
     )
-    | problem_responses(*LOOKING),
+    | problem_responses(*LOOKING, OVERLOADED),
 )
 async def follow(job_id: JobId, request: Request, surety: SuretyDep, inside: InsideDep) -> Response:
     """Tell of every change, at most twice a second, until the job has ended.
@@ -46,7 +47,8 @@ async def follow(job_id: JobId, request: Request, surety: SuretyDep, inside: Ins
     """
     refuse_unknown(request)
     await surety.state.jobs.get(job_id)
-    return Events(lambda path: _events(surety, job_id, path, inside.ending))
+    place = inside.followers.take()
+    return Events(lambda path: _events(surety, job_id, path, inside.ending), at_end=place.release)
 
 
 async def _events(

@@ -9,11 +9,14 @@ from starlette.responses import Response
 from service.access.needs import CallerDep, needs
 from service.archive_form import read_archive_form
 from service.deps import SuretyDep, refuse_unknown
+from service.edges import idempotency_key
+from service.edges.once import once
 from service.errors import NotFound
 from service.job_forms import SubmitForm, job_schema
 from service.jobs import actions
 from service.jobs.batch import batch_of
 from service.jobs.estimates.estimating import estimate_of
+from service.jobs.job import Job
 from service.jobs.states import PictureState
 from service.multipart import require_multipart
 from service.openapi_answers import form_body, json_response, no_content, problem_responses
@@ -26,6 +29,7 @@ from service.routes.job_parts import (
     InsideDep,
     JobId,
     Number,
+    job_id_of,
 )
 
 PAGE, MOST_ROWS = 100, 1000
@@ -56,12 +60,13 @@ async def submit_job(
     """
     refuse_unknown(request)
     require_multipart(request)
-    with surety.admission():
+    idempotency_key.read(request)
+    with surety.admission(), surety.uploads.file(request):
         async with read_archive_form(request, SubmitForm) as asked:
             form = asked.form
             fields = form.job_fields() | {"owner": caller.key_id}
 
-            async def take_in() -> Response:
+            async def take_in(key_id: str | None) -> Response:
                 batch = await batch_of(
                     surety,
                     form.arguments(),
@@ -73,12 +78,22 @@ async def submit_job(
                 if form.dry_run:
                     told = (await estimate_of(surety, batch.spec, batch.intake.count)).describe()
                     return JSONResponse(told)
-                job = await batch.submit(surety)
+                job = await batch.submit(surety, None if key_id is None else job_id_of(key_id))
                 inside.look()
-                headers = {"Location": f"/jobs/{job.id}"}
-                return JSONResponse(job.describe(), 201, headers)
+                return _created(job)
 
-            return await while_present(request, take_in())
+            async def taken_in(key_id: str) -> Response | None:
+                try:
+                    job = await surety.state.jobs.get(job_id_of(key_id))
+                except NotFound:
+                    return None
+                return None if job.state == "reading" else _created(job)
+
+            return await while_present(request, once(surety.state, request, take_in, taken_in))
+
+
+def _created(job: Job) -> Response:
+    return JSONResponse(job.describe(), 201, {"Location": f"/jobs/{job.id}"})
 
 
 @router.get(

@@ -4,8 +4,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from service.access.needs import CallerDep, needs
-from service.answers import respond
 from service.deps import AnswerDep, PredictUpload, RunningDep, SuretyDep
+from service.edges.single import Single
 from service.forms import PredictForm, form_schema
 from service.openapi_answers import form_body, run_responses
 from service.openapi_examples import PREDICT_FORM
@@ -36,7 +36,5 @@ async def predict(
     true where the test cannot tell. Answers as JSON or as events, as `POST /certify` does.
     """
     arguments = upload.form.arguments()
-    prepared = await surety.prepare(
-        upload.take(), name=upload.name, owner=caller.key_id, **arguments
-    )
-    return await respond(request, await running.begin("prediction", prepared, arguments), answer)
+    single = Single(request, surety, running, answer)
+    return await single.answer("prediction", upload.take(), upload.name, arguments, caller.key_id)

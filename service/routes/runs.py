@@ -1,13 +1,11 @@
 """Runs that are going on: list them, cancel one."""
 
-import contextlib
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 
 from service.access.needs import CallerDep, needs
-from service.deps import RunningDep, SuretyDep
-from service.errors import NotFound
+from service.deps import RunningDep
 from service.openapi_answers import json_response, problem_responses
 from service.openapi_examples import RUN_ID
 from service.problem_kinds import LEDGER_DAMAGED, NOT_FOUND, STORE_AWAY
@@ -38,12 +36,12 @@ async def list_runs(running: RunningDep, caller: CallerDep) -> dict[str, Any]:
     responses=json_response("Where it stands, or what came of it.", "RunState")
     | problem_responses(NOT_FOUND, STORE_AWAY, LEDGER_DAMAGED),
 )
-async def look(run_id: RunId, running: RunningDep, surety: SuretyDep) -> dict[str, Any]:
-    """Tell where a run stands or what came of it, also after the process that began it died."""
-    told = {"progress": None, "cancelling": False, **await surety.state.runs.outcome(run_id)}
-    with contextlib.suppress(NotFound):
-        told |= running.runs.get(run_id).describe()
-    return told
+async def look(run_id: RunId, running: RunningDep) -> dict[str, Any]:
+    """Tell where a run stands or what came of it, also after the process that began it died.
+
+    A certificate is named by its id: `GET /certificates/{id}` has it as it was signed.
+    """
+    return await running.state_of(run_id)
 
 
 @router.delete(

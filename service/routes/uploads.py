@@ -20,11 +20,14 @@ from service.multipart import read_multipart, require_multipart
 from service.openapi_answers import form_body, json_response, problem_responses
 from service.problem_kinds import (
     MALFORMED,
+    NO_ROOM,
     NOT_AN_IMAGE,
     OVERLOADED,
+    SHUTTING_DOWN,
     STORE_AWAY,
     STORE_REFUSES,
     TOO_LARGE,
+    TOO_SLOW,
     UNSUPPORTED_MEDIA_TYPE,
     VALIDATION,
 )
@@ -67,6 +70,9 @@ SCHEMA: dict[str, Any] = {
         VALIDATION,
         NOT_AN_IMAGE,
         OVERLOADED,
+        SHUTTING_DOWN,
+        TOO_SLOW,
+        NO_ROOM,
         STORE_AWAY,
         STORE_REFUSES,
     ),
@@ -80,7 +86,7 @@ async def upload(request: Request, surety: SuretyDep, caller: CallerDep) -> dict
     """
     refuse_unknown(request)
     require_multipart(request)
-    with surety.admission():
+    with surety.admission(), surety.uploads.file(request):
         async with read_multipart(request, files=MOST_AT_ONCE) as parts:
             files = _pictures(parts.multi_items())
             for file in files:

@@ -15,8 +15,11 @@ from service.problem_kinds import (
     INVALID_PARAMETER,
     LEDGER_DAMAGED,
     MALFORMED,
+    NO_ROOM,
+    SHUTTING_DOWN,
     STORE_AWAY,
     TOO_LARGE,
+    TOO_SLOW,
     UNSUPPORTED_MEDIA_TYPE,
     VALIDATION,
 )
@@ -36,6 +39,9 @@ router = APIRouter(tags=["certificates"])
         UNSUPPORTED_MEDIA_TYPE,
         VALIDATION,
         INVALID_PARAMETER,
+        TOO_SLOW,
+        NO_ROOM,
+        SHUTTING_DOWN,
         STORE_AWAY,
         LEDGER_DAMAGED,
     ),
@@ -47,7 +53,7 @@ async def verify(request: Request, surety: SuretyDep) -> dict[str, Any]:
     Without `key` the public keys of this deployment count. Where the certificate's ledger is kept
     here, that is checked too.
     """
-    with surety.admission():
+    with surety.admission(), surety.uploads.picture(request):
         form = await read_verify_form(request)
         settings = surety.settings
         report, ledger = await lasting.check(

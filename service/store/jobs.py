@@ -47,14 +47,15 @@ class RedisJobs:
     def __init__(self, store: Store, seals: Seals) -> None:
         self._store, self._seals = store, seals
 
-    async def begin(self, spec: JobSpec, reader: str) -> str:
+    async def begin(self, spec: JobSpec, reader: str, job_id: str | None = None) -> str:
         """Begin to take a job in; returns its id.
 
         Args:
             spec: what it is to do.
             reader: the process that takes it in; if it dies before `start`, the job goes.
+            job_id: None for a new one.
         """
-        job_id, now = secrets.token_hex(8), time.time()
+        job_id, now = job_id or secrets.token_hex(8), time.time()
         fields = {
             "spec": self.sealed(job_id, spec),
             "state": "reading",

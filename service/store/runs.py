@@ -39,6 +39,7 @@ class RunRecord:
         draft: names the subject that its votes belong to.
         created: ISO date.
         units: billed units that it may have used so far, at most.
+        request_id: of the request that began it, if it had one.
         owner: id of the API key that asked for it; None where there was none.
     """
 
@@ -50,6 +51,7 @@ class RunRecord:
     draft: str
     created: str
     units: int = 0
+    request_id: str | None = None
     owner: str | None = None
 
 
@@ -72,6 +74,7 @@ class RedisRuns:
         arguments: Mapping[str, Any],
         image: CanonicalImage,
         draft: str,
+        request_id: str | None = None,
         owner: str | None = None,
     ) -> None:
         """Write a run down before anything is asked.
@@ -86,6 +89,7 @@ class RedisRuns:
             "image": image.describe(),
             "draft": draft,
             "created": created,
+            "request_id": request_id,
             "owner": owner,
         }
         fields = {
@@ -136,9 +140,17 @@ class RedisRuns:
         if found[0] is None:
             raise no_run(run_id)
         what = json.loads(self._seals.unseal(found[0], "run", run_id))
-        told = {"id": run_id, "kind": what["kind"], "created": what["created"], "outcome": None}
-        told["owner"] = what.get("owner")  # those of before there were keys have none
+        told = {
+            "id": run_id,
+            "kind": what["kind"],
+            "created": what["created"],
+            "request_id": what.get("request_id"),
+            "owner": what.get("owner"),  # those of before there were keys have none
+            "state": "running",
+            "outcome": None,
+        }
         if found[1] is not None:
+            told["state"] = "ended"
             told["outcome"] = json.loads(self._seals.unseal(found[1], "outcome", run_id))
         return told
 

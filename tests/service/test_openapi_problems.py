@@ -7,6 +7,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from service.edges.request_id import HEADER
+from service.openapi_edges import REQUEST_ID, SPENDING
 from service.openapi_examples import EXAMPLES
 from service.settings import Settings
 from tests.service.conftest import connect
@@ -25,6 +27,7 @@ async def test_problems_fit_and_look_like_their_examples(
     document: dict[str, Any], client: httpx.AsyncClient
 ) -> None:
     responses = document["paths"]["/certify"]["post"]["responses"]
+    client.headers[HEADER] = REQUEST_ID
     real = await client.post("/certify", files=files(), data={"sigma": "3"})
     fits(real.json(), "Problem")
     shown = responses["422"]["content"][PROBLEM]["examples"]["invalid-request"]["value"]
@@ -49,6 +52,7 @@ def test_every_problem_says_where_it_happened(document: dict[str, Any]) -> None:
 async def test_another_method_is_answered_as_documented(
     document: dict[str, Any], client: httpx.AsyncClient
 ) -> None:
+    client.headers[HEADER] = REQUEST_ID
     for path, _, operation in operations(document):
         told = operation["responses"]["405"]
         shown = told["content"][PROBLEM]["examples"]["method-not-allowed"]["value"]
@@ -67,7 +71,10 @@ async def test_retry_after_is_described_where_it_is_sent(
     described = set()
     for path, method, operation in operations(document):
         for status, answer in operation["responses"].items():
-            if "Retry-After" in answer.get("headers", {}):
+            told = "Retry-After" in answer.get("headers", {})
+            if status in ("429", "507"):
+                assert told
+            elif told:
                 assert answer["headers"]["Retry-After"]["description"]
                 described.add((method, path, status))
     # Whoever looks after an API key, or whether one is needed, asks the store.
@@ -75,11 +82,9 @@ async def test_retry_after_is_described_where_it_is_sent(
     everywhere = {
         (method, path, "503") for path, method, _ in operations(document) if path not in free
     }
-    limited = {
-        (method, path, "429") for path, method, told in operations(document) if told["security"]
-    }
     budget = {("post", path, "402") for path in ("/certify", "/predict", "/estimate")}
-    assert described == everywhere | limited | budget
+    in_use = {("post", path, "409") for path in SPENDING}
+    assert described == everywhere | in_use | budget
     async with make_app(provider="keyless") as app, connect(app) as client:
         not_ready = await client.get("/health/ready")
         assert int(not_ready.headers["retry-after"]) > 0
@@ -98,6 +103,9 @@ def test_every_parameter_has_words_and_an_example(document: dict[str, Any]) -> N
                 continue  # of searches, whose fields speak for themselves
             seen[parameter["name"]] = parameter["schema"]["examples"]
     assert seen == {
+        "Idempotency-Key": ['"8e03978e-40d5-43e8-bc93-6894a57f9324"'],
+        "Prefer": ["respond-async"],
+        "X-Request-Id": [REQUEST_ID],
         "certificate_id": [EXAMPLES["Certificate"]["id"]],
         "key_id": [EXAMPLES["ApiKey"]["id"]],
         "job_id": [EXAMPLES["Job"]["id"]],
@@ -110,7 +118,7 @@ def test_every_parameter_has_words_and_an_example(document: dict[str, Any]) -> N
 async def test_the_example_of_a_kind_can_be_fetched(
     document: dict[str, Any], client: httpx.AsyncClient
 ) -> None:
-    (parameter,) = document["paths"]["/problems/{slug}"]["get"]["parameters"]
+    parameter, _ = document["paths"]["/problems/{slug}"]["get"]["parameters"]
     answer = await client.get(f"/problems/{parameter['schema']['examples'][0]}")
     assert answer.json() == EXAMPLES["ProblemKind"]
 

@@ -13,6 +13,7 @@ from typing import Self
 import structlog
 
 from service.core import Surety
+from service.edges.places import Places
 from service.errors import StoreError
 from service.jobs.engine.helper import WORKER
 
@@ -32,12 +33,16 @@ class Inside:
     Attributes:
         works: as given.
         ending: set once the service ends.
+        followers: places for event streams of jobs.
     """
 
     def __init__(self, surety: Surety, *, work: bool = True) -> None:
         self._surety, self._state = surety, surety.state
         self.works = work
         self.ending = asyncio.Event()
+        self.followers = Places(
+            surety.settings.max_followers, "too many event streams of jobs are being read"
+        )
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._module: ModuleType | None = None

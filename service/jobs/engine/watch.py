@@ -45,12 +45,16 @@ class Watch:
         """Tell whether a run of a job goes on."""
         return job_id in self._at_work
 
-    def end_all(self) -> None:
-        """End every run, those that begin from now on too, since the process ends."""
+    def end_all(self, grace: float | None = None) -> None:
+        """End every run, those that begin from now on too, since the process ends.
+
+        Args:
+            grace: seconds that calls in flight may still take; None for the usual one.
+        """
         self._ending = True
         for interrupts in self._at_work.values():
             for interrupt in interrupts:
-                interrupt.cancel()
+                interrupt.cancel(grace)
 
     async def run(self) -> None:
         """Look until cancelled."""

@@ -26,6 +26,7 @@ from service.jobs.engine.queue import Queue
 from service.jobs.engine.rates import Rates
 from service.jobs.engine.watch import Watch
 from service.jobs.engine.work import Work
+from service.runs import SHORTEST_GRACE, WRITE_SECONDS
 from service.store.job_pictures import Taken, milliseconds
 from service.store.workers import WorkerInfo
 
@@ -73,6 +74,7 @@ class JobWorker:
         self._wake = asyncio.Event()
         self._busy: Counter[Taken] = Counter()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._grace = max(SHORTEST_GRACE, settings.grace_seconds - WRITE_SECONDS)
         self._idle = LEASES * settings.lease_seconds
         self._queue = Queue(
             self._state.url,
@@ -94,7 +96,8 @@ class JobWorker:
             ended, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
             ended.pop().result()  # none ends but by an error
         finally:
-            self._watch.end_all()
+            # Calls in flight are paid for: their votes are waited for, within the grace.
+            self._watch.end_all(self._grace)
             await self._end(parts)
             with contextlib.suppress(StoreError, TimeoutError):
                 async with asyncio.timeout(END_SECONDS):
@@ -115,7 +118,7 @@ class JobWorker:
         for part in parts:
             part.cancel()
         ending = asyncio.gather(*parts, return_exceptions=True)
-        await asyncio.wait([ending], timeout=END_SECONDS)
+        await asyncio.wait([ending], timeout=self._grace + END_SECONDS)
         for task in self._tasks:  # the queue shields them
             task.cancel()
         await ending

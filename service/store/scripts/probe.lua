@@ -3,6 +3,7 @@
 local key = KEYS[1]
 redis.call('SET', key, 'a', 'PX', 1000)
 redis.call('GET', key)
+redis.call('PEXPIRE', key, 1000)
 redis.call('MGET', key)
 redis.call('EXISTS', key)
 redis.call('APPEND', key, 'b')

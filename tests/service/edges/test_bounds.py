@@ -1,0 +1,200 @@
+"""Too many at once: each limit says 429, before memory or the disk is full."""
+
+import asyncio
+import errno
+import os
+import re
+import resource
+import shutil
+import signal
+import tempfile
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from starlette.requests import Request
+
+from service.edges import protocol, uploads
+from service.edges.places import Places
+from service.edges.uploads import Uploads
+from service.errors import NoRoom, Overloaded
+from service.settings import Settings
+from tests.service.command import PATIENCE, Surety
+from tests.service.edges.sockets import connection, form, head, http, limited, read_all
+from tests.service.jobs.asking import FORM, pictures
+from tests.service.reading import files, problem, slug
+from tests.service.test_serve import read_until
+
+MEGABYTE = 2**20
+
+
+def test_a_place_is_given_back_once() -> None:
+    places = Places(2, "full")
+    with places.take(), places.take() as second:
+        with pytest.raises(Overloaded, match="full") as refused:
+            places.take()
+        assert refused.value.retry_after > 0
+        second.release()
+        with places.take():
+            pass
+    assert places.taken == 0
+    with places.take() as kept:
+        kept.kept = True
+    assert places.taken == 1
+    kept.release()
+    kept.release()
+    assert places.taken == 0
+
+
+def sized(length: int | None) -> Request:
+    headers = [] if length is None else [(b"content-length", str(length).encode())]
+    return Request({"type": "http", "headers": headers})
+
+
+def test_uploads_hold_what_they_declare_and_the_most_otherwise() -> None:
+    taking = Uploads(Settings(max_upload_bytes=MEGABYTE, max_uploads_bytes=4 * MEGABYTE))
+    with taking.picture(sized(1000)):
+        assert taking.memory.taken == 1000
+        with taking.picture(sized(None)), taking.picture(sized(10**15)):
+            assert taking.memory.taken > 2 * MEGABYTE
+            with taking.picture(sized(MEGABYTE)), pytest.raises(Overloaded):
+                taking.picture(sized(None))
+    assert taking.memory.taken == 0
+    small = Uploads(Settings(max_upload_bytes=MEGABYTE, max_uploads_bytes=2000))
+    with small.picture(sized(MEGABYTE)):  # one fits always
+        pass
+
+
+async def test_pictures_share_the_memory_that_there_is(make_app: Any) -> None:
+    limits = {"max_upload_bytes": 50_000, "max_uploads_bytes": 50_000}
+    async with make_app(**limits) as app, limited(app) as port, http(port) as live:
+        async with connection(port) as (_, write):
+            write.write(head("/certify", 300_000) + form()[:200])
+            while not app.state.surety.uploads.memory.taken:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            for path in ("/certify", "/predict", "/verify"):
+                refused = await live.post(path, files=files(bytes(40_000)))
+                assert slug(problem(refused, app)) == "overloaded"
+                assert "pictures" in refused.json()["detail"]
+                assert int(refused.headers["retry-after"]) > 0
+        async with asyncio.timeout(10):
+            while app.state.surety.uploads.memory.taken:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        # A run holds none of it.
+        slow = {"provider": "slow", "max_votes": "2000", "good_enough": "none"}
+        asked = await live.post("/certify", files=files(), data=slow, headers={"prefer": "wait=0"})
+        assert asked.status_code == 202
+        assert app.state.surety.uploads.memory.taken == 0
+
+
+async def test_a_disk_that_is_nearly_full(
+    app: FastAPI, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = shutil.disk_usage(tempfile.gettempdir())
+    nearly = free._replace(free=uploads.FREE_BYTES + 100)
+    monkeypatch.setattr(uploads.shutil, "disk_usage", lambda _: nearly)
+    for path in ("/jobs", "/estimate", "/pictures"):
+        refused = await client.post(path, files=pictures(3), data=FORM)
+        assert slug(problem(refused, app)) == "no-room"
+        assert refused.status_code == 507
+        assert int(refused.headers["retry-after"]) > 0
+
+
+@pytest.mark.parametrize("path", ["/jobs", "/certify", "/pictures"])
+async def test_a_disk_that_runs_full_meanwhile(make_app: Any, path: str) -> None:
+    """As the operating system says it: a file of this process may have only so many bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    plain = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    async with make_app() as app, limited(app) as port, http(port) as live:
+        name = "archive" if path == "/jobs" else "image"
+        body = {name: ("a", os.urandom(3 * MEGABYTE))}
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2 * MEGABYTE, hard))
+        try:
+            refused = await live.post(path, files=body)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+            signal.signal(signal.SIGXFSZ, plain)
+        assert slug(problem(refused, app)) == "no-room"
+
+
+def test_only_a_full_disk_is_a_full_disk() -> None:
+    with pytest.raises(NoRoom), uploads.disk_full():
+        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(PermissionError), uploads.disk_full():
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+
+async def test_connections_beyond_the_most_are_sent_away(
+    make_app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "SENT_AWAY", 2)
+    async with make_app(max_connections=3) as app, limited(app) as port:
+        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+        async with connection(port) as (read, write):
+            write.write(b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Request-Id: a\r\n\r\n")
+            told = await read_all(read)
+            assert (told.status, told.slug) == (429, "overloaded")
+            assert int(told.headers["retry-after"]) > 0
+            assert told.headers["connection"] == "close"
+            assert told.headers["x-request-id"] == "a"
+        held += [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        async with connection(port) as (read, write):
+            write.write(b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            assert (await read_all(read)).status == 0  # cut off
+        for _, writer in held:
+            writer.close()
+        async with asyncio.timeout(10), http(port) as live:
+            while (await live.get("/health/live")).status_code != 200:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+
+def memory_of(pid: int) -> int:
+    """The most memory that a process has had, in bytes."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return 1024 * int(re.search(r"VmHWM:\s+(\d+)", file.read())[1])  # type: ignore[index]
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs Linux")
+async def test_three_hundred_uploads_at_once_take_bounded_memory(tmp_path: Any) -> None:
+    """Each of 20 MB; together they would be 6 GB."""
+    surety = Surety.at(tmp_path)
+    surety.environment["SURETY_MAX_UPLOADS_BYTES"] = str(64 * MEGABYTE)
+    process = surety.start("serve", "--port", 0)
+    try:
+        text = await asyncio.to_thread(read_until, process, "Ctrl-C ends it")
+        port = int(re.search(r"http://127\.0\.0\.1:(\d+)", text)[1])  # type: ignore[index]
+        async with http(port) as live:
+            assert (await live.get("/health/ready")).is_success
+            assert (await live.post("/predict", files=files(), data={"n": "20"})).is_success
+            before = memory_of(process.pid)
+            length = 20 * MEGABYTE
+            part = form()[:100] + bytes(length // 300)
+
+            async def upload() -> int:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                try:
+                    writer.write(head("/certify", length) + part)
+                    for _ in range(3):
+                        writer.write(part)
+                        await writer.drain()
+                    return int((await reader.readline()).split()[1])
+                finally:
+                    writer.close()
+
+            sent = [asyncio.ensure_future(upload()) for _ in range(300)]
+            fit = 3  # of the memory that there is
+            async with asyncio.timeout(PATIENCE):
+                while sum(task.done() for task in sent) < len(sent) - fit:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            assert {task.result() for task in sent if task.done()} == {429}
+            assert sum(not task.done() for task in sent) == fit
+            for task in sent:
+                task.cancel()
+            await asyncio.gather(*sent, return_exceptions=True)
+            assert memory_of(process.pid) - before < 100 * MEGABYTE
+            assert (await live.get("/health/live")).is_success
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0

@@ -1,0 +1,182 @@
+"""Clients that are slow, stop in the middle, or do not read: over real sockets."""
+
+import asyncio
+import socket
+import time
+from typing import Any
+
+import pytest
+
+import service.sse
+from tests.service.edges.sockets import connection, form, head, http, limited, read_all
+from tests.service.jobs.asking import submitted
+from tests.service.reading import NOTHING, left_behind
+from tests.service.test_streaming import until
+
+QUICK = {
+    "upload_grace_seconds": 0.3,
+    "upload_bytes_per_second": 100_000,
+    "header_seconds": 0.3,
+    "reader_seconds": 0.4,
+}
+
+
+async def test_a_body_that_stops(make_app: Any, temp_dir: Any) -> None:
+    body = form()
+    async with make_app(**QUICK) as app, limited(app) as port, connection(port) as (read, write):
+        write.write(head("/certify", len(body)) + body[:100])
+        told = await read_all(read)
+        assert (told.status, told.slug) == (408, "request-too-slow")
+        assert told.headers["connection"] == "close"
+        assert told.headers["x-request-id"]
+        assert left_behind(app) == NOTHING
+        assert app.state.surety.uploads.memory.taken == 0
+        assert list(temp_dir.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["/certify", "/predict", "/jobs", "/pictures", "/estimate"])
+async def test_a_body_that_trickles(make_app: Any, path: str) -> None:
+    async with make_app(**QUICK) as app, limited(app) as port, connection(port) as (read, write):
+        write.write(head(path, 10_000))
+
+        async def trickle() -> None:
+            for byte in form(bytes(9_000)):
+                write.write(bytes([byte]))
+                await asyncio.sleep(0.02)
+
+        trickling = asyncio.ensure_future(trickle())
+        told = await read_all(read)
+        assert (told.status, told.slug) == (408, "request-too-slow")
+        trickling.cancel()
+        await asyncio.gather(trickling, return_exceptions=True)
+
+
+async def test_one_that_is_slow_but_not_too_slow(make_app: Any) -> None:
+    settings = QUICK | {"upload_grace_seconds": 5}
+    body = form(max_votes="5")
+    async with make_app(**settings) as app, limited(app) as port, connection(port) as (read, write):
+        write.write(head("/certify", len(body), "Connection: close"))
+        for start in range(0, len(body), 50):
+            write.write(body[start : start + 50])
+            await asyncio.sleep(0.03)
+        assert (await read_all(read)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [(b"", 0), (b"GET /health/live HT", 408), (b"GET /health/live HTTP/1.1\r\nHost: a\r\n", 408)],
+)
+async def test_a_head_that_does_not_end(make_app: Any, sent: bytes, status: int) -> None:
+    async with make_app(**QUICK) as app, limited(app) as port, connection(port) as (read, write):
+        write.write(sent)
+        told = await read_all(read)
+        assert told.status == status
+        if status:
+            assert told.slug == "request-too-slow"
+            assert told.headers["connection"] == "close"
+
+
+async def test_the_head_of_a_second_request_that_trickles(make_app: Any) -> None:
+    """uvicorn's own limit on idle connections ends with the first byte."""
+    async with make_app(**QUICK) as app, limited(app) as port, connection(port) as (read, write):
+        write.write(b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert (await read.readuntil(b'{"status":"live"}')).startswith(b"HTTP/1.1 200")
+        write.write(b"GET /health/live HTTP/1.1\r\n")
+
+        async def trickle() -> None:
+            while True:
+                write.write(b"a: b\r\n")
+                await asyncio.sleep(0.05)
+
+        trickling = asyncio.ensure_future(trickle())
+        assert (await read_all(read)).status == 408
+        trickling.cancel()
+        await asyncio.gather(trickling, return_exceptions=True)
+
+
+async def test_a_body_that_nobody_wants_does_not_hold_the_connection(make_app: Any) -> None:
+    async with make_app(**QUICK) as app, limited(app) as port, connection(port) as (read, write):
+        write.write(head("/nowhere", 10_000_000))
+
+        async def trickle() -> None:
+            while True:
+                write.write(b"a")
+                await asyncio.sleep(0.05)
+
+        trickling = asyncio.ensure_future(trickle())
+        assert (await read_all(read)).status == 404
+        trickling.cancel()
+        await asyncio.gather(trickling, return_exceptions=True)
+
+
+@pytest.mark.parametrize("sent", [b"NONSENSE\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00"])
+async def test_what_is_no_request(make_app: Any, sent: bytes) -> None:
+    async with make_app() as app, limited(app) as port, connection(port) as (read, write):
+        write.write(sent)
+        write.write_eof()
+        told = await read_all(read)
+        assert (told.status, told.slug) == (400, "malformed-request")
+        assert told.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_head_that_is_too_long(make_app: Any) -> None:
+    async with make_app() as app, limited(app) as port, connection(port) as (read, write):
+        write.write(b"GET / HTTP/1.1\r\nHost: a\r\nA: " + b"a" * 40_000)
+        assert (await read_all(read)).slug == "malformed-request"
+
+
+async def test_a_reader_of_events_that_does_not_read(
+    make_app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its run ends, and its connection: what waits for it is bounded all the time."""
+    monkeypatch.setattr(service.sse, "INTERVAL", 0.0)
+    settings = QUICK | {"max_votes": 100_000}
+    async with make_app(**settings) as app, limited(app, send_buffer=4096) as port:
+        body = form(provider="slow", good_enough="none", max_votes="90000")
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(("127.0.0.1", port))
+            accept = "Accept: text/event-stream"
+            client.sendall(head("/certify", len(body), accept) + body)
+            await until(app.state.running.runs.list, 20)
+            (run,) = app.state.running.runs.list()
+            await until(lambda: not app.state.running.runs.list(), 60)
+            assert run.cancelling
+
+
+async def test_a_reader_of_a_jobs_events_that_does_not_read(make_app: Any) -> None:
+    async with make_app(max_followers=1, **QUICK) as app:  # noqa: SIM117
+        async with limited(app) as port, http(port) as live:
+            where = await submitted(live, provider="stuck")
+            async with live.stream("GET", f"{where}/events") as response:
+                assert response.status_code == 200
+                refused = await live.get(f"{where}/events")
+                assert refused.status_code == 429
+                assert int(refused.headers["retry-after"]) > 0
+            await until(lambda: app.state.inside.followers.taken == 0, 20)
+            async with live.stream("GET", f"{where}/events") as response:
+                assert response.status_code == 200
+
+
+async def test_a_large_answer_that_is_not_read(make_app: Any) -> None:
+    """The rest of it is not kept for ever."""
+    async with make_app(**QUICK) as app, limited(app, send_buffer=4096) as port:
+        async with http(port) as live:
+            assert len((await live.get("/openapi.json")).content) > 200_000
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(("127.0.0.1", port))
+            client.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            began = time.monotonic()
+            client.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await asyncio.sleep(2)
+            got = 0
+            with pytest.raises(ConnectionError):
+                while True:
+                    part = await asyncio.wait_for(loop.sock_recv(client, 65536), 20)
+                    if not part:
+                        raise ConnectionError
+                    got += len(part)
+            assert got < 200_000
+            assert time.monotonic() - began < 60
