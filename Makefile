@@ -3,6 +3,7 @@
 #   make run    set up .venv, start the service, certify a sample picture, keep serving
 #   make test   set up .venv, run the whole suite
 #   make soak   set up .venv, kill services and stores for some minutes, look that nothing is lost
+#   make fuzz   set up .venv, give 100,000 mutated pictures and archives to the decoder
 #   make lint   set up .venv with the dev extra; ruff, mypy, import contracts, container files
 #   make clean  remove .venv and what was built
 #
@@ -22,7 +23,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: help run test soak lint format clean
+.PHONY: help run test soak fuzz lint format clean
 .DELETE_ON_ERROR:
 
 help:
@@ -36,6 +37,9 @@ test: $(VENV)/.test
 
 soak: $(VENV)/.test
 	@SOAK=1 exec $(BIN)/pytest -s tests/soak $(ARGS)
+
+fuzz: $(VENV)/.test
+	@exec $(BIN)/python -m tests.fuzz.uploads $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

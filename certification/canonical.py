@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from certification.decision import encodable
+from certification.effort import refuse_costly_file, refuse_costly_picture
 from certification.errors import (
     ImageTooLarge,
     InvalidParameter,
@@ -157,7 +158,8 @@ def canonicalise(
         NotAnImage: unknown format, empty, truncated or damaged.
         ImageTooLarge: over the limit of bytes or of pixels (decompression bombs included;
             the size is read from the header, before any pixel is decoded).
-        UnsupportedImage: several frames, or more than 100 times as long as wide.
+        UnsupportedImage: several frames, more than 100 times as long as wide, or made of more
+            parts than a picture has (see :mod:`certification.effort`).
     """
     limits = limits or Limits()
     if not data:
@@ -167,8 +169,10 @@ def canonicalise(
             f"the upload has {len(data):,} bytes, the limit is {limits.max_bytes:,}: "
             "send a smaller picture"
         )
+    refuse_costly_file(data)
     opened = _open(data)
     _check(opened, limits)
+    refuse_costly_picture(opened, data)
     source = {
         "name": None if name is None else encodable(name[:LONGEST_NAME]),
         "sha256": hashlib.sha256(data).hexdigest(),
@@ -180,7 +184,7 @@ def canonicalise(
     steps = depth_steps(opened)
     if opened.format == "MPO":
         steps.append("the first picture of the file taken, as every viewer does")
-    picture = to_rgb(upright(_decode(opened), steps), steps)
+    picture = _upright_rgb(_decode(opened), steps)
     picture = _bring_to_size(picture, size, steps)
     pixels = np.asarray(picture, dtype=np.uint8)
     pixels.setflags(write=False)
@@ -244,6 +248,21 @@ def _decode(picture: Image.Image) -> Image.Image:
             f"the picture is truncated or damaged ({type(error).__name__}): send it again"
         ) from None
     return picture
+
+
+def _upright_rgb(picture: Image.Image, steps: list[str]) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return to_rgb(upright(picture, steps), steps)
+    except UnsupportedImage:
+        raise
+    except MemoryError:
+        raise ImageTooLarge("the picture does not fit into memory: send a smaller one") from None
+    except Exception as error:  # noqa: BLE001  a palette that is not there, odd transparency
+        raise NotAnImage(
+            f"the picture is damaged ({type(error).__name__}): save it again"
+        ) from None
 
 
 def _bring_to_size(
