@@ -29,12 +29,13 @@ PROVIDERS = ("own", "aws", "azure", "azure-v32", "google", "clarifai")
 PROFILES = """
 [own]
 adapter = "http"
-url = "{echo}/classify?key=${{OWN_QUERY}}"
+url = "{echo}/classify"
+query = {{ key = "${{OWN_QUERY}}" }}
 headers = {{ Authorization = "Bearer ${{OWN_TOKEN}}" }}
-[own.labels]
-path = "labels"
-name = "name"
-score = "score"
+body = "bytes"
+[own.reply]
+label = "labels[*].name"
+score = "labels[*].score"
 """
 
 
@@ -147,7 +148,7 @@ def requests(key: str, count: int) -> Iterator[dict[str, Any]]:
     shown = {"Authorization": f"Bearer {key}"}
     for number in range(count):
         provider = PROVIDERS[number % len(PROVIDERS)]
-        form = {"provider": provider, "max_votes": "3", "max_seconds": "2", "keep_image": "true"}
+        form = {"provider": provider, "max_votes": "3", "max_seconds": "1", "keep_image": "true"}
         picture = {"image": ("x.png", png(90, 90))}
         kind = number // len(PROVIDERS) % 8
         base: dict[str, Any] = {"method": "POST", "url": "/certify", "headers": shown}
