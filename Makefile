@@ -3,7 +3,7 @@
 #   make run    set up .venv, start the service, certify a sample picture, keep serving
 #   make test   set up .venv, run the whole suite
 #   make soak   set up .venv, kill services and stores for some minutes, look that nothing is lost
-#   make fuzz   set up .venv, give 100,000 mutated pictures and archives to the decoder
+#   make fuzz   set up .venv, 100,000 mutated pictures and archives, and odd requests to every route
 #   make lint   set up .venv with the dev extra; ruff, mypy, import contracts, container files
 #   make audit  ask the public database about holes in the pinned dependencies; needs the network
 #   make clean  remove .venv and what was built
@@ -40,7 +40,9 @@ soak: $(VENV)/.test
 	@SOAK=1 exec $(BIN)/pytest -s tests/soak $(ARGS)
 
 fuzz: $(VENV)/.test
-	@exec $(BIN)/python -m tests.fuzz.uploads $(ARGS)
+	$(BIN)/python -m tests.fuzz.uploads $(ARGS)
+	$(BIN)/python -m tests.fuzz.api
+	$(BIN)/python -m tests.fuzz.api --keyed
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
