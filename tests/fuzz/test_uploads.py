@@ -86,7 +86,7 @@ def test_files_made_to_be_expensive_are_refused_unseen(name: str) -> None:
 
 def test_what_kills_or_stops_the_process_is_found() -> None:
     """The watch itself: number 2 of this kind of run ends the process, number 4 hangs."""
-    tried = [*watched("self-test", RUN, 0, 6, hangs=1.5)]
+    tried = [*watched("self-test", RUN, 0, 6, hangs=6.0)]
     assert [one.number for one in tried] == [*range(6)]
     wrong = {one.number: one.wrong for one in tried if one.wrong is not None}
     assert wrong == {2: "the process died (status -11)", 4: "it hangs"}
