@@ -134,7 +134,7 @@ def test_it_says_where_the_votes_are_wrong():
 
 def test_it_tells_all_that_is_wrong_and_not_only_the_first():
     one, other = paper("plain"), paper("truth")
-    text = mended(one.document, STRANGER)
+    text = mended(copy.deepcopy(one.document), STRANGER)
     found = verdict(text, votes=other.votes, image=one.image.png(), noise_key="00" * 16)
     assert [line.split(":")[0] for line in found.splitlines()] == ["signature", "votes", "noise"]
     del (shapeless := copy.deepcopy(one.document))["proof"]["votes"]  # all the rest rests on that

@@ -120,6 +120,7 @@ async def test_retention_takes_pictures_runs_and_certificates_but_no_ledger(depl
             "certificates": 0,
             "jobs": 0,
             "uploads": 0,
+            "usage": 0,
         }
         assert (await clean(state, settings))["images"] == 1
         assert (await clean(state, settings))["images"] == 0

@@ -373,7 +373,7 @@ def test_clean_drops_what_is_past_its_time(within, begun, monkeypatch):
         await state.store.brisk(lambda redis: redis.zadd(name, {"a" * 64: old}))
 
     within(keep)
-    nothing = {"images": 0, "runs": 0, "certificates": 0, "jobs": 0, "uploads": 0}
+    nothing = {"images": 0, "runs": 0, "certificates": 0, "jobs": 0, "uploads": 0, "usage": 0}
     assert told("clean", "--dry-run") == {**nothing, "images": 1}
     assert "to be dropped: 1 kept pictures" in run("clean", "--dry-run").stdout
     assert "dropped: 1 kept pictures" in run("clean").stdout
