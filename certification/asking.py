@@ -67,6 +67,7 @@ class Asker:
         price = Decimal(str(classifier.traits.price))
         self.bill = Bill(price=price, cap=cap, before=self._allowance.spent)
         self._closed = asyncio.Event()
+        self._line = asyncio.Lock()  # of calls that want to start
         self._in_flight = 0  # calls
         self._covering = 0  # units of calls that wait until they are noted
         self._waiting = 0  # units of calls that wait at the gate
@@ -186,10 +187,13 @@ class Asker:
         units = self._units(len(payloads))
         reserved, billed, came = held, 0, time.monotonic()
         try:
-            if self.bill.cap is not None:
-                await self._covered(units)
-            # A call that waits at the gate holds no money: one that is asked again goes first.
-            permit = await self._admitted(len(payloads), 0 if held else units)
+            # Calls start in the order of their samples: a vote behind one that was never asked for
+            # is worth nothing if the run ends. One that is asked again goes before all others.
+            async with contextlib.nullcontext() if held else self._line:
+                if self.bill.cap is not None:
+                    await self._covered(units)
+                # A call that waits at the gate holds no money.
+                permit = await self._admitted(len(payloads), 0 if held else units)
             self.bill.reserved += units - held
             reserved = billed = units  # one that ends in an exception may have been billed
             outcomes: Sequence[Outcome] | None = None

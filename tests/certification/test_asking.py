@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from certification.asking import Asker, AskingEndedError
+from certification.bill import Allowance
 from certification.errors import ProviderFailed, ProviderUnreliable, StopRun
 from certification.patience import Patience
 from certification.protocols import Answer, Refusal, Retry, Traits
@@ -400,3 +401,62 @@ async def test_what_failed_is_paid_for_before_what_has_not_begun():
     assert not isinstance(first, BaseException)  # its failure cost one, its answer another
     assert [isinstance(o, AskingEndedError) for o in others].count(False) == 1
     assert (asker.bill.units, asker.bill.reserved) == (3, 0)
+
+
+class Gate:
+    """Lets calls through after times of its own, the first one last."""
+
+    def __init__(self, *seconds):
+        self.seconds = list(seconds)
+
+    async def enter(self, images):
+        await asyncio.sleep(self.seconds.pop(0))
+        return Permit()
+
+
+class Permit:
+    def done(self, outcomes):
+        pass
+
+    def unused(self):
+        pass
+
+
+@pytest.mark.parametrize("slow", ["the note", "the gate"])
+async def test_calls_start_in_the_order_of_their_samples(slow):
+    """Else a run that ends has paid for votes behind one that was never asked for."""
+    waits = [0.05, 0.02, 0.0]
+
+    async def note(units):
+        if slow == "the note":
+            await asyncio.sleep(waits.pop(0))
+
+    provider = Scripted([0] * 3, price=1.0)
+    gate = Gate(*([0.0] * 3 if slow == "the note" else waits))
+    asker = Asker(provider, max_cost=1e6, gate=gate, allowance=Allowance(0, note))
+    await asyncio.gather(*(asker.ask([image]) for image in payloads(3)))
+    assert provider.batches == [[b"0"], [b"1"], [b"2"]]
+
+
+async def test_who_asks_again_does_not_wait_in_line():
+    """The first sample is what all later votes need."""
+    entered = asyncio.Event()
+
+    class Stuck(Gate):
+        async def enter(self, images):
+            if images == 2:  # the second call, until the first one has been asked again
+                await entered.wait()
+            return Permit()
+
+    class Again(Scripted):
+        async def classify(self, images):
+            if len(self.batches) == 1:
+                entered.set()
+            return await super().classify(images)
+
+    provider = Again([1, 0, 0])
+    asker = Asker(provider, patience=QUICK, gate=Stuck())
+    first, second = payloads(3)[:1], payloads(3)[1:]
+    async with asyncio.timeout(10):
+        await asyncio.gather(asker.ask(first), asker.ask(second))
+    assert provider.batches == [[b"0"], [b"0"], [b"1", b"2"]]

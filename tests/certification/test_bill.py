@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from certification.asking import Asker, AskingEndedError
 from certification.bill import STEP, Allowance, Bill
-from certification.errors import StopRun
+from certification.errors import ProviderUnreliable, StopRun
 from certification.patience import Patience
 from certification.protocols import Refusal, Retry
 from tests.certification.worlds import World
@@ -152,7 +152,9 @@ def test_the_cap_holds_over_any_number_of_restarts(cap, kills, batch, failing, b
             asking = [asyncio.create_task(ask()) for _ in range(8)]
             if turns is None:
                 done = await asyncio.gather(*asking, return_exceptions=True)
-                assert all(d is None or isinstance(d, AskingEndedError) for d in done)
+                # Failures that come in step with the calls may hit one sample again and again.
+                ended = AskingEndedError | ProviderUnreliable
+                assert all(d is None or isinstance(d, ended) for d in done)
             else:
                 for _ in range(turns):
                     await asyncio.sleep(0)
