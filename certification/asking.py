@@ -11,6 +11,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from typing import Any
 
@@ -28,6 +29,7 @@ from certification.protocols import (
     Refusal,
     Retry,
 )
+from certification.turns import Turn, Turns
 from certification.watching import NOBODY, Called, CallResult, Retried, Watcher
 
 LOOK_AGAIN_SECONDS = 0.05
@@ -67,7 +69,7 @@ class Asker:
         price = Decimal(str(classifier.traits.price))
         self.bill = Bill(price=price, cap=cap, before=self._allowance.spent)
         self._closed = asyncio.Event()
-        self._line = asyncio.Lock()  # of calls that want to start
+        self._turns = Turns()  # of calls that want to start
         self._in_flight = 0  # calls
         self._covering = 0  # units of calls that wait until they are noted
         self._waiting = 0  # units of calls that wait at the gate
@@ -119,8 +121,18 @@ class Asker:
             answers.append(found)
         return answers
 
-    async def ask_each(self, payloads: Sequence[Payload]) -> list[Answer | Refusal | Failed]:
+    def turn(self) -> AbstractContextManager[Turn]:
+        """Keep the next place among the calls that want to start, before one is ready."""
+        return self._turns.place()
+
+    async def ask_each(
+        self, payloads: Sequence[Payload], turn: Turn | None = None
+    ) -> list[Answer | Refusal | Failed]:
         """Ask as :meth:`ask` does, but keep what was answered where some came to nothing.
+
+        Args:
+            payloads: at most `traits.max_batch`.
+            turn: the place that was kept for it; None for the last one now.
 
         Returns:
             One entry per picture, in the same order; `Failed` where there is no answer and
@@ -128,19 +140,20 @@ class Asker:
         """
         settled: dict[int, Answer | Refusal] = {}
         try:
-            await self._settle(payloads, settled)
+            with contextlib.nullcontext(turn) if turn else self.turn() as mine:
+                await self._settle(payloads, settled, mine)
         except Exception as error:  # noqa: BLE001  handed on, at the place of each picture
             return [settled.get(i, Failed(error)) for i in range(len(payloads))]
         return [settled[i] for i in range(len(payloads))]
 
     async def _settle(
-        self, payloads: Sequence[Payload], settled: dict[int, Answer | Refusal]
+        self, payloads: Sequence[Payload], settled: dict[int, Answer | Refusal], turn: Turn
     ) -> None:
         pending = list(range(len(payloads)))
         tries = Tries(self._patience, self._classifier.name)
         held = 0  # units that are kept for asking again: later samples are worth nothing without
         while True:
-            outcomes = await self._call([payloads[i] for i in pending], held)
+            outcomes = await self._call([payloads[i] for i in pending], held, turn)
             failed: dict[int, Retry] = {}
             for i, outcome in zip(pending, outcomes, strict=True):
                 if isinstance(outcome, Retry):
@@ -177,23 +190,24 @@ class Asker:
     def _units(self, images: int) -> int:
         return self._classifier.traits.units(images)
 
-    async def _call(self, payloads: list[Payload], held: int) -> Sequence[Outcome]:
+    async def _call(self, payloads: list[Payload], held: int, turn: Turn) -> Sequence[Outcome]:
         """Make one call.
 
         Args:
             payloads: what is asked about.
             held: units that are reserved for it already; it sees to them from here on.
+            turn: its place in the line; left once it has started, so that one that is asked again
+                goes before all others.
         """
         units = self._units(len(payloads))
         reserved, billed, came = held, 0, time.monotonic()
         try:
-            # Calls start in the order of their samples: a vote behind one that was never asked for
-            # is worth nothing if the run ends. One that is asked again goes before all others.
-            async with contextlib.nullcontext() if held else self._line:
-                if self.bill.cap is not None:
-                    await self._covered(units)
-                # A call that waits at the gate holds no money.
-                permit = await self._admitted(len(payloads), 0 if held else units)
+            await turn.come()
+            if self.bill.cap is not None:
+                await self._covered(units)
+            # A call that waits at the gate holds no money.
+            permit = await self._admitted(len(payloads), 0 if held else units)
+            turn.leave()
             self.bill.reserved += units - held
             reserved = billed = units  # one that ends in an exception may have been billed
             outcomes: Sequence[Outcome] | None = None

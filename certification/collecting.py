@@ -220,9 +220,11 @@ class Collector:
 
     async def _ask(self, samples: Sequence[Pixels]) -> list[Spoken | Failed]:
         expected = self._ledger.header.clean.model_version
-        payloads = await self._sampler.payloads(samples)
+        with self._asker.turn() as turn:  # writing a picture may take longer than the next one
+            payloads = await self._sampler.payloads(samples)
+            answers = await self._asker.ask_each(payloads, turn)
         found: list[Spoken | Failed] = []
-        for answer in await self._asker.ask_each(payloads):
+        for answer in answers:
             if isinstance(answer, Failed):
                 found.append(answer)
             elif is_other_version(answer, expected):

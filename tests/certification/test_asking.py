@@ -422,7 +422,7 @@ class Permit:
         pass
 
 
-@pytest.mark.parametrize("slow", ["the note", "the gate"])
+@pytest.mark.parametrize("slow", ["the note", "the gate", "the picture"])
 async def test_calls_start_in_the_order_of_their_samples(slow):
     """Else a run that ends has paid for votes behind one that was never asked for."""
     waits = [0.05, 0.02, 0.0]
@@ -432,9 +432,16 @@ async def test_calls_start_in_the_order_of_their_samples(slow):
             await asyncio.sleep(waits.pop(0))
 
     provider = Scripted([0] * 3, price=1.0)
-    gate = Gate(*([0.0] * 3 if slow == "the note" else waits))
+    gate = Gate(*(waits if slow == "the gate" else [0.0] * 3))
     asker = Asker(provider, max_cost=1e6, gate=gate, allowance=Allowance(0, note))
-    await asyncio.gather(*(asker.ask([image]) for image in payloads(3)))
+
+    async def ask(image):
+        with asker.turn() as turn:
+            if slow == "the picture":
+                await asyncio.sleep(waits.pop(0))
+            await asker.ask_each([image], turn)
+
+    await asyncio.gather(*(ask(image) for image in payloads(3)))
     assert provider.batches == [[b"0"], [b"1"], [b"2"]]
 
 
