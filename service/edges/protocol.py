@@ -167,8 +167,12 @@ class _Lingering:
         if protocol.conn.their_state is not h11.SEND_BODY or not transport.can_write_eof():
             transport.close()
             return
+        try:
+            transport.write_eof()
+        except OSError:  # the client has gone, which the event loop has not told yet
+            transport.abort()
+            return
         protocol.lingers_since = time.monotonic()
-        transport.write_eof()
         protocol.flow.resume_reading()
 
 

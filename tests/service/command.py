@@ -74,14 +74,14 @@ class Surety:
             assert time.monotonic() < deadline
             time.sleep(0.02)
 
-    def start(self, *arguments):
-        """Start it; the caller ends it."""
+    def start(self, *arguments, stderr=subprocess.PIPE):
+        """Start it; the caller ends it. A pipe that is full stops it: give a file for a long log."""
         return subprocess.Popen(
             [*SURETY, *map(str, arguments)],
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
         )

@@ -2,13 +2,23 @@
 
 import asyncio
 import socket
+import struct
 import time
 from typing import Any
 
 import pytest
 
 import service.sse
-from tests.service.edges.sockets import connection, form, head, http, limited, read_all
+from service.edges.protocol import EdgeProtocol
+from tests.service.edges.sockets import (
+    PATIENCE,
+    connection,
+    form,
+    head,
+    http,
+    limited,
+    read_all,
+)
 from tests.service.jobs.asking import submitted
 from tests.service.reading import NOTHING, left_behind
 from tests.service.test_streaming import until
@@ -180,3 +190,30 @@ async def test_a_large_answer_that_is_not_read(make_app: Any) -> None:
                     got += len(part)
             assert got < 200_000
             assert time.monotonic() - began < 60
+
+
+async def test_a_client_that_has_gone_stops_no_end(
+    make_app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """uvicorn closes all connections in a row, also those whose client has gone just now."""
+    made: list[EdgeProtocol] = []
+    plain = EdgeProtocol.connection_made
+
+    def noted(protocol: EdgeProtocol, transport: asyncio.Transport) -> None:
+        made.append(protocol)
+        plain(protocol, transport)
+
+    monkeypatch.setattr(EdgeProtocol, "connection_made", noted)
+    async with make_app() as app, limited(app) as port:
+        loop = asyncio.get_running_loop()
+        with socket.socket() as client:
+            client.setblocking(False)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            await loop.sock_connect(client, ("127.0.0.1", port))
+            await loop.sock_sendall(client, head("/nowhere", 10_000) + b"a")
+            assert (await loop.sock_recv(client, 4096)).startswith(b"HTTP/1.1 404")
+        (protocol,) = made  # the event loop has not told it yet
+        protocol.shutdown()
+        async with asyncio.timeout(PATIENCE):
+            while protocol.connections:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)

@@ -12,6 +12,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from certification.patience import Patience
 from service.jobs.states import JOB_STATES, PICTURE_STATES
+from tests.service.command import PATIENCE
 from tests.service.conftest import connect
 from tests.service.jobs.asking import submitted, until
 from tests.service.reading import EVENTS, files
@@ -96,12 +97,13 @@ async def test_a_job_is_counted_and_shown_by_state(app: FastAPI, client: httpx.A
 
 async def test_runs_are_shown_while_they_last(make_app: Any) -> None:
     async with make_app(max_runs=1) as app, connect(app) as client:
-        asking = [
-            asyncio.ensure_future(client.post("/certify", files=files(), data={"provider": name}))
-            for name in ("stuck", "half")
-        ]
-        while app.state.surety.machine.activity.runs < 2:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        activity, asking = app.state.surety.machine.activity, []
+        for provider in ("stuck", "half"):  # the first has the only slot before the second comes
+            form = {"provider": provider}
+            asking.append(asyncio.ensure_future(client.post("/certify", files=files(), data=form)))
+            async with asyncio.timeout(PATIENCE):
+                while (activity.runs, activity.working) != (len(asking), 1):  # noqa: ASYNC110
+                    await asyncio.sleep(0.005)
         told = await scrape(client)
         assert of(told, "surety_runs_working") == of(told, "surety_runs_waiting") == 1
         assert of(told, "surety_http_requests_in_progress") == 3

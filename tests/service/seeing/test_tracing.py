@@ -20,6 +20,7 @@ from service.app import create_app
 from service.seeing.scrubbing import SCRUBBER
 from service.seeing.tracing import Tracing, asked_for, provider_of
 from service.settings import Settings
+from tests.service.command import PATIENCE
 from tests.service.conftest import SECRET, connect
 from tests.service.jobs.asking import submitted, until
 from tests.service.reading import files
@@ -229,10 +230,12 @@ class Collector(http.server.BaseHTTPRequestHandler):
     """Takes in what an exporter sends."""
 
     received: list[tuple[str, bytes]] = []
+    answers = threading.Event()
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
         self.received.append((self.path, body))
+        self.answers.wait()
         self.send_response(200)
         self.end_headers()
 
@@ -243,10 +246,14 @@ class Collector(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr(Collector, "received", [])
+    monkeypatch.setattr(Collector, "answers", threading.Event())
+    Collector.answers.set()
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "3600000")  # nothing is sent before the end
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Collector)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
+    Collector.answers.set()
     server.shutdown()
     server.server_close()
     thread.join()
@@ -257,6 +264,7 @@ async def test_they_are_sent_at_the_end_at_the_latest(
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector)
     monkeypatch.setenv("OTEL_SERVICE_NAME", "surety-of-mine")
+    monkeypatch.setattr("service.seeing.tracing.CLOSE_SECONDS", PATIENCE)
     async with make_app() as app, connect(app) as client:
         await client.post("/certify", files=files(), data={**RUN, "provider": "half"})
     ((path, body),) = Collector.received
@@ -268,16 +276,18 @@ async def test_they_are_sent_at_the_end_at_the_latest(
     assert names >= {"POST /certify", "run", "draw", "denoise", "call", "append"}
 
 
-async def test_a_collector_that_is_away_holds_nobody_up(
-    make_app: Any, monkeypatch: pytest.MonkeyPatch
+async def test_a_collector_that_does_not_answer_holds_nobody_up(
+    make_app: Any, collector: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "3600")
     monkeypatch.setattr("service.seeing.tracing.CLOSE_SECONDS", 0.05)
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
-    async with make_app() as app, connect(app) as client:
-        answer = await client.post("/certify", files=files(), data={**RUN, "provider": "half"})
-        assert answer.status_code == 200
-    late = [thread for thread in threading.enumerate() if thread.name == "last traces"]
-    assert late, "it goes on for a second, and the service has ended"
-    for thread in late:
-        await asyncio.to_thread(thread.join)
+    Collector.answers.clear()
+    async with asyncio.timeout(PATIENCE):
+        async with make_app() as app, connect(app) as client:
+            answer = await client.post("/certify", files=files(), data={**RUN, "provider": "half"})
+            assert answer.status_code == 200
+        (late,) = (thread for thread in threading.enumerate() if thread.name == "last traces")
+        Collector.answers.set()  # it is still waited for, and the service has ended
+        await asyncio.to_thread(late.join)
+    assert [path for path, _ in Collector.received] == ["/v1/traces"]
