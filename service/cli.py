@@ -1,5 +1,6 @@
 """The command line. What is slow to import, each command imports when it runs."""
 
+import os
 import sys
 from typing import Annotated
 
@@ -91,5 +92,22 @@ def main() -> None:
         sys.exit(complain(error))
 
 
+def run() -> None:
+    """Be the process: `main`, and an end without waiting once the user has asked for it.
+
+    What is to be kept is kept by then; threads that still read or import would hold Python up.
+    """
+    try:
+        main()
+    except SystemExit as ended:
+        if ended.code != ExitCode.CANCELLED:
+            raise
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(ExitCode.CANCELLED)
+
+
 if __name__ == "__main__":
-    main()
+    run()

@@ -150,7 +150,8 @@ def _or_null(schema: Schema) -> Schema:
 _ESTIMATE = record(
     "What a job will take.",
     {
-        "pictures": count("Of the job."),
+        "pictures": count("Of the job, as far as they can be read."),
+        "unreadable": count("Further ones that cannot be read: they fail, and cost nothing."),
         "target_radius": maybe("number", "Of the job, null if it has none."),
         "basis": one_of("Some of its own pictures, or others: a guess.", "pilot", "reference"),
         "confidence": amount("Of every interval."),

@@ -100,7 +100,7 @@ async def estimated(settings: "Settings", order: Order, work: bool, as_json: boo
     from service.commands.leaving import Leaving, Left
     from service.exit_codes import ExitCode
     from service.jobs.estimates.estimate_view import view
-    from service.jobs.estimates.estimating import estimate_of
+    from service.jobs.estimates.estimating import estimate_batch
     from service.jobs.estimates.pilot import PilotStopped
     from service.terminal import output, say
 
@@ -111,13 +111,13 @@ async def estimated(settings: "Settings", order: Order, work: bool, as_json: boo
                 batch = await leaving.unless(_batch_of(surety, order))
                 _tell_unreadable(batch)
                 rows = await leaving.unless(_piloted(surety, batch, order, work))
+                found = await leaving.unless(estimate_batch(surety, batch, rows))
             except Left:
                 say("nothing was submitted; votes of the pilot are kept")
                 return ExitCode.CANCELLED
             except PilotStopped as stopped:
                 say(f"error: the pilot was stopped: {stopped}", "bold red")
                 return exit_codes.of_job("paused", {}, stopped.problem)
-            found = await estimate_of(surety, batch.spec, batch.intake.count, rows)
     told = found.describe()
     if as_json:
         typer.echo(json.dumps(told))
@@ -138,7 +138,7 @@ def _tell_unreadable(batch: "Batch") -> None:
     intake = batch.intake
     for name, problem in intake.problems:
         say(f"would fail: {name}: {problem}", "yellow")
-    if (more := intake.unreadable - len(intake.problems)) > 0:
+    if (more := len(intake.unreadable) - len(intake.problems)) > 0:
         say(f"would fail: {more:,} more that cannot be read", "yellow")
 
 
@@ -181,8 +181,7 @@ async def _taken_in(surety: "Surety", order: Order) -> "Job":
 async def _piloted(surety: "Surety", batch: "Batch", order: Order, work: bool) -> "list[Row]":
     from service.errors import BadRequest
     from service.jobs.engine.helper import Helper
-    from service.jobs.estimates.estimate import pilot_numbers
-    from service.jobs.estimates.pilot import run_pilot
+    from service.jobs.estimates.pilot import pilot_of, run_pilot
     from service.live_bar import LiveBar
 
     if order.pilot is None:
@@ -192,7 +191,7 @@ async def _piloted(surety: "Surety", batch: "Batch", order: Order, work: bool) -
         raise BadRequest("--pilot: say with --pilot-max-cost what it may cost")
     if not work and not await surety.state.workers.covering(batch.spec.compute):
         raise BadRequest("--pilot: no worker is running, and --no-work leaves it to one")
-    numbers = {*pilot_numbers(batch.intake.count, order.pilot)}
+    numbers = pilot_of(batch.intake, order.pilot)
     with LiveBar("pilot") as bar:
         bar.note(f"certifying {len(numbers):,} of {batch.intake.count:,} pictures …")
         async with Helper(surety, batch.spec.compute, work=work) as helper:

@@ -7,6 +7,7 @@ import typer
 
 from service.commands import arguments as a
 from service.commands import jobs_arguments as j
+from service.commands.opening import imported
 
 if TYPE_CHECKING:
     from service.settings import Settings
@@ -141,6 +142,7 @@ def submit(
         pilot,
         pilot_max_cost if pilot_max_cost is not None else max_cost,
     )
+    imported()
     if dry_run:
         raise typer.Exit(asyncio.run(estimated(settings, order, not no_work, as_json)))
     raise typer.Exit(asyncio.run(submitted(settings, order, detach, not no_work, as_json)))

@@ -6,7 +6,7 @@ import typer
 
 from service.commands import arguments as a
 from service.commands import jobs_arguments as j
-from service.commands.opening import opened
+from service.commands.opening import imported, opened
 
 if TYPE_CHECKING:
     from service.exit_codes import ExitCode
@@ -27,6 +27,7 @@ def watch(job: j.Id, no_work: j.NoWork = False, as_json: a.Json = False) -> None
 
     from service.load_settings import load_settings
 
+    imported()
     raise typer.Exit(asyncio.run(_watched(load_settings(), job, not no_work, as_json)))
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from service.exit_codes import ExitCode
@@ -18,7 +19,10 @@ class Left(Exception):
 
 
 class Leaving:
-    """The first signal cancels what goes on and waits for its end; the second ends the process."""
+    """The first signal cancels what goes on and waits for its end; the second ends the process.
+
+    Threads are not waited for then: they only read or import, and that may take long.
+    """
 
     def __init__(self) -> None:
         self._asked = asyncio.Event()
@@ -37,7 +41,8 @@ class Leaving:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Answer the signals until the context is left."""
+        """Answer the signals on the running loop until the context is left."""
+        asyncio.get_running_loop().set_default_executor(_Threads(self._asked))
         with answered(self):
             yield
 
@@ -60,3 +65,20 @@ class Leaving:
         finally:
             asking.cancel()
             working.cancel()
+
+
+class _Threads(ThreadPoolExecutor):
+    """Those of `asyncio.to_thread`.
+
+    Args:
+        left: set once nobody waits for them any more.
+    """
+
+    def __init__(self, left: asyncio.Event) -> None:
+        super().__init__(thread_name_prefix="asyncio")
+        self._left = left
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End them, which the loop asks for at its end."""
+        left = self._left.is_set()
+        super().shutdown(wait and not left, cancel_futures=cancel_futures or left)

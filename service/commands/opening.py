@@ -28,6 +28,12 @@ def waiting(words: str = WORDS) -> Iterator[None]:
         yield
 
 
+def imported() -> None:
+    """Import what `opened` needs: before a loop runs, Ctrl-C ends that at once."""
+    with waiting():
+        import service.core  # noqa: F401
+
+
 @contextlib.asynccontextmanager
 async def opened(settings: "Settings | None" = None) -> AsyncIterator["Surety"]:
     """Open the deployment, as :meth:`service.core.Surety.opened` does.

@@ -16,7 +16,8 @@ from service.jobs.rows import Row
 from service.store.workers import WorkerInfo
 
 LOOK_SECONDS = 0.5
-PATIENCE = 2.0  # for the store
+PATIENCE = 10.0  # for the store; less is a machine under load
+MOST_PATIENCE = 60.0
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Look:
         failures: pictures that failed last, the latest first.
         own: id of the worker in this process.
         able: whether this process could work on it; None if that is not known.
-        away: whether the store does not answer; the rest is older then.
+        helps: whether this process works on it, or gets ready to, where nobody else does.
+        away: whether the store has not answered for long; the rest is older then.
     """
 
     job: Job
@@ -39,6 +41,7 @@ class Look:
     failures: tuple[Row, ...] = ()
     own: str | None = None
     able: bool | None = None
+    helps: bool = False
     away: bool = False
 
     @property
@@ -67,14 +70,16 @@ async def follow(surety: Surety, job_id: str, helper: Helper) -> AsyncIterator[L
         Exception: what the helper's work broke off with.
     """
     pace, seen = Pace(), Look(await surety.state.jobs.get(job_id), {})
+    patience = Patience()
     while True:
         looking = asyncio.ensure_future(_look(surety, job_id, pace, helper))
         try:
-            while not (await asyncio.wait([looking], timeout=PATIENCE))[0]:
+            while not (await asyncio.wait([looking], timeout=patience.left()))[0]:
                 yield dataclasses.replace(seen, away=True)
             seen = looking.result()
+            patience.answered()
         except StoreUnavailable:
-            seen = dataclasses.replace(seen, away=True)
+            seen = dataclasses.replace(seen, away=patience.ended)
         finally:
             looking.cancel()
         yield seen
@@ -83,6 +88,32 @@ async def follow(surety: Surety, job_id: str, helper: Helper) -> AsyncIterator[L
         if helper.error is not None:
             raise helper.error
         await asyncio.sleep(LOOK_SECONDS)
+
+
+class Patience:
+    """How long the store is waited for until it counts as away.
+
+    One that is slow is not away: after an answer that took long, the next may take twice as long.
+    """
+
+    def __init__(self) -> None:
+        self._last, self._most = time.monotonic(), PATIENCE
+
+    def answered(self) -> None:
+        """Note an answer."""
+        now = time.monotonic()
+        self._most = min(MOST_PATIENCE, max(PATIENCE, 2 * (now - self._last)))
+        self._last = now
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has come to its end."""
+        return time.monotonic() - self._last >= self._most
+
+    def left(self) -> float:
+        """Return the seconds that are left of it; once it has ended, those of another round."""
+        gone = time.monotonic() - self._last
+        return self._most - gone if gone < self._most else PATIENCE
 
 
 async def _look(surety: Surety, job_id: str, pace: Pace, helper: Helper) -> Look:
@@ -94,4 +125,5 @@ async def _look(surety: Surety, job_id: str, pace: Pace, helper: Helper) -> Look
         tuple(await surety.state.pictures.failures(job)) if job.counts["failed"] else (),
         surety.state.process.id,
         helper.able,
+        helper.helps,
     )

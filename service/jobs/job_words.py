@@ -70,11 +70,17 @@ def why_not(look: "Look") -> str | None:
     if job.state == "paused":
         return f"paused; `surety jobs resume {job.id}` goes on with it"
     if job.state == "running" and not look.workers:
-        if look.able is not False:
-            return "no worker is there yet"
-        needed = job.spec.compute
-        return f"waits for a worker of the compute type {needed}, which this machine cannot be"
+        return _nobody(look)
     return None
+
+
+def _nobody(look: "Look") -> str:
+    if look.helps:
+        return "no worker is there: this command gets ready to work on it"
+    if look.able is not False:
+        return "no worker is there yet"
+    needed = look.job.spec.compute
+    return f"waits for a worker of the compute type {needed}, which this machine cannot be"
 
 
 def asks(job: Job) -> str:

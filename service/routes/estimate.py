@@ -16,9 +16,8 @@ from service.edges.once import once
 from service.errors import BadRequest
 from service.job_forms import EstimateForm, job_schema
 from service.jobs.batch import Batch, batch_of
-from service.jobs.estimates.estimate import pilot_numbers
-from service.jobs.estimates.estimating import estimate_of
-from service.jobs.estimates.pilot import PilotStopped, run_pilot
+from service.jobs.estimates.estimating import estimate_batch, estimate_of
+from service.jobs.estimates.pilot import PilotStopped, pilot_of, run_pilot
 from service.jobs.rows import Row
 from service.jobs.submit import spec_of
 from service.multipart import require_multipart
@@ -101,7 +100,7 @@ async def _estimated(
         labels=asked.labels,
     )
     rows = await _piloted(surety, inside, batch, form)
-    return (await estimate_of(surety, batch.spec, batch.intake.count, rows)).describe()
+    return (await estimate_batch(surety, batch, rows)).describe()
 
 
 async def _piloted(
@@ -114,6 +113,6 @@ async def _piloted(
         raise BadRequest("say what the pilot may cost", "pilot_max_cost")
     if not inside.works and not await surety.state.workers.covering(batch.spec.compute):
         raise BadRequest("nobody works on jobs now: start a worker for the pilot", "pilot")
-    numbers = pilot_numbers(batch.intake.count, form.pilot)
+    numbers = pilot_of(batch.intake, form.pilot)
     inside.look()
-    return await run_pilot(surety, batch, {*numbers}, form.pilot_max_cost)
+    return await run_pilot(surety, batch, numbers, form.pilot_max_cost)

@@ -46,6 +46,11 @@ class Helper:
         self.able: bool | None = None
         self.error: Exception | None = None
 
+    @property
+    def helps(self) -> bool:
+        """Whether it works as soon as nobody else does, as far as is known."""
+        return self._work and self.able is not False and self.error is None
+
     async def __aenter__(self) -> Self:
         """Begin to look whether there is something to do."""
         if self._work:

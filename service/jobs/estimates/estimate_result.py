@@ -139,7 +139,7 @@ class Estimate:
     """What a job will take.
 
     Attributes:
-        count: its pictures.
+        count: its pictures, as far as they can be read.
         basis: "pilot" for pictures of its own, "reference" for a guess.
         pilot: pictures of the pilot, 0 without one.
         spent: what the pilot has taken, seconds left out; None without one.
@@ -152,6 +152,7 @@ class Estimate:
         budget: what `max_cost` is enough for, None without one.
         cheaper: what would take fewer votes, as far as it was asked for.
         rests_on: what all this rests on, a sentence each.
+        unreadable: pictures beside `count` that cannot be read: they fail, and cost nothing.
     """
 
     count: int
@@ -167,6 +168,7 @@ class Estimate:
     rests_on: tuple[str, ...]
     target_radius: float | None = None
     cheaper: tuple[Cheaper, ...] = ()
+    unreadable: int = 0
 
     def but(self, **changes: Any) -> "Estimate":  # noqa: ANN401  any of the fields
         """Return a copy with some fields changed."""
@@ -175,8 +177,8 @@ class Estimate:
     def describe(self) -> dict[str, Any]:
         """Return JSON values.
 
-        `pictures` (count), `target_radius`, `basis`, `confidence` (of the intervals), `pilot` (its
-        `pictures` and what they took; null without one), `job`, `rest` and `picture` (`votes`,
+        `pictures` (count), `unreadable`, `target_radius`, `basis`, `confidence` (of the
+        intervals), `pilot` (its `pictures` and what they took; null without one), `job`, `rest` and `picture` (`votes`,
         `images`, `calls`, `cost`, `reached`, `seconds`, each with `expected`, `low` and `high`),
         `worst` (one number each), `bottleneck`, `budget` (`max_cost`, `pictures`, `completes`; or
         null), `cheaper` (a list of `change`, `votes`, `calls`, `cost` and the share `reached`) and
@@ -193,6 +195,7 @@ class Estimate:
         worst["seconds"] = max(worst["seconds"], job["seconds"]["high"])  # slow calls, not more
         return {
             "pictures": self.count,
+            "unreadable": self.unreadable,
             "target_radius": self.target_radius,
             "basis": self.basis,
             "confidence": CONFIDENCE,

@@ -30,6 +30,8 @@ def view(told: Mapping[str, Any]) -> RenderableType:
         f"   {money(cost['low'])} to {money(cost['high'])}, at most {money(most)} if no call fails",
     )
     parts: list[RenderableType] = [head]
+    if told["unreadable"]:
+        parts.append(Text(_left_out(told["unreadable"]), style="yellow"))
     if told["pilot"] is not None:
         pilot = told["pilot"]
         parts.append(
@@ -54,6 +56,12 @@ def view(told: Mapping[str, Any]) -> RenderableType:
         box=box.ROUNDED,
         padding=(1, 2),
     )
+
+
+def _left_out(unreadable: int) -> str:
+    if unreadable == 1:
+        return "1 further picture cannot be read: it will fail and costs nothing."
+    return f"{unreadable:,} further pictures cannot be read: they will fail and cost nothing."
 
 
 def money(dollars: float) -> str:

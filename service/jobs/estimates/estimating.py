@@ -5,6 +5,8 @@ import dataclasses
 from collections.abc import Sequence
 
 from service.core import Surety
+from service.errors import BadRequest
+from service.jobs.batch import Batch
 from service.jobs.estimates.estimate import estimate
 from service.jobs.estimates.estimate_result import Estimate
 from service.jobs.estimates.estimate_time import Speed
@@ -15,6 +17,26 @@ from service.jobs.spec import JobSpec
 AT_ONCE = 4  # pictures that a worker takes, where nobody works yet
 
 
+async def estimate_batch(surety: Surety, batch: Batch, pilot: Sequence[Row] = ()) -> Estimate:
+    """Estimate a job whose pictures are here: those that cannot be read cost nothing.
+
+    Args:
+        surety: an opened deployment.
+        batch: what is to be done.
+        pilot: see `estimate_of`.
+
+    Raises:
+        BadRequest: if there is no picture that can be read.
+        AdapterError: if the provider is not ready.
+    """
+    intake = batch.intake
+    unreadable = len(intake.unreadable)
+    if unreadable == intake.count:
+        raise BadRequest("no picture of it can be read", "pictures")
+    found = await estimate_of(surety, batch.spec, intake.count - unreadable, pilot)
+    return found.but(unreadable=unreadable)
+
+
 async def estimate_of(
     surety: Surety, spec: JobSpec, count: int, pilot: Sequence[Row] = ()
 ) -> Estimate:
@@ -23,7 +45,7 @@ async def estimate_of(
     Args:
         surety: an opened deployment.
         spec: what the job is to do.
-        count: its pictures.
+        count: its pictures, as far as they can be read.
         pilot: rows of some of them that were certified already.
 
     Raises:

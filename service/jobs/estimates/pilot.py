@@ -15,6 +15,7 @@ from service.core import Surety
 from service.errors import NotFound
 from service.jobs import actions
 from service.jobs.batch import Batch
+from service.jobs.estimates.estimate import pilot_numbers
 from service.jobs.intake.intake import Intake
 from service.jobs.job import Job
 from service.jobs.rows import Row
@@ -34,6 +35,16 @@ class PilotStopped(Exception):
     def __init__(self, problem: Mapping[str, Any]) -> None:
         super().__init__(str(problem.get("detail")))
         self.problem = dict(problem)
+
+
+def pilot_of(intake: Intake, m: int) -> set[int]:
+    """Choose the pictures of a pilot among those that can be read; see `pilot_numbers`.
+
+    Raises:
+        BadRequest: if there are none.
+    """
+    readable = intake.readable()
+    return {readable[at] for at in pilot_numbers(len(readable), m)}
 
 
 async def run_pilot(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from service.errors import BadTable
-from service.jobs.intake.entries import Source
+from service.jobs.intake.entries import Entry, Source
 from service.jobs.intake.manifest import Listed, read_manifest
 from service.jobs.intake.truths import Truths
 from service.jobs.submit import Handed
@@ -33,7 +33,7 @@ class Intake:
         skipped: files that were passed over, being hidden or clutter by their names.
         truths: the true labels that there are.
         pictures: makes an iterator over them; reads files.
-        unreadable: how many cannot be read, as far as looking through has shown.
+        unreadable: numbers of those that cannot be read, as far as looking through has shown.
         problems: name and problem of the first of these.
     """
 
@@ -41,8 +41,12 @@ class Intake:
     skipped: int
     truths: frozenset[str]
     pictures: Callable[[], Iterator[Handed]]
-    unreadable: int = 0
+    unreadable: frozenset[int] = frozenset()
     problems: tuple[tuple[str, str], ...] = ()
+
+    def readable(self) -> list[int]:
+        """Return the numbers of all the others."""
+        return [number for number in range(self.count) if number not in self.unreadable]
 
     async def handed(self) -> AsyncIterator[Handed]:
         """Yield the pictures, for :func:`service.jobs.submit.submit`."""
@@ -62,14 +66,13 @@ async def from_source(source: Source, labels: Labels = None) -> Intake:
     Raises:
         BadArchive, ArchiveTooLarge, BadTable: what is wrong with it.
     """
-    problems: list[tuple[str, str]] = []
+    looked = _Unreadable()
 
     def look() -> tuple[list[str], Truths]:
-        names = []
+        names = list[str]()
         for entry in source.entries():
+            looked.at(len(names), entry)
             names.append(entry.name)
-            if entry.problem is not None:
-                problems.append((entry.name, entry.problem))
         truths = Truths.choose(labels, source.labels)
         truths.check({*names})
         return names, truths
@@ -81,8 +84,9 @@ async def from_source(source: Source, labels: Labels = None) -> Intake:
             yield Handed(entry.name, entry.data, entry.problem, truths.get(entry.name))
 
     known = frozenset(truth for name in names if (truth := truths.get(name)) is not None)
-    told = tuple(problems[:MOST_TOLD])
-    return Intake(len(names), source.skipped, known, pictures, len(problems), told)
+    return Intake(
+        len(names), source.skipped, known, pictures, frozenset(looked.numbers), tuple(looked.told)
+    )
 
 
 async def from_manifest(
@@ -112,9 +116,17 @@ async def from_manifest(
     def lines() -> Iterator[Listed]:
         return read_manifest(manifest, **more)
 
+    looked = _Unreadable()
+
+    def looked_at() -> Iterator[Listed]:
+        for number, one in enumerate(lines()):
+            if one.sha256 is None:
+                looked.at(number, one.read(most_bytes))
+            yield one
+
     names, known = list[str](), set[str]()
     truths = await asyncio.to_thread(Truths.choose, labels)
-    reading = lines()
+    reading = looked_at()
     while chunk := await asyncio.to_thread(_next, reading, 1000):
         named = [one.sha256 for one in chunk if one.sha256]
         missing = {*await uploads.missing(named, owner)}
@@ -141,7 +153,29 @@ async def from_manifest(
                 entry = one.read(most_bytes)
                 yield Handed(one.name, entry.data, entry.problem, truth)
 
-    return Intake(len(names), 0, frozenset(known), pictures)
+    return Intake(
+        len(names), 0, frozenset(known), pictures, frozenset(looked.numbers), tuple(looked.told)
+    )
+
+
+class _Unreadable:
+    """What looking through has shown that cannot be read.
+
+    Attributes:
+        numbers: of these pictures.
+        told: name and problem of the first of them.
+    """
+
+    def __init__(self) -> None:
+        self.numbers: list[int] = []
+        self.told: list[tuple[str, str]] = []
+
+    def at(self, number: int, entry: Entry) -> None:
+        if entry.problem is None:
+            return
+        self.numbers.append(number)
+        if len(self.told) < MOST_TOLD:
+            self.told.append((entry.name, entry.problem))
 
 
 def _some(pictures: Iterator[Handed]) -> list[Handed]:
