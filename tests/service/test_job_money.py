@@ -16,7 +16,7 @@ from adapters.errors import AuthenticationFailed
 from tests.adapters.stands import Brightness
 from tests.service import providers
 from tests.service.conftest import connect
-from tests.service.jobs.asking import pictures, submitted, until
+from tests.service.jobs.asking import archive, picture, pictures, submitted, until
 from tests.service.reading import left_behind, problem, slug
 from tests.service.test_openapi_schemas import fits
 
@@ -82,6 +82,10 @@ async def test_an_estimate_asks_nobody(google: Emulator, client: httpx.AsyncClie
         assert answer.json()["budget"]["max_cost"] == 1
     dry = await client.post("/jobs", data=fields | {"dry_run": "true"}, files=pictures(7))
     assert (dry.status_code, dry.json()) == (200, answer.json())
+    some = archive({f"{n}.png": picture(n) for n in range(7)} | {"8.png": b"no picture"})
+    told = (await client.post("/estimate", data=fields, files=some)).json()
+    fits(told, "Estimate")
+    assert told == answer.json() | {"unreadable": 1}
     assert billed(google) == 0
     assert (await client.get("/jobs")).json()["jobs"] == []
 

@@ -238,9 +238,21 @@ def test_delete_asks_first(surety, folder):
 def test_a_dry_run_names_what_could_not_be_read(surety, folder):
     for number in range(7):
         (folder / f"{number}.txt").write_text("no picture")
-    said = surety("jobs", "submit", folder, *FEW, "--dry-run").err
-    assert "would fail: 0.txt: it is not a picture of a known format" in said
-    assert "would fail: 2 more" in said
+    ended = surety("jobs", "submit", folder, *FEW, "--dry-run")
+    assert "would fail: 0.txt: it is not a picture of a known format" in ended.err
+    assert "would fail: 2 more" in ended.err
+    assert "Estimate for 3 pictures" in ended.out
+    assert "7 further pictures cannot be read" in ended.out
+    (folder / "list.csv").write_text("image\n0.txt\ndog/10.png\n")
+    pilot = ("--dry-run", "--pilot", 1, "--pilot-max-cost", 1)
+    ended = surety("jobs", "submit", folder / "list.csv", *FEW, *pilot, "--json")
+    told = json.loads(ended.out)  # the pilot is of one that can be read
+    assert (told["pictures"], told["unreadable"], told["pilot"]["votes"]) == (1, 1, 40)
+    assert "would fail: 0.txt" in ended.err
+    (folder / "list.csv").write_text("image\n0.txt\n1.txt\n")
+    ended = surety("jobs", "submit", folder / "list.csv", *FEW, "--dry-run")
+    assert ended.code == ExitCode.BAD_INPUT
+    assert "no picture of it can be read" in ended.err
 
 
 def test_a_dry_run_spends_nothing_and_a_pilot_is_not_paid_for_twice(surety, folder):
@@ -296,23 +308,21 @@ def test_after_ctrl_c_watch_goes_on_with_it(surety, folder, tmp_path):
     assert kept().images == 3 * 61  # no vote was lost, none was paid for twice
 
 
-def test_ctrl_c_while_it_is_taken_in_leaves_nothing(surety, folder, tmp_path):
-    os.mkfifo(tmp_path / "labels.csv")  # brings nothing
-    reading = threading.Event()
-
-    def fed():
-        with (tmp_path / "labels.csv").open("w"):  # opens once it is read
-            reading.set()
-            time.sleep(0.3)
-
-    feeder = threading.Thread(target=fed)
-    feeder.start()
-    sender = signalled(reading.is_set)
-    ended = surety("jobs", "submit", folder, "--labels", "labels.csv", *FEW)
-    sender.join()
-    feeder.join()
-    assert ended.code == ExitCode.CANCELLED
-    assert "nothing was submitted" in ended.err
+def test_ctrl_c_while_it_is_taken_in_waits_for_no_thread_and_leaves_nothing(
+    surety, folder, tmp_path
+):
+    (tmp_path / "other").mkdir()
+    other = Command.at(tmp_path / "other")
+    os.mkfifo(tmp_path / "labels.csv")
+    command = other.start("jobs", "submit", folder, "--labels", tmp_path / "labels.csv", *FEW)
+    try:
+        with (tmp_path / "labels.csv").open("w"):  # opens once it is read, and brings nothing
+            command.send_signal(signal.SIGINT)
+            _, said = command.communicate(timeout=PATIENCE)
+    finally:
+        command.kill()
+    assert command.returncode == ExitCode.CANCELLED
+    assert "nothing was submitted" in said
     assert json.loads(surety("jobs", "list", "--json").out)["jobs"] == []
 
 

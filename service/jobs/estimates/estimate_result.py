@@ -178,11 +178,11 @@ class Estimate:
         """Return JSON values.
 
         `pictures` (count), `unreadable`, `target_radius`, `basis`, `confidence` (of the
-        intervals), `pilot` (its `pictures` and what they took; null without one), `job`, `rest` and `picture` (`votes`,
-        `images`, `calls`, `cost`, `reached`, `seconds`, each with `expected`, `low` and `high`),
-        `worst` (one number each), `bottleneck`, `budget` (`max_cost`, `pictures`, `completes`; or
-        null), `cheaper` (a list of `change`, `votes`, `calls`, `cost` and the share `reached`) and
-        `rests_on`.
+        intervals), `pilot` (its `pictures` and what they took; null without one), `job`, `rest`
+        and `picture` (`votes`, `images`, `calls`, `cost`, `reached`, `seconds`, each with
+        `expected`, `low` and `high`), `worst` (one number each), `bottleneck`, `budget`
+        (`max_cost`, `pictures`, `completes`; or null), `cheaper` (a list of `change`, `votes`,
+        `calls`, `cost` and the share `reached`) and `rests_on`.
         """
         pilot = None
         if self.spent is not None:

@@ -112,6 +112,7 @@ def test_why_it_does_not_go_on():
         (Look(job("paused", problem=held, waiting=1), {}, busy), "paused: aws is down"),
         (Look(job("paused", waiting=1), {}, busy), "surety jobs resume 0123456789abcdef"),
         (Look(job(waiting=1), {}), "no worker is there yet"),
+        (Look(job(waiting=1), {}, helps=True), "this command gets ready"),
         (Look(job(waiting=1), {}, able=False), "cpu/bfloat16"),
         (Look(job(working=1), {}, busy, away=True), "store does not answer"),
     ):
