@@ -73,6 +73,23 @@ async def test_max_cost_is_never_passed_and_more_of_it_goes_on(
     assert job["cost"] == pytest.approx(billed(google) * PRICE)
 
 
+async def test_what_was_paid_for_is_certified_though_the_money_ended(
+    google: Emulator, client: httpx.AsyncClient
+) -> None:
+    # It names no version, so the clean picture has to be asked about once more at the end.
+    asked = ASKED | {"target_radius": "0.6", "max_votes": "2000"}
+    where = await submitted(client, pictures(2), max_cost="0.45", **asked)
+    await until(client, where, "finished")
+    rows = (await client.get(f"{where}/pictures")).json()["pictures"]
+    assert [row["state"] for row in rows] == ["done", "done"]
+    assert all(row["n"] > 0 and row["stop_reason"] == "max_cost" for row in rows)
+    assert sum(row["n"] for row in rows) >= billed(google) - 3 * 2 - 2 * 16  # clean ones; no room
+    assert sum(row["images"] for row in rows) == billed(google) <= 0.45 / PRICE
+    report = (await client.get(f"{where}/report")).text
+    assert "no version told" in report
+    assert "canary [" not in report
+
+
 async def test_an_estimate_asks_nobody(google: Emulator, client: httpx.AsyncClient) -> None:
     fields = ASKED | {"max_cost": "1"}
     for files, more in ((pictures(7), {}), ({"pictures": (None, "7")}, {})):

@@ -54,6 +54,12 @@ class JobGates:
         """See :class:`certification.protocols.Gates`."""
         return JobGate(self, self._gates.of(classifier), classifier.traits)
 
+    def paid_from(self, purse: Purse) -> "JobGates":
+        """Return gates to the same places, with other money."""
+        other = JobGates(self._gates, self.limit, purse)
+        other.line = self.line
+        return other
+
     async def drain(self) -> None:
         """Wait until all calls that have ended by now are settled."""
         if self._tasks:
@@ -130,7 +136,7 @@ class JobGate:
         try:
             paid = await asyncio.shield(reserving)
         except asyncio.CancelledError:
-            self._job.later(_repaid(purse, reserving, held.call))
+            self._job.later(repaid(purse, reserving, held.call))
             raise
         if not paid:
             self._ended = True
@@ -177,7 +183,7 @@ class _Held:
             self.job.later(self.job.purse.settle(self.call, billed))
 
 
-async def _repaid(purse: Purse, reserving: asyncio.Future[bool], call: str) -> None:
+async def repaid(purse: Purse, reserving: asyncio.Future[bool], call: str) -> None:
     """Give back what was set aside for a call that was cancelled meanwhile."""
     if await reserving:
         await purse.settle(call, 0)

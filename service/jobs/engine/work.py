@@ -22,6 +22,7 @@ from service.errors import JobConflict, NotFound
 from service.jobs.engine.closest import first_slice, next_slice, place
 from service.jobs.engine.counting import CountingGates
 from service.jobs.engine.gates import JobGates
+from service.jobs.engine.last_call import last_call
 from service.jobs.engine.outcome import Used, certified, charged, ended, partly
 from service.jobs.engine.purse import JobPurse
 from service.jobs.engine.stops import ELSEWHERE_SECONDS, HOLD_SECONDS, Stop, stop_of
@@ -122,7 +123,9 @@ class Work:
             into = [used, self.used, self._untold.setdefault(job.id, Used())]
             try:
                 gates = CountingGates(money, into)
-                return await self._certified(job, prepared, before, interrupt, gates)
+                async with last_call(job, money, prepared.adapter.traits) as kept:
+                    last = None if kept is None else CountingGates(kept, into)
+                    return await self._certified(job, prepared, before, interrupt, gates, last)
             finally:
                 await money.drain()
         except Exception as error:
@@ -138,6 +141,7 @@ class Work:
         before: Row | None,
         interrupt: Interrupt,
         gates: Gates,
+        last: Gates | None,
     ) -> tuple[dict[str, Any], bool]:
         closest = job.spec.allocation == "closest"
         most = prepared.options.max_votes
@@ -153,6 +157,11 @@ class Work:
             prepared, options=dataclasses.replace(prepared.options, max_votes=slice_of)
         )
         document = await self._surety.collect(asked, interrupt, gates)
+        if last is not None and _short_of_money(document) and _has_asked(document):
+            bill = document["accounting"]
+            document = await self._surety.collect(asked, interrupt, last)
+            for name in ("calls", "images", "retries", "cost"):
+                document["accounting"][name] += bill[name]
         reason = document["proof"]["stop_reason"]
         if reason in BROKEN_OFF or (reason == "votes_spent" and slice_of < most):
             return document, False
@@ -291,6 +300,11 @@ def _place_again(job: Job, row: Row | None) -> float | None:
 
 def _short_of_money(document: Mapping[str, Any]) -> bool:
     return bool(document["proof"]["stop_reason"] == "max_cost")
+
+
+def _has_asked(document: Mapping[str, Any]) -> bool:
+    """Tell whether it was asked about more than the clean picture, so that votes may be lost."""
+    return bool(document["accounting"]["images"] > 1)
 
 
 def _died(where: str) -> dict[str, Any]:

@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from certification.canary import is_canary
+
 MOST = 20  # different ones that are told
+WATCHED = "no version told: each picture's own clean answers were compared instead"
 
 
 @dataclass
@@ -33,7 +36,8 @@ class Origin:
         """Take in one certificate, as `certification.certificate.build` writes it."""
         subject, program = certificate["proof"]["subject"], certificate["software"]
         provider, denoiser = subject["provider"], subject["denoiser"]
-        version = provider.get("model_version") or "version not told"
+        told = provider.get("model_version")
+        version = WATCHED if is_canary(told) else told or "version not told"
         self.certificates += 1
         _note(self.software, f"{program['name']} {program['version']}")
         _note(self.providers, (str(provider["name"]), str(version)))
