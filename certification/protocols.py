@@ -83,7 +83,8 @@ class Traits:
         labels: every label the model knows, if the set is closed.
         pins_version: whether a model version can be asked for.
         names_version: whether its answers name the model's version. Where they do not, the clean
-            picture is asked about again and again (a canary); this tells estimates, no more.
+            picture is asked about again and again (a canary); this tells estimates, and jobs to
+            keep the money of the last one back.
         rate: what the account may send a second, in `rate_unit`; None if unknown or unlimited.
         rate_unit: what the provider counts, pictures or calls.
         timeout: seconds within which a call has to be answered.

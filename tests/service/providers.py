@@ -22,7 +22,7 @@ class HalfSpace(Adapter):
 
     name = "half"
     summary = "a half-space on mean brightness"
-    traits = Traits(payload="pixels", max_batch=16, concurrency=2, price=0.001)
+    traits = Traits(payload="pixels", max_batch=16, concurrency=2, price=0.001, names_version=True)
 
     async def classify(self, images: Sequence[Payload]) -> Sequence[Outcome]:
         return [answer("dark" if np.mean(image) < 160 else "bright") for image in images]

@@ -100,10 +100,10 @@ def test_canaries_are_counted():
 
 @pytest.mark.usefixtures("small_providers")
 async def test_a_guess_counts_the_canaries_of_a_provider_that_names_no_version(tmp_path):
-    async with opened(tmp_path, provider="half") as surety:
+    async with opened(tmp_path, provider="closed") as surety:
         spec = await spec_of(surety, {"sigma": 0.25, "max_votes": 500})
         found = await estimate_of(surety, spec, 10)
-        named = replace((await surety.adapter("half")).traits, names_version=True)
+        named = replace((await surety.adapter("closed")).traits, names_version=True)
         assert found.worst.images.expected == 10 * (500 + 1 + 2)
         assert estimate(spec.arguments, 10, named).worst.images.expected == 10 * 501
 
