@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from adapters.errors import AdapterError
+from certification.canary import is_canary
 from certification.certificate import certificate_id
 from certification.interrupt import Interrupt
 from certification.protocols import Gates, Traits
@@ -157,7 +158,7 @@ class Work:
             prepared, options=dataclasses.replace(prepared.options, max_votes=slice_of)
         )
         document = await self._surety.collect(asked, interrupt, gates)
-        if last is not None and _short_of_money(document) and _has_asked(document):
+        if last is not None and _short_of_money(document) and _lacks_canary(document):
             bill = document["accounting"]
             document = await self._surety.collect(asked, interrupt, last)
             for name in ("calls", "images", "retries", "cost"):
@@ -302,9 +303,10 @@ def _short_of_money(document: Mapping[str, Any]) -> bool:
     return bool(document["proof"]["stop_reason"] == "max_cost")
 
 
-def _has_asked(document: Mapping[str, Any]) -> bool:
-    """Tell whether it was asked about more than the clean picture, so that votes may be lost."""
-    return bool(document["accounting"]["images"] > 1)
+def _lacks_canary(document: Mapping[str, Any]) -> bool:
+    """Tell whether votes may not count yet for want of a last answer about the clean picture."""
+    version = document["proof"]["subject"]["provider"]["model_version"]
+    return is_canary(version) and document["accounting"]["images"] > 1
 
 
 def _died(where: str) -> dict[str, Any]:
