@@ -161,11 +161,12 @@ def test_what_is_wrong_is_told_and_nothing_is_kept(surety, folder, tmp_path):
     assert submitted(surety, "inner/list.csv", "--outside", *FEW)["pictures"] == 1
 
 
-def test_a_budget_ends_a_job_and_more_of_it_goes_on(surety, folder):
-    job = submitted(surety, folder, *FEW, "--max-cost", 0.05, code=ExitCode.ABSTAINED)
+def test_a_budget_ends_a_job_and_more_of_it_goes_on(surety, folder, monkeypatch):
+    monkeypatch.setenv("SURETY_MAX_RUNS", "1")  # the money ends with the second picture
+    job = submitted(surety, folder, *FEW, "--max-cost", 0.055, code=ExitCode.ABSTAINED)
     assert job["by_state"]["unpaid"] >= 1
-    assert job["cost_at_most"] <= 0.05
-    ended = surety("jobs", "extend", "last", "--max-cost", 0.04)
+    assert job["cost_at_most"] <= 0.055
+    ended = surety("jobs", "extend", "last", "--max-cost", 0.05)
     assert ended.code == ExitCode.BAD_INPUT
     ended = surety("jobs", "extend", "last")
     assert ended.code == ExitCode.BAD_INPUT
@@ -182,25 +183,27 @@ def test_a_budget_ends_a_job_and_more_of_it_goes_on(surety, folder):
     assert last["images"] == 3 * 51  # nothing was paid twice
 
 
-def test_a_retry_that_can_ask_nothing_says_so_and_what_mends_it(surety, folder):
+def test_a_retry_that_can_ask_nothing_says_so_and_what_mends_it(surety, folder, monkeypatch):
+    monkeypatch.setenv("SURETY_MAX_RUNS", "1")  # the money ends with the second picture
+
     def refused():
         ended = surety("jobs", "retry", "last")
         assert ended.code == ExitCode.BAD_INPUT
         assert kept().state == "finished"
         return ended.err
 
-    job = submitted(surety, folder, *FEW, "--max-cost", 0.05, code=ExitCode.ABSTAINED)
-    assert job["cost_at_most"] == 0.043  # no money for a full call
+    job = submitted(surety, folder, *FEW, "--max-cost", 0.055, code=ExitCode.ABSTAINED)
+    assert job["cost_at_most"] == 0.051  # no money for a full call
     said = surety("jobs", "retry", "last").err
-    assert "little or nothing can be asked: $0.043 of $0.05 are spent" in said
+    assert "little or nothing can be asked: $0.051 of $0.055 are spent" in said
     assert "extend" in said
     assert "--max-cost" in said
     surety("jobs", "watch", "last")
-    ended = surety("jobs", "extend", "last", "--max-cost", 0.043, "--max-votes", 50)
+    ended = surety("jobs", "extend", "last", "--max-cost", 0.051, "--max-votes", 50)
     assert "nothing can be asked" in ended.err  # but what is there already may suffice
     surety("jobs", "watch", "last")
     said = refused()
-    assert "nothing can be asked: $0.043 of $0.043 are spent" in said
+    assert "nothing can be asked: $0.051 of $0.051 are spent" in said
     assert "extend the job by a larger --max-cost" in said
     submitted(surety, folder, *FEW)
     assert "every picture has its certificate" in refused()
