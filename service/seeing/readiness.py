@@ -15,7 +15,6 @@ import structlog
 
 from adapters.errors import AdapterError
 from certification.errors import CertificationError
-from denoisers.device import working
 from denoisers.errors import DenoiserError
 from service.core import Surety
 from service.errors import ServiceError
@@ -107,7 +106,7 @@ class Readiness:
     async def _device(self) -> dict[str, Any]:
         """See that the device that was asked for is there and computes."""
         asked = self._surety.settings.device
-        return {"asked": asked, "device": await asyncio.to_thread(working, asked)}
+        return {"asked": asked, "device": await asyncio.to_thread(_working, asked)}
 
     async def _weights(self) -> list[dict[str, Any]]:
         """Load the default denoisers, and name their weights by the sum of the file."""
@@ -123,3 +122,10 @@ class Readiness:
         adapter = await self._surety.adapter(name)
         await asyncio.to_thread(getattr, adapter, "options")
         return {"provider": name}
+
+
+def _working(asked: str) -> str:
+    # torch takes a second to import, and not every service needs it.
+    from denoisers.device import working  # noqa: PLC0415
+
+    return working(asked)
