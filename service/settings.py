@@ -19,7 +19,7 @@ from denoisers import files
 from denoisers.errors import DenoiserError
 from service import secret_files
 from service.access.origins import origins
-from service.guard import host_names
+from service.guard import host_names, is_loopback
 
 
 def default_data_dir() -> Path:
@@ -58,6 +58,10 @@ def _origins(value: str) -> str:
 
 def _blank(value: object) -> object:
     return False if isinstance(value, str) and not value.strip() else value
+
+
+def _nothing(value: object) -> object:
+    return None if isinstance(value, str) and not value.strip() else value
 
 
 def _prefix(value: str) -> str:
@@ -140,9 +144,14 @@ class Settings(BaseSettings):
         False,
         description="Let other machines use the service though there are no API keys.",
     )
-    require_keys: Annotated[bool, BeforeValidator(_blank)] = Field(
-        False,
+    require_keys: Annotated[bool | None, BeforeValidator(_nothing)] = Field(
+        None,
         description="Answer nobody without an API key, even where there never was one.",
+    )
+    published_on: str = Field(
+        "",
+        description="Where a container's port is published: anywhere but on the loopback, API keys "
+        "are required unless `require_keys` says otherwise.",
     )
     cors_origins: Annotated[str, AfterValidator(_origins)] = Field(
         "",
@@ -228,6 +237,13 @@ class Settings(BaseSettings):
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (
         Field("info", description="Least important lines that are logged.")
     )
+
+    @property
+    def keys_required(self) -> bool:
+        """Whether nobody is answered without an API key, even where there never was one."""
+        if self.require_keys is not None:
+            return self.require_keys
+        return bool(self.published_on.strip()) and not is_loopback(self.published_on.strip())
 
     @classmethod
     def settings_customise_sources(

@@ -68,7 +68,7 @@ def serve(
         # Opened here, since what is wrong with keys or store is better told in one line.
         async with Surety.opened(chosen) as surety:
             keys = await surety.state.api_keys.any()
-            needed = keys or chosen.require_keys
+            needed = keys or chosen.keys_required
             leave = needed or chosen.allow_public
             with listen(settings.host, settings.port, allow_public=leave) as listener:
                 address = address_of(listener)

@@ -112,6 +112,12 @@ def test_every_setting_can_be_given():
     assert SETTINGS - fixed <= SERVICES["api"]["environment"].keys()
 
 
+def test_older_versions_of_compose_understand_the_variables():
+    """Version 1 hands on what is nested, or begins with a plus, as it stands."""
+    for path in (path for path in FILES if path.suffix == ".yml"):
+        assert not re.search(r"\$\{[^}]*\$\{|\$\{\w+:?\+", path.read_text()), path
+
+
 def test_no_secret_stands_in_a_file():
     for path in FILES:
         assert not re.search(r"[0-9a-fA-F]{32}", path.read_text()), path

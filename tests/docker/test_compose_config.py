@@ -1,9 +1,11 @@
 """What Docker Compose itself makes of our files."""
 
 import json
+import os
 
 import pytest
 
+from service.settings import Settings
 from tests.docker.files import FOLDER, OVERRIDES, ROOT, SERVICES, compose, variables
 
 BASE = ("-f", ROOT / "docker-compose.yml")
@@ -35,7 +37,7 @@ def test_without_configuration():
     assert given == {
         "SURETY_REDIS_URL": "redis://redis:6379/0",
         "SURETY_ALLOWED_HOSTS": "api,",
-        "SURETY_REQUIRE_KEYS": "",
+        "SURETY_PUBLISHED_ON": "",
     }
     (port,) = api["ports"]
     assert (port["host_ip"], port["published"], port["target"]) == ("127.0.0.1", "8000", 8000)
@@ -45,13 +47,21 @@ def test_without_configuration():
 @pytest.mark.parametrize(
     ("given", "needed"),
     [
-        ({"SURETY_HOST": "0.0.0.0"}, "true"),  # noqa: S104
-        ({"SURETY_HOST": "0.0.0.0", "SURETY_REQUIRE_KEYS": "false"}, "false"),  # noqa: S104
-        ({"SURETY_REQUIRE_KEYS": "true"}, "true"),
+        ({}, False),
+        ({"SURETY_HOST": "127.0.0.1"}, False),
+        ({"SURETY_HOST": "0.0.0.0"}, True),  # noqa: S104
+        ({"SURETY_HOST": "0.0.0.0", "SURETY_REQUIRE_KEYS": "false"}, False),  # noqa: S104
+        ({"SURETY_REQUIRE_KEYS": "true"}, True),
     ],
 )
-def test_whoever_publishes_it_elsewhere_needs_keys(given, needed):
-    assert understood(**given)["api"]["environment"]["SURETY_REQUIRE_KEYS"] == needed
+def test_whoever_publishes_it_elsewhere_needs_keys(given, needed, monkeypatch):
+    environment = understood(**given)["api"]["environment"]
+    for name in [n for n in os.environ if n.startswith("SURETY_")]:
+        monkeypatch.delenv(name)
+    for name, value in environment.items():
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    assert Settings(_env_file=None).keys_required == needed
 
 
 def test_what_is_set_is_handed_on():
