@@ -55,8 +55,8 @@ lint: $(VENV)/.dev
 	@$(call if_there,hadolint,docker/Dockerfile docker/redis/Dockerfile)
 	@$(call if_there,docker-compose,$(COMPOSE_ALL) config --quiet)
 
-# Pictures, weights and recorded answers hold long runs of letters and no secrets. What the baseline
-# allows is explained in SECURITY.md.
+# Pictures, weights and recorded answers hold long runs of letters and no secrets. What is
+# allowed is explained in SECURITY.md.
 SECRETS_IN := -- . ':!*.png' ':!*.svg' ':!*.safetensors' ':!*.onnx' ':!service/openapi_recorded.json'
 
 # There are no builds of them for Windows.

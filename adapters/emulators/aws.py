@@ -24,6 +24,7 @@ from adapters.emulators.server import LOOPBACK, Emulator, drop, truncated
 
 JSON = "application/x-amz-json-1.1"
 # The pair that AWS's own documentation uses for examples; no account has it.
+# pragma: allowlist nextline secret
 CREDENTIALS = {"AKIAIOSFODNN7EXAMPLE": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"}
 REGION = "us-east-1"
 MOST_BODY = 16 * 2**20

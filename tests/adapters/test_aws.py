@@ -305,6 +305,7 @@ async def test_what_ends_the_run_says_what_to_do(adapter, emulator, fault, error
 @pytest.mark.parametrize(
     ("setting", "value", "error", "said"),
     [
+        # pragma: allowlist nextline secret
         ("AWS_ACCESS_KEY_ID", "AKIAANOTHERKEY000000", AuthenticationFailed, "security token"),
         ("AWS_SECRET_ACCESS_KEY", "wrong", AuthenticationFailed, "signature we calculated"),
         ("AWS_DEFAULT_REGION", "eu-west-1", AuthenticationFailed, "valid region"),
@@ -854,6 +855,7 @@ def test_everything_that_is_missing_is_named_without_asking_the_network(clean, m
         ("AWS_ACCESS_KEY_ID", f"{KEY_ID}\r", "AWS_ACCESS_KEY_ID holds a space"),
         ("AWS_DEFAULT_REGION", "eu west", "region"),
         ("AWS_ENDPOINT_URL_REKOGNITION", "127.0.0.1:1", "must be http"),
+        # pragma: allowlist nextline secret
         ("AWS_ENDPOINT_URL", "http://me:pass@host", "hold no password"),
         ("AWS_PROFILE", "nobody", "nobody"),
     ],
@@ -1023,6 +1025,7 @@ async def test_an_sso_session_without_a_token(emulator, clean, monkeypatch):
         {"max_labels": 1001},
         {"endpoint_url": "ftp://x"},
         {"endpoint_url": "http://"},
+        # pragma: allowlist nextline secret
         {"endpoint_url": "http://me:pass@x"},
         {"endpoint_url": "http://x y"},
         {"endpoint_url": "http://x:99999"},

@@ -27,6 +27,7 @@ def test_without_a_profile_it_says_how_to_write_one():
     [
         ({"url": "ftp://example.com/x"}, "http://"),
         ({"url": "/v1/classify"}, "http://"),
+        # pragma: allowlist nextline secret
         ({"url": "https://me:pw@example.com/"}, "no user or password"),
         ({"url": "https://${HOST}/"}, "no variables"),
         ({"url": "https://example.com/#x"}, "fragment"),

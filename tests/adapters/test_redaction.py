@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from adapters.redaction import LONGEST, redacted
 
+# pragma: allowlist nextline secret
 KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADAN+Bgkq/hkiG9w0\nBAQEFAASCBKcw==\n-----END KEY-----\n"
 
 

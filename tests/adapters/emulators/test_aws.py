@@ -304,6 +304,7 @@ async def test_anything_that_was_signed_and_changed_is_noticed(emulator, post):
 
 
 async def test_an_unknown_key(emulator, post):
+    # pragma: allowlist nextline secret
     emulator.credentials = {"AKIAANOTHER000000000": SECRET}
     status, _, answer = await post(*signed(emulator, ASKED))
     assert (status, json.loads(answer)) == (
@@ -412,11 +413,13 @@ async def test_a_rate_limit_and_refused_pictures(client, emulator):
 
 
 async def test_credentials_of_ones_own():
+    # pragma: allowlist nextline secret
     own = {"AKIAMINE000000000000": "mine"}
     async with AwsEmulator(Brain(Plain()), credentials=own, region="eu-west-1") as running:
         environment = dict(running.environment())
     assert environment.pop("AWS_ENDPOINT_URL_REKOGNITION").startswith("http://127.0.0.1:")
     assert environment == {
+        # pragma: allowlist nextline secret
         "AWS_ACCESS_KEY_ID": "AKIAMINE000000000000",
         "AWS_SECRET_ACCESS_KEY": "mine",
         "AWS_SESSION_TOKEN": "",

@@ -47,10 +47,13 @@ LOOKS = (
     '{"api_key": "Hunter2Hunter2", "size": 3}',
     "Ocp-Apim-Subscription-Key: Hunter2Hunter2",
     "x-goog-api-key: b'Hunter2Hunter2'",
+    # pragma: allowlist nextline secret
     "redis://default:Hunter2Hunter2@10.0.0.1:6379/0",
+    # pragma: allowlist nextline secret
     "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20261128, Signature=Hunter2Hunter2",
     "AIzaSyHunter2Hunter2Hunter2Hunter2Hunt",
     "eyJhbGciOiJIUzI1.eyJzdWIiOiIxMjM0NTY3ODkwIn0.Hunter2",
+    # pragma: allowlist nextline secret
     "-----BEGIN PRIVATE KEY-----\nHunter2\nHunter2\n-----END PRIVATE KEY-----\n",
     repr(png()),
     repr(bytearray(png())),
@@ -193,6 +196,7 @@ def test_what_this_process_knows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         "CLARIFAI_PAT": "clarifai-pat",
         "MY_MODEL_API_KEY": "my-model-key",
         "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Api%20Token-1,x=second-header",
+        # pragma: allowlist nextline secret
         "HTTPS_PROXY": "http://me:proxy-pass@proxy:3128",
         "GOOGLE_APPLICATION_CREDENTIALS": str(key_file),
         "SURETY_OLD_SECRETS": "aaaabbbb,ccccdddd",
