@@ -37,7 +37,8 @@ from service.settings import Settings
 from service.state import State
 from service.usage.budget import Budgets
 from service.usage.counts import Counts
-from service.usage.gates import KeyGates
+from service.usage.gates import KeyGates, Money
+from service.usage.last_call import as_one, going_on, wants_last_call
 from service.usage.meter import Meter, Meters
 from service.usage.votes import CountedLedgers
 
@@ -122,19 +123,20 @@ class Surety(Parts):
         assert self._meters is not None, "open the deployment first"  # noqa: S101
         return self._meters.of(owner, provider)
 
-    def counted(self, meter: Meter, gates: Gates | None = None) -> Machine:
+    def counted(self, meter: Meter, gates: Gates | None = None, money: Money = "all") -> Machine:
         """Return what it certifies with, for one run whose calls and votes are counted.
 
         Args:
             meter: of the run.
             gates: through which calls go, in place of the deployment's own.
+            money: that they may take, see :class:`service.usage.gates.KeyGates`.
         """
         machine = self.machine
         chosen = gates or machine.gates
         assert chosen is not None  # noqa: S101  an opened deployment has them
         return dataclasses.replace(
             machine,
-            gates=KeyGates(chosen, meter),
+            gates=KeyGates(chosen, meter, money),
             ledgers=CountedLedgers(machine.ledgers, meter),
         )
 
@@ -314,18 +316,27 @@ class Surety(Parts):
             "denoiser": prepared.denoiser.name,
             "sigma": prepared.options.sigma,
         }
+
+        async def done(money: Money, tell: OnProgress | None) -> Document:
+            return await work(
+                self.counted(meter, gates, money),
+                prepared.image,
+                prepared.options,
+                denoiser=prepared.denoiser,
+                classifier=prepared.adapter,
+                interrupt=interrupt,
+                on_progress=tell,
+                allowance=allowance,
+            )
+
         try:
             with self.watchers.span("run", **told) as note:
-                document = await work(
-                    self.counted(meter, gates),
-                    prepared.image,
-                    prepared.options,
-                    denoiser=prepared.denoiser,
-                    classifier=prepared.adapter,
-                    interrupt=interrupt,
-                    on_progress=on_progress,
-                    allowance=allowance,
-                )
+                # A job's pictures wait for the budget, with their votes.
+                document = await done("keeping" if gates is None else "all", on_progress)
+                if wants_last_call(document, meter):
+                    votes = meter.votes
+                    last = await done("kept", going_on(on_progress, document))
+                    document = as_one(document, last, votes)
                 note(stop_reason=(document.get("proof") or document)["stop_reason"])
                 return document
         except InvalidParameter as error:

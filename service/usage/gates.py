@@ -2,11 +2,13 @@
 
 A call comes here last, when it could be made at once: it is counted and its money taken from the
 budget, and what it was not billed goes back afterwards. What costs nothing is counted afterwards.
+Where a run needs a last call (:mod:`service.usage.last_call`), its money is taken before the first.
 """
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from certification.asking import AskingEndedError
 from certification.bill import billed_units
@@ -15,6 +17,8 @@ from service.store.usage import Call
 from service.usage.counts import Counts, nano
 from service.usage.meter import Meter
 
+Money = Literal["all", "keeping", "kept"]
+
 
 class KeyGates:
     """See :class:`certification.protocols.Gates`.
@@ -22,14 +26,19 @@ class KeyGates:
     Args:
         gates: through which the calls go.
         meter: of the run.
+        money: that calls may take: all that the budget has; all but that of one call, which is
+            kept where the provider names no version; that which was kept, alone.
     """
 
-    def __init__(self, gates: Gates, meter: Meter) -> None:
-        self._gates, self._meter = gates, meter
+    def __init__(self, gates: Gates, meter: Meter, money: Money = "all") -> None:
+        self._gates, self._meter, self._money = gates, meter, money
 
     def of(self, classifier: Classifier) -> "KeyGate":
         """See :class:`certification.protocols.Gates`."""
-        return KeyGate(self._gates.of(classifier), classifier.traits, self._meter)
+        traits, money = classifier.traits, self._money
+        if money == "keeping" and traits.names_version:
+            money = "all"
+        return KeyGate(self._gates.of(classifier), traits, self._meter, money)
 
 
 class KeyGate:
@@ -39,10 +48,12 @@ class KeyGate:
         gate: through which the calls go.
         traits: of the provider.
         meter: of the run.
+        money: see :class:`KeyGates`.
     """
 
-    def __init__(self, gate: Gate, traits: Traits, meter: Meter) -> None:
+    def __init__(self, gate: Gate, traits: Traits, meter: Meter, money: Money = "all") -> None:
         self._gate, self._traits, self._meter = gate, traits, meter
+        self._money = money
         self._paying = asyncio.Lock()
 
     async def enter(self, images: int) -> Permit:
@@ -67,6 +78,12 @@ class KeyGate:
 
     async def _reserved(self, images: int, amount: int) -> Call:
         meter = self._meter
+        if self._money == "kept":
+            call = meter.take_kept() if images == 1 else None
+            if call is not None:
+                return call
+        elif meter.refused is None and self._money == "keeping":
+            await meter.keep(nano(self._traits.price) * self._traits.units(1))
         if meter.refused is None:  # else a smaller call could be paid, but its votes have a gap
             call = await meter.reserve(images, amount)
             if call is not None:

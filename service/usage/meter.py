@@ -52,6 +52,8 @@ class Meter:
 
     Attributes:
         refused: what the run ended with if the key's budget did not pay for a call.
+        kept: a call whose money is kept for the end of the run.
+        votes: new ones of the run.
     """
 
     def __init__(
@@ -68,6 +70,9 @@ class Meter:
         self._untold = Counts()
         self._timer: asyncio.TimerHandle | None = None
         self.refused: BudgetSpent | None = None
+        self.kept: Call | None = None
+        self._taken: Call | None = None
+        self.votes = 0
 
     def add(self, counts: Counts) -> None:
         """Count something soon."""
@@ -106,8 +111,29 @@ class Meter:
         self.refused = budget.spent(call.day)
         return None
 
+    async def keep(self, amount: int) -> None:
+        """Keep the money of one call about one picture, if the key has a budget.
+
+        Args:
+            amount: billionths of a dollar that it may be billed.
+
+        Raises:
+            StoreError: see :meth:`reserve`.
+        """
+        if self.kept is None and await self._budgets.of(self._owner) is not None:
+            self.kept = await self.reserve(1, amount)
+
+    def take_kept(self) -> Call | None:
+        """Return the call whose money was kept; again once it has ended and cost nothing."""
+        self._taken, self.kept = self.kept, None
+        return self._taken
+
     def settle(self, call: Call, billed: int, retries: int, throttled: int) -> None:
         """Settle a call that has ended, in the background; see :meth:`RedisUsage.settle`."""
+        if call is self._taken and not billed:  # throttled, say: the provider is asked again
+            self.kept, self._taken = call, None
+            self.add(Counts(calls=1, images=call.images, retries=retries, throttled=throttled))
+            return
         self._later(self._usage.settle(call, billed, retries, throttled))
 
     def take_back(self, call: Call) -> None:
@@ -115,7 +141,9 @@ class Meter:
         self._later(self._usage.take_back(call))
 
     async def close(self) -> None:
-        """Wait a little until all that was counted is told."""
+        """Give back what was kept, and wait a little until all that was counted is told."""
+        if (call := self.take_kept()) is not None:
+            self.take_back(call)
         self._tell()
         if self._tasks:
             await asyncio.wait([*self._tasks], timeout=END_SECONDS)

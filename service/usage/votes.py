@@ -76,6 +76,7 @@ class CountedLedger:
     ) -> None:
         """See :class:`certification.protocols.Ledger`."""
         await self._ledger.append(start, votes, names)
+        self._meter.votes += len(votes)
         self._meter.add(Counts(votes=len(votes), abstentions=sum(v is None for v in votes)))
 
     async def spend(self, alpha: float) -> None:

@@ -35,12 +35,15 @@ class LastCall:
 
     async def settle(self, call: str, billed: int) -> None:
         """See :class:`service.jobs.engine.gates.Purse`."""
-        await self._purse.settle(self._call, billed)
+        if billed:
+            await self._purse.settle(self._call, billed)
+        else:  # throttled, say: the provider is asked again
+            self._there = True
 
     async def close(self) -> None:
         """Give it back if nobody has taken it."""
         if await self.reserve(self._call, self._units):
-            await self.settle(self._call, 0)
+            await self._purse.settle(self._call, 0)
 
 
 @contextlib.asynccontextmanager

@@ -7,6 +7,7 @@ import pytest
 
 from adapters.policy.gate import AccountGates
 from certification.asking import AskingEndedError
+from certification.protocols import Retry
 from service.jobs.engine.gates import JobGates
 from service.jobs.engine.last_call import last_call
 from tests.adapters.policy.clock import run
@@ -34,6 +35,23 @@ def test_one_call_can_still_be_made_when_the_money_has_ended():
                 await last.of(provider).enter(1)
         await gates.drain()
         assert (purse.reserved, purse.billed, purse.most) == (0, 5, 5)
+
+    run(main)
+
+
+def test_a_call_that_was_throttled_can_be_made_again():
+    async def main():
+        purse, provider = Purse(1), Provider()
+        gates = gates_of(purse)
+        async with last_call(JOB, gates, provider.traits) as last:
+            (await last.of(provider).enter(1)).done([Retry("busy", throttled=True)])
+            await last.drain()
+            (await last.of(provider).enter(1)).done([OK])
+            await last.drain()
+            with pytest.raises(AskingEndedError):
+                await last.of(provider).enter(1)
+        await gates.drain()
+        assert (purse.reserved, purse.billed, purse.most) == (0, 1, 1)
 
     run(main)
 
