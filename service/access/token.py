@@ -55,6 +55,11 @@ class Token:
         return hashlib.sha256(f"surety API key {self.text}".encode()).hexdigest()
 
 
+def is_id(text: str) -> bool:
+    """Tell whether a text may be a key's id."""
+    return re.fullmatch("[0-9a-f]{16}", text) is not None
+
+
 def scrubbed(text: str) -> str:
     """Return a text with the secrets of the keys in it blotted out."""
     return _SHOWN.sub(r"\1_…", text)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
+    from service.state import State
     from service.usage.report import Report
 
 ALWAYS = ("certificates", "votes", "calls")
@@ -30,7 +31,7 @@ To = Annotated[
 ]
 Key = Annotated[
     str | None,
-    typer.Option(metavar="ID", help="Of this API key; none for what was asked without one."),
+    typer.Option(metavar="KEY", help="Of this API key; none for what was asked without one."),
 ]
 Provider = Annotated[str | None, typer.Option(help="Of this provider.")]
 By = Annotated[
@@ -53,6 +54,7 @@ def usage(
     Exit codes: 0 shown, 2 bad usage, 6 configuration or the store is away, 141 nobody reads the
     output, 1 internal error.
     """
+    import dataclasses
     import json
 
     from service.commands.stored import with_store
@@ -63,9 +65,13 @@ def usage(
     if as_csv and as_json:
         raise typer.BadParameter("--csv and --json exclude each other")
     begin, end = days(_day(first, "--from"), _day(last, "--to"))
-    owners = None if key is None else [None if key == "none" else key]
-    asked = Asked(begin, end, parsed(by), owners, provider)
-    found = with_store(lambda state: report(state, asked))
+    asked = Asked(begin, end, parsed(by), None, provider)
+
+    async def work(state: "State") -> "Report":
+        owners = None if key is None else [await _owner(state, key)]
+        return await report(state, dataclasses.replace(asked, owners=owners))
+
+    found = with_store(work)
     if as_json:
         typer.echo(json.dumps(found.describe()))
     elif as_csv:
@@ -73,6 +79,21 @@ def usage(
     else:
         console = output()
         console.print(_shown(found, console))
+
+
+async def _owner(state: "State", key: str) -> str | None:
+    from service.access.naming import key_called
+    from service.access.token import is_id
+    from service.errors import NotFound
+
+    if key == "none":
+        return None
+    try:
+        return key_called(await state.api_keys.list(), key).id
+    except NotFound:
+        if is_id(key):  # keys that were cleared are not there, what they have used is
+            return key
+        raise
 
 
 def _day(text: str | None, option: str) -> "date | None":

@@ -78,6 +78,9 @@ def test_keys_their_names_and_what_is_left_of_budgets(surety, monkeypatch):
     assert [line["provider"] for line in only["usage"]] == ["google"]
     assert only["budgets"] == []
     assert json.loads(surety("usage", "--key", key, "--json").out)["total"]["votes"] == 90
+    for name in ("[red]=shop", key[:6]):
+        assert json.loads(surety("usage", "--key", name, "--json").out)["total"]["votes"] == 90
+    assert surety("usage", "--key", "0" * 16).code == ExitCode.DONE  # may have been cleared
     aws = json.loads(surety("usage", "--provider", "aws", "--json").out)
     assert [line["provider"] for line in aws["usage"]] == ["aws"]
     monkeypatch.setenv("COLUMNS", "60")
@@ -93,6 +96,7 @@ def test_keys_their_names_and_what_is_left_of_budgets(surety, monkeypatch):
         ("--from", "2026-11-02", "--to", "2026-11-01"),
         ("--from", "2020-01-01", "--to", "2026-11-01"),
         ("--by", "label"),
+        ("--key", "shop"),
         ("--csv", "--json"),
     ],
 )
