@@ -1,5 +1,6 @@
 """The command line. What is slow to import, each command imports when it runs."""
 
+import inspect
 import os
 import sys
 from typing import Annotated
@@ -58,6 +59,19 @@ app.add_typer(keys, name="keys")
 app.add_typer(apikeys, name="apikeys")
 app.add_typer(certificates, name="certificates")
 app.add_typer(ledgers, name="ledgers")
+
+
+def _unwrap(group: typer.Typer) -> None:
+    """Have the terminal wrap the help of commands, not the lines of their docstrings."""
+    for each in group.registered_commands:
+        paragraphs = (inspect.getdoc(each.callback) or "").split("\n\n")
+        each.help = "\n\n".join(" ".join(text.split()) for text in paragraphs)
+    for inner in group.registered_groups:
+        if inner.typer_instance is not None:
+            _unwrap(inner.typer_instance)
+
+
+_unwrap(app)
 
 
 def _print_version(asked: bool) -> None:

@@ -144,8 +144,9 @@ def meaning(counts: Counts) -> str:
     if not counts.certificates:
         return "No certificate was issued."
     share = counts.alpha / ALPHA_UNIT
+    many = "certificate" if counts.certificates == 1 else "certificates"
     return (
-        f"Of {counts.certificates:,} certificates at most {share:.3g} are expected to be false: "
+        f"Of {counts.certificates:,} {many} at most {share:.3g} are expected to be false: "
         "each is with probability alpha at most, and that adds up over near-identical pictures."
     )
 

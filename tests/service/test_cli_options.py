@@ -161,6 +161,12 @@ def test_help_names_exit_codes(surety, arguments):
     assert "Exit codes: 0 " in " ".join(surety(*arguments, "--help").out.split())
 
 
+def test_help_is_wrapped_by_the_terminal_alone(surety, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    text = surety("apikeys", "create", "--help").out  # a line of its docstring ends behind "read"
+    assert "began itself; read may look at everything, admin may do everything." in text
+
+
 BAD_TRAINING = [
     ("classifier", ("--epochs", "inf"), "--epochs must be"),
     ("classifier", ("--epochs", "nan"), "--epochs must be"),
