@@ -122,8 +122,8 @@ class Unauthenticated(AccessDenied):
     """
 
     def __init__(self, *, shown: bool) -> None:
-        wrong = "the API key is not known here, was revoked or has expired"
         none = "show an API key: Authorization: Bearer surety_…"
+        wrong = f"the API key is not known here, was revoked or has expired; {none}"
         super().__init__(wrong if shown else none)
         told = ', error="invalid_token"' if shown else ""
         self.headers = {"WWW-Authenticate": f'Bearer realm="surety"{told}'}

@@ -39,8 +39,9 @@ UNSUPPORTED_MEDIA_TYPE = Kind(
 NOT_ACCEPTABLE = Kind(
     "not-acceptable",
     406,
-    "Neither JSON nor server-sent events are accepted",
-    "The Accept header excludes both application/json and text/event-stream.",
+    "The Accept header excludes every answer",
+    "None of what this route answers with is accepted: application/json, and on some routes "
+    "text/event-stream, text/csv and others; `detail` names them.",
 )
 FORBIDDEN = Kind(
     "foreign-request",
