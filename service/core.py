@@ -26,6 +26,7 @@ from certification.postprocess import PostProcess
 from certification.predict import predict
 from certification.protocols import Gates
 from certification.watching import Attribute, Concluded, Watchers
+from service.access.token import scrubbed
 from service.edges.uploads import Uploads
 from service.errors import Overloaded
 from service.issued import Document, Issued
@@ -192,7 +193,14 @@ class Surety(Parts):
             limits = Limits(self.settings.max_upload_bytes, self.settings.max_pixels)
             image = await asyncio.get_running_loop().run_in_executor(
                 self._decoder,
-                functools.partial(canonicalise, image, size=asked, limits=limits, name=name),
+                functools.partial(
+                    # Names stay on certificates, and somebody will paste a key as one.
+                    canonicalise,
+                    image,
+                    size=asked,
+                    limits=limits,
+                    name=name and scrubbed(name),
+                ),
             )
         PostProcess.plan(image.height, image.width, adapter.traits, chosen.encoding)
         # Adapters that load a model do so here, before anything is promised.
