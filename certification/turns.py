@@ -36,7 +36,7 @@ class Turn:
 
     async def come(self) -> None:
         """Wait until all before have left."""
-        if self._line and self._line[0] is not self and self in self._line:
+        if self in self._line and self._line[0] is not self:
             await self._free.wait()
 
     def leave(self) -> None:

@@ -16,7 +16,7 @@ from service.edges.places import Place
 from service.edges.prefer import APPLIED, Preference
 from service.issued import Issued
 from service.negotiation import Answer
-from service.presence import disconnected
+from service.presence import departure
 from service.running import Running
 from service.runs import Run
 from service.sse import RunEvents
@@ -115,29 +115,24 @@ async def _in_time(
 ) -> Response:
     """Wait as long as the client does; the run goes on, whatever becomes of the client."""
     if prefer.wait_seconds is not None:
-        gone = asyncio.ensure_future(disconnected(request.receive))
-        try:
+        async with departure(request.receive) as gone:
             either: set[asyncio.Future[Any]] = {run.task, gone}
             await asyncio.wait(
                 either, timeout=prefer.wait_seconds, return_when=asyncio.FIRST_COMPLETED
             )
-        finally:
-            gone.cancel()
-            await asyncio.gather(gone, return_exceptions=True)
         if run.task.done():
             return issued_response(await run.end(), {**headers, APPLIED: prefer.applied})
     return await accepted(running, run.id, prefer, headers)
 
 
 async def _issued(request: Request, running: Running, run: Run) -> Issued:
-    gone = asyncio.ensure_future(disconnected(request.receive))
     try:
-        await asyncio.wait({run.task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not run.task.done():
-            running.leave(run)
-        return await run.end()
+        async with departure(request.receive) as gone:
+            either: set[asyncio.Future[Any]] = {run.task, gone}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not run.task.done():
+                running.leave(run)
+            return await run.end()
     finally:
         if not run.lasting:
             run.cancel()
-        gone.cancel()
-        await asyncio.gather(gone, return_exceptions=True)

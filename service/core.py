@@ -41,7 +41,6 @@ from service.usage.counts import Counts
 from service.usage.gates import KeyGates, Money
 from service.usage.last_call import as_one, going_on, wants_last_call
 from service.usage.meter import Meter, Meters
-from service.usage.votes import CountedLedgers
 
 CANCELLED = "cancelled"  # stop reason of a run that was ended early
 
@@ -138,7 +137,7 @@ class Surety(Parts):
         return dataclasses.replace(
             machine,
             gates=KeyGates(chosen, meter, money),
-            ledgers=CountedLedgers(machine.ledgers, meter),
+            watcher=Watchers(self.watchers, meter),
         )
 
     async def prepare(

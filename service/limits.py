@@ -51,8 +51,7 @@ class BodyLimit:
             return
         headers = Headers(scope=scope)
         limit = self._routes.get(scope["path"], self._limit)
-        declared = headers.get("content-length", "")
-        too_long = declared.isascii() and declared.isdigit() and int(declared[:20]) > limit
+        too_long = (declared_length(headers) or 0) > limit
         received = 0
 
         async def counted() -> Message:
@@ -69,6 +68,12 @@ class BodyLimit:
             return message
 
         await self._app(scope, counted, send)
+
+
+def declared_length(headers: Headers) -> int | None:
+    """Return the bytes that a request says its body has; None if it does not say."""
+    told = headers.get("content-length", "")
+    return int(told[:20]) if told.isascii() and told.isdigit() else None
 
 
 async def _drain(headers: Headers, receive: Receive, limit: int) -> None:

@@ -1,7 +1,8 @@
 """Whether the client is still there."""
 
 import asyncio
-from collections.abc import Coroutine
+import contextlib
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -17,6 +18,17 @@ async def disconnected(receive: Receive) -> None:
         pass
 
 
+@contextlib.asynccontextmanager
+async def departure(receive: Receive) -> AsyncIterator[asyncio.Future[None]]:
+    """Look out for the client's going; yields what is done once it has gone."""
+    gone = asyncio.ensure_future(disconnected(receive))
+    try:
+        yield gone
+    finally:
+        gone.cancel()
+        await asyncio.gather(gone, return_exceptions=True)
+
+
 async def while_present(request: Request, work: Coroutine[Any, Any, T]) -> T:
     """Do something as long as the client waits for it.
 
@@ -28,15 +40,13 @@ async def while_present(request: Request, work: Coroutine[Any, Any, T]) -> T:
         ClientDisconnect: if it has gone.
     """
     working = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(disconnected(request.receive))
     try:
-        await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            working.cancel()
-            await asyncio.gather(working, return_exceptions=True)
-            raise ClientDisconnect
-        return working.result()
+        async with departure(request.receive) as gone:
+            either: set[asyncio.Future[Any]] = {working, gone}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                raise ClientDisconnect
+            return working.result()
     finally:
-        for task in (working, gone):
-            task.cancel()
-        await asyncio.gather(working, gone, return_exceptions=True)
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)

@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from certification.progress import Progress
 from service.negotiation import EVENTS
-from service.presence import disconnected
+from service.presence import departure
 from service.problems import instance_of, problem_of
 from service.runs import Run
 
@@ -54,18 +54,17 @@ class Events(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send events."""
         pump = asyncio.ensure_future(self._pump(instance_of(scope), send))
-        gone = asyncio.ensure_future(disconnected(receive))
         try:
-            await asyncio.wait({pump, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if pump.done():
-                with contextlib.suppress(OSError):  # the client went while we sent
-                    pump.result()
+            async with departure(receive) as gone:
+                await asyncio.wait({pump, gone}, return_when=asyncio.FIRST_COMPLETED)
+                if pump.done():
+                    with contextlib.suppress(OSError):  # the client went while we sent
+                        pump.result()
         finally:
             if self._at_end is not None:
                 self._at_end()
-            for task in (pump, gone):
-                task.cancel()
-            await asyncio.gather(pump, gone, return_exceptions=True)
+            pump.cancel()
+            await asyncio.gather(pump, return_exceptions=True)
 
     async def _pump(self, path: str, send: Send) -> None:
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}

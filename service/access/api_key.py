@@ -11,6 +11,8 @@ from service.errors import BadRequest
 BudgetPeriod = Literal["day", "month", "total"]
 """Days and months are those of UTC."""
 
+PERIOD_WORDS: Mapping[BudgetPeriod, str] = {"day": "a day", "month": "a month", "total": "in all"}
+
 KeyState = Literal["active", "expired", "revoked"]
 
 LEAST_RATE, MOST_RATE = 0.001, 1e6  # requests a second

@@ -15,8 +15,7 @@ from service.access.caller import Caller
 from service.access.ownership import check_ownership
 from service.access.scopes import Scope
 from service.errors import MissingScope
-
-SAFE = ("GET", "HEAD")
+from service.guard import SAFE
 
 
 class Needs:

@@ -14,7 +14,8 @@ from typing import Self
 PREFIX = "surety_"
 PATTERN = "surety_[0-9a-f]{16}_[0-9a-f]{64}"
 _TOKEN = re.compile("surety_([0-9a-f]{16})_([0-9a-f]{64})")
-_SHOWN = re.compile("(surety_[0-9a-f]{16})_[0-9a-f]{16,}")
+SHOWN = re.compile("(surety_[0-9a-f]{16})_[0-9a-f]{16,}")
+"""A key, or the larger part of one, wherever it stands."""
 
 
 @dataclass(frozen=True)
@@ -62,4 +63,4 @@ def is_id(text: str) -> bool:
 
 def scrubbed(text: str) -> str:
     """Return a text with the secrets of the keys in it blotted out."""
-    return _SHOWN.sub(r"\1_…", text)
+    return SHOWN.sub(r"\1_…", text)

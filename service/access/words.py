@@ -2,10 +2,8 @@
 
 from datetime import UTC, datetime
 
-from service.access.api_key import ApiKey
+from service.access.api_key import PERIOD_WORDS, ApiKey
 from service.access.scopes import SCOPES
-
-_PERIODS = {"day": "a day", "month": "a month", "total": "in all"}
 
 
 def scope_words(key: ApiKey) -> str:
@@ -22,7 +20,7 @@ def budget_words(key: ApiKey) -> str:
     """Return its budget, such as "$40 a month"."""
     if key.budget is None:
         return "no limit"
-    return f"${key.budget:,.10g} {_PERIODS[key.budget_period]}"
+    return f"${key.budget:,.10g} {PERIOD_WORDS[key.budget_period]}"
 
 
 def when_words(date: datetime | None) -> str:

@@ -160,14 +160,14 @@ def _table(found: "Report", heads: list[str]) -> "Table":
 def _budgets(found: "Report") -> "list[RenderableType]":
     from rich.text import Text
 
+    from service.access.api_key import PERIOD_WORDS
     from service.terminal import plain
-    from service.usage.budget import WORDS
     from service.usage.counts import written
 
     lines: list[RenderableType] = []
     for left in found.budgets:
         told = left.describe()
-        words = WORDS[left.budget.period]
+        words = PERIOD_WORDS[left.budget.period]
         renewed = told["renewed"]
         again = "" if renewed is None else f", renewed {renewed[:16].replace('T', ' ')} UTC"
         whose, budget = f"{told['key']} {plain(told['name'])}", written(told["budget"])
@@ -177,7 +177,7 @@ def _budgets(found: "Report") -> "list[RenderableType]":
 
 
 def _money(spent: int, reserved: int) -> str:
-    from service.usage.counts import NANO
+    from service.billionths import NANO
 
     cost = f"${(spent - reserved) / NANO:,.4f}"
     return cost if not reserved else f"{cost} to ${spent / NANO:,.4f}"

@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import Request
 
-from service.access.caller import ANYBODY
+from service.access.caller import Caller
 from service.errors import BadIdempotencyKey
 
 HEADER, REPLAYED = "Idempotency-Key", "Idempotency-Replayed"
@@ -43,8 +43,8 @@ def read(request: Request) -> str | None:
 
 def caller_of(request: Request) -> str | None:
     """Return the id of the API key that asks: of two callers, each has keys of its own."""
-    found = getattr(request.state, "caller", ANYBODY).key_id
-    return None if found is None else str(found)
+    caller: Caller = request.state.caller
+    return caller.key_id
 
 
 class Content:

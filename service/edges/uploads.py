@@ -13,7 +13,7 @@ from fastapi import Request
 
 from service.edges.places import Place, Places
 from service.errors import NoRoom
-from service.limits import FORM_OVERHEAD
+from service.limits import FORM_OVERHEAD, declared_length
 from service.settings import Settings
 
 FREE_BYTES = 64 * 2**20  # are left on the disk
@@ -42,7 +42,7 @@ class Uploads:
         Raises:
             Overloaded: if there is not so much.
         """
-        declared = _declared(request)
+        declared = declared_length(request.headers)
         return self.memory.take(self._largest if declared is None else min(declared, self._largest))
 
     @contextlib.contextmanager
@@ -52,7 +52,8 @@ class Uploads:
         Raises:
             NoRoom: if it has not, or if it runs full while the body arrives.
         """
-        wanted = _declared(request) or 0  # of a body that does not say, the disk itself decides
+        # Of a body that does not say, the disk itself decides.
+        wanted = declared_length(request.headers) or 0
         free = shutil.disk_usage(tempfile.gettempdir()).free
         # What the others have written by now counts twice: too careful, never too bold.
         if free < wanted + self._on_disk + FREE_BYTES:
@@ -78,8 +79,3 @@ def disk_full() -> Iterator[None]:
         if error.errno in NO_SPACE:
             raise NoRoom("the disk ran full while the upload arrived: try again later") from error
         raise
-
-
-def _declared(request: Request) -> int | None:
-    told = request.headers.get("content-length", "")
-    return int(told[:20]) if told.isascii() and told.isdigit() else None

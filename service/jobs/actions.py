@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapters.errors import AdapterError
+from service.billionths import NANO
 from service.core import Surety
 from service.errors import BadRequest, JobConflict
-from service.jobs.job import NANO, Job
+from service.jobs.job import Job
 from service.jobs.results.report_words import money
 from service.jobs.spec import CHANGEABLE, JobSpec
 from service.jobs.states import FROM, Action

@@ -4,11 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from service.billionths import NANO
 from service.jobs.spec import JobSpec
 from service.jobs.states import JobState, PictureState, actions
-
-NANO = 1_000_000_000
-"""Money is counted in whole billionths of a US dollar, so that no sum is rounded."""
 
 
 @dataclass(frozen=True)

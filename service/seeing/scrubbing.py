@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+from service.access.token import SHOWN
+
 STARS = "***"
 SHORTEST = 8  # characters of a secret: less is no secret, and stands in many a word
 LONGEST_TEXT = 20_000  # characters that are looked at; a traceback has a few thousand
@@ -23,7 +25,7 @@ PATH = 200  # characters of the path of a file, between two dots
 FEW = 8  # different characters: a line of dashes
 
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"(surety_[0-9a-f]{16})_[0-9a-f]{16,}"), r"\1_***"),
+    (SHOWN, r"\1_***"),
     # redis://:password@host, https://token@host
     (re.compile(r"(?<=://)(?:[^\s/@'\"<>:]*:[^\s/@'\"<>]*|[^\s/@'\"<>]{16,})@"), "***@"),
     (re.compile(r"-----BEGIN [A-Z ]*KEY-----.*?(?:-----END [A-Z ]*-----|\Z)", re.DOTALL), STARS),

@@ -223,7 +223,7 @@ class RedisApiKeys:
 
     async def _swap(self, key_id: str, before: bytes, after: bytes) -> bool:
         args = [key_id, before, after]
-        return bool(await self._store.brisk_script("swap", [self._name, self._name], args))
+        return bool(await self._store.brisk_script("swap", [self._name], args))
 
     def _sealed(self, kept: _Kept) -> bytes:
         return self._seals.seal(kept.text(), "apikey", kept.key.id)

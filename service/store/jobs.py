@@ -25,8 +25,9 @@ from decimal import Decimal
 from typing import Any
 
 from certification.errors import LedgerDamaged
+from service.billionths import NANO
 from service.errors import JobConflict, NotFound
-from service.jobs.job import NANO, Job
+from service.jobs.job import Job
 from service.jobs.spec import JobSpec
 from service.jobs.states import FROM, PICTURE_STATES, TO, Action, JobState
 from service.store.connection import Store

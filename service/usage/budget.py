@@ -6,16 +6,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import date
 
-from service.access.api_key import ApiKey, BudgetPeriod
+from service.access.api_key import PERIOD_WORDS, ApiKey, BudgetPeriod
+from service.billionths import nano
 from service.errors import BudgetSpent, NotFound, StoreUnavailable
 from service.usage import periods
-from service.usage.counts import nano, written
+from service.usage.counts import written
 
 FRESH_SECONDS = 2.0  # so late a budget that was changed counts
 AGAIN_SECONDS = 0.5  # while the store is away
 MOST_KNOWN = 1000
-
-WORDS = {"day": "a day", "month": "a month", "total": "in all"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Budget:
         """Return the error that says that it does not pay for the next call."""
         renewed = periods.renewed(self.period, day)
         what = f"the budget of the API key {self.key}, {written(self.dollars)} US dollars "
-        what += f"{WORDS[self.period]}, does not pay for the next call"
+        what += f"{PERIOD_WORDS[self.period]}, does not pay for the next call"
         if renewed is None:
             return BudgetSpent(f"{what}: have it raised")
         when = f"{renewed:%Y-%m-%d %H:%M} UTC"

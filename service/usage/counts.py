@@ -6,8 +6,7 @@ from dataclasses import dataclass, fields
 from decimal import Decimal
 from typing import Any, Self
 
-NANO = 10**9
-"""Money is counted in whole billionths of a US dollar, so that no sum is rounded."""
+from service.billionths import NANO
 
 ALPHA_UNIT = 10**12
 """Probabilities of error are counted in whole units of 1/ALPHA_UNIT, each rounded up."""
@@ -98,8 +97,3 @@ def written(dollars: float) -> str:
     """Return US dollars for people: two decimals, and more where there are more."""
     whole, _, decimals = f"{Decimal(str(dollars)):,.9f}".partition(".")
     return f"{whole}.{decimals.rstrip('0'):0<2}"
-
-
-def nano(dollars: float) -> int:
-    """Return US dollars in whole billionths."""
-    return int((Decimal(str(dollars)) * NANO).to_integral_value())

@@ -13,8 +13,9 @@ from typing import Literal
 from certification.asking import AskingEndedError
 from certification.bill import billed_units
 from certification.protocols import Classifier, Gate, Gates, Outcome, Permit, Retry, Traits
+from service.billionths import nano
 from service.store.usage import Call
-from service.usage.counts import Counts, nano
+from service.usage.counts import Counts
 from service.usage.meter import Meter
 
 Money = Literal["all", "keeping", "kept"]

@@ -15,7 +15,7 @@ from certification.progress import Progress
 from service.issued import Document
 from service.usage.meter import Meter
 
-SUMMED = ("calls", "images", "retries", "cost")
+SUMMED = ("calls", "images", "retries", "cost")  # of two looks that are one run
 
 
 def wants_last_call(made: Document, meter: Meter) -> bool:

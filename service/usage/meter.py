@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import AbstractContextManager
 from typing import Any
 
 import structlog
 
+from certification.watching import NO_SPAN, Attribute, Event, Note, Voted
 from service.errors import BudgetSpent, StoreError
 from service.store.usage import Call, RedisUsage
 from service.usage.budget import Budgets
@@ -48,7 +50,7 @@ class Meters:
 
 
 class Meter:
-    """See the module's text. Made by :meth:`Meters.of`.
+    """See the module's text. Made by :meth:`Meters.of`; a watcher of the run's votes.
 
     Attributes:
         refused: what the run ended with if the key's budget did not pay for a call.
@@ -73,6 +75,16 @@ class Meter:
         self.kept: Call | None = None
         self._taken: Call | None = None
         self.votes = 0
+
+    def span(self, name: str, **attributes: Attribute) -> AbstractContextManager[Note]:
+        """See :class:`certification.watching.Watcher`; nothing here counts spans."""
+        return NO_SPAN
+
+    def tell(self, event: Event) -> None:
+        """See :class:`certification.watching.Watcher`: counts the votes that the run adds."""
+        if isinstance(event, Voted):
+            self.votes += event.votes
+            self.add(Counts(votes=event.votes, abstentions=event.abstentions))
 
     def add(self, counts: Counts) -> None:
         """Count something soon."""

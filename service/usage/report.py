@@ -6,11 +6,12 @@ from datetime import date
 from typing import Any, Literal, get_args
 
 from service.access.api_key import ApiKey
+from service.billionths import NANO
 from service.errors import BadRequest, NotFound
 from service.state import State
 from service.usage import periods
 from service.usage.budget import Budget
-from service.usage.counts import ALPHA_UNIT, NANO, Counts
+from service.usage.counts import ALPHA_UNIT, Counts
 
 Dimension = Literal["day", "key", "provider"]
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)

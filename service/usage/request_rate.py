@@ -11,10 +11,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.access.api_key import ApiKey
 from service.access.caller import Caller
 from service.errors import ServiceError, TooManyRequests
+from service.guard import SAFE
 from service.problems import instance_of, problem_of
 from service.store.usage import RedisUsage
 
-LOOKING = ("GET", "HEAD", "OPTIONS")
 LOOKS = 10  # for each request that does something
 
 
@@ -56,7 +56,7 @@ async def keep_rate(usage: RedisUsage, key: ApiKey, method: str) -> None:
     """
     if key.rate is None:
         return
-    looks = method in LOOKING
+    looks = method in SAFE
     name, rate = (f"{key.id}:looks", LOOKS * key.rate) if looks else (key.id, key.rate)
     seconds = await usage.admit(name, rate, max(1, math.ceil(rate)))
     if seconds:

@@ -65,6 +65,15 @@ class JobGates:
         if self._tasks:
             await asyncio.wait([*self._tasks])
 
+    async def set_aside(self, purse: Purse, call: str, units: int) -> bool:
+        """Set units aside for a call; if this is cancelled meanwhile they are given back."""
+        reserving = asyncio.ensure_future(purse.reserve(call, units))
+        try:
+            return await asyncio.shield(reserving)
+        except asyncio.CancelledError:
+            self.later(_repaid(purse, reserving, call))
+            raise
+
     def later(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something in the background that `drain` waits for."""
         task = asyncio.get_running_loop().create_task(work)
@@ -132,13 +141,7 @@ class JobGate:
             return
         if self._ended:  # a smaller call could be paid, but its votes would come after a gap
             raise AskingEndedError("the next call could pass the job's max_cost")
-        reserving = asyncio.ensure_future(purse.reserve(held.call, held.units))
-        try:
-            paid = await asyncio.shield(reserving)
-        except asyncio.CancelledError:
-            self._job.later(repaid(purse, reserving, held.call))
-            raise
-        if not paid:
+        if not await self._job.set_aside(purse, held.call, held.units):
             self._ended = True
             raise AskingEndedError("the next call could pass the job's max_cost")
         held.paid = True
@@ -183,7 +186,7 @@ class _Held:
             self.job.later(self.job.purse.settle(self.call, billed))
 
 
-async def repaid(purse: Purse, reserving: asyncio.Future[bool], call: str) -> None:
+async def _repaid(purse: Purse, reserving: asyncio.Future[bool], call: str) -> None:
     """Give back what was set aside for a call that was cancelled meanwhile."""
     if await reserving:
         await purse.settle(call, 0)

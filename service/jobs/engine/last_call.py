@@ -5,13 +5,12 @@ There only votes count that lie between two equal answers about the clean pictur
 and what it has paid for would certify nothing. So each picture keeps the price of one call back.
 """
 
-import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator
 
 from certification.protocols import Traits
-from service.jobs.engine.gates import JobGates, Purse, repaid
+from service.jobs.engine.gates import JobGates, Purse
 from service.jobs.job import Job
 
 
@@ -63,13 +62,7 @@ async def last_call(job: Job, gates: JobGates, traits: Traits) -> AsyncIterator[
         yield None
         return
     call = secrets.token_hex(8)
-    reserving = asyncio.ensure_future(purse.reserve(call, units))
-    try:
-        there = await asyncio.shield(reserving)
-    except asyncio.CancelledError:
-        gates.later(repaid(purse, reserving, call))
-        raise
-    if not there:
+    if not await gates.set_aside(purse, call, units):
         yield None
         return
     last = LastCall(purse, call, units)

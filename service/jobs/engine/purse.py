@@ -1,8 +1,7 @@
 """The money of a job: reserved before each call and settled after it, over all processes."""
 
-from decimal import Decimal
-
-from service.jobs.job import NANO, Job
+from service.billionths import nano
+from service.jobs.job import Job
 from service.store.jobs import RedisJobs, cap_of
 
 
@@ -20,7 +19,7 @@ class JobPurse:
 
     def __init__(self, jobs: RedisJobs, job: Job, price: float) -> None:
         self._jobs, self._job, self._cap = jobs, job, cap_of(job.spec)
-        self._price = int((Decimal(str(price)) * NANO).to_integral_value())
+        self._price = nano(price)
 
     async def reserve(self, call: str, units: int) -> bool:
         """Reserve money for a call; tells whether the job's cap allows that."""

@@ -38,6 +38,7 @@ from service.state import State
 from service.store.job_pictures import Taken
 from service.store.usage import Booking
 from service.usage.counts import Counts
+from service.usage.last_call import SUMMED
 
 BROKEN_OFF = ("cancelled", "deadline")  # stop reasons of a run that somebody ended
 MOST_GATES = 1000  # of jobs that were worked on of late
@@ -161,7 +162,7 @@ class Work:
         if last is not None and _short_of_money(document) and _lacks_canary(document):
             bill = document["accounting"]
             document = await self._surety.collect(asked, interrupt, last)
-            for name in ("calls", "images", "retries", "cost"):
+            for name in SUMMED:
                 document["accounting"][name] += bill[name]
         reason = document["proof"]["stop_reason"]
         if reason in BROKEN_OFF or (reason == "votes_spent" and slice_of < most):

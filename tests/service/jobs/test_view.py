@@ -6,9 +6,10 @@ import pytest
 from rich.console import Console
 
 from service import exit_codes
+from service.billionths import NANO
 from service.exit_codes import ExitCode
 from service.jobs.following import Look
-from service.jobs.job import NANO, Job
+from service.jobs.job import Job
 from service.jobs.job_words import line, why_not
 from service.jobs.rows import Row
 from service.jobs.spec import JobSpec

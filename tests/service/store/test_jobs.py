@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from certification.errors import LedgerDamaged
+from service.billionths import NANO
 from service.errors import JobConflict
 from service.jobs import actions
-from service.jobs.job import NANO
 from service.jobs.rows import Row
 from service.store.jobs import cap_of
 from tests.service.jobs.running import grey, opened, submitted

@@ -3,10 +3,11 @@
 import dataclasses
 from datetime import date
 
+from service.billionths import NANO
 from service.core import Surety
 from service.issued import Issued
 from service.store.usage import RedisUsage
-from service.usage.counts import NANO, Counts
+from service.usage.counts import Counts
 from tests.service.pictures import png
 
 UNITS = 10**6  # billionths of a dollar that the provider "half" takes for a picture

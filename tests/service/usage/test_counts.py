@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.usage.counts import ALPHA_UNIT, NAMES, NANO, Counts, nano, written
+from service.billionths import NANO, nano
+from service.usage.counts import ALPHA_UNIT, NAMES, Counts, written
 
 numbers = st.integers(0, 10**12)
 counts = st.builds(Counts, **dict.fromkeys(NAMES, numbers))

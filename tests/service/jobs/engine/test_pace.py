@@ -4,8 +4,9 @@ import dataclasses
 
 import pytest
 
+from service.billionths import NANO
 from service.jobs.engine.pace import Pace
-from service.jobs.job import NANO, Job
+from service.jobs.job import Job
 from service.jobs.spec import JobSpec
 
 
