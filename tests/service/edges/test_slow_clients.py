@@ -1,9 +1,11 @@
 """Clients that are slow, stop in the middle, or do not read: over real sockets."""
 
 import asyncio
+import contextlib
 import socket
 import struct
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -29,6 +31,23 @@ QUICK = {
     "header_seconds": 0.3,
     "reader_seconds": 0.4,
 }
+
+
+@contextlib.asynccontextmanager
+async def trickling(write: asyncio.StreamWriter, data: bytes) -> AsyncIterator[None]:
+    """Send the same again and again, slowly, as long as the context lasts."""
+
+    async def trickle() -> None:
+        while True:
+            write.write(data)
+            await asyncio.sleep(0.05)
+
+    task = asyncio.ensure_future(trickle())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_a_body_that_stops(make_app: Any, temp_dir: Any) -> None:
@@ -93,30 +112,16 @@ async def test_the_head_of_a_second_request_that_trickles(make_app: Any) -> None
         assert (await read.readuntil(b'{"status":"live"}')).startswith(b"HTTP/1.1 200")
         write.write(b"GET /health/live HTTP/1.1\r\n")
 
-        async def trickle() -> None:
-            while True:
-                write.write(b"a: b\r\n")
-                await asyncio.sleep(0.05)
-
-        trickling = asyncio.ensure_future(trickle())
-        assert (await read_all(read)).status == 408
-        trickling.cancel()
-        await asyncio.gather(trickling, return_exceptions=True)
+        async with trickling(write, b"a: b\r\n"):
+            assert (await read_all(read)).status == 408
 
 
 async def test_a_body_that_nobody_wants_does_not_hold_the_connection(make_app: Any) -> None:
     async with make_app(**QUICK) as app, limited(app) as port, connection(port) as (read, write):
         write.write(head("/nowhere", 10_000_000))
 
-        async def trickle() -> None:
-            while True:
-                write.write(b"a")
-                await asyncio.sleep(0.05)
-
-        trickling = asyncio.ensure_future(trickle())
-        assert (await read_all(read)).status == 404
-        trickling.cancel()
-        await asyncio.gather(trickling, return_exceptions=True)
+        async with trickling(write, b"a"):
+            assert (await read_all(read)).status == 404
 
 
 @pytest.mark.parametrize("sent", [b"NONSENSE\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00"])
