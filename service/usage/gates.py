@@ -1,8 +1,9 @@
 """The gates of one run, in front of all others: counts its calls, and keeps to the key's budget.
 
-A call comes here last, when it could be made at once: it is counted and its money taken from the
-budget, and what it was not billed goes back afterwards. What costs nothing is counted afterwards.
-Where a run needs a last call (:mod:`service.usage.last_call`), its money is taken before the first.
+A call is counted and its money taken from the budget before it waits for its place: a word with the
+store between place and call would make calls late, and closer together than the provider's rate
+allows. What it was not billed goes back afterwards. What costs nothing is counted afterwards. Where
+a run needs a last call (:mod:`service.usage.last_call`), its money is taken before the first.
 """
 
 import asyncio
@@ -64,18 +65,18 @@ class KeyGate:
             AskingEndedError: if the key's budget does not pay for the call.
             StopRun: if the provider is down and not worth waiting for.
         """
-        permit = await self._gate.enter(images)
+        units, price = self._traits.units(images), nano(self._traits.price)
+        call = None
+        if price:
+            async with self._paying:  # in the order in which the calls come
+                call = await self._reserved(images, units * price)
         try:
-            units = self._traits.units(images)
-            price = nano(self._traits.price)
-            call = None
-            if price:
-                async with self._paying:  # in the order in which the calls come
-                    call = await self._reserved(images, units * price)
-            return _Counted(permit, self._meter, images, units, price, call)
+            permit = await self._gate.enter(images)
         except BaseException:
-            permit.unused()
+            if call is not None:
+                self._meter.take_back(call)
             raise
+        return _Counted(permit, self._meter, images, units, price, call)
 
     async def _reserved(self, images: int, amount: int) -> Call:
         meter = self._meter
