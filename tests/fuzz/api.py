@@ -14,7 +14,7 @@ import time
 import warnings
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,10 @@ LEFT_OUT_OF = {
     "GET /jobs/{job_id}/events": ("response_schema_conformance",),
 }
 LAST = ("delete", "cancel")  # what is deleted cannot be asked for any more
+
+# What Schemathesis 4.32 says, rarely, where it holds a file that it has made against a schema that
+# it has broken: the request was never sent, so others are made in place of those still to come.
+UNMADE, ATTEMPTS = "Unsupported type: 'Binary'", 10
 
 # Fields whose sound values the document cannot list.
 NAMED = ("provider", "denoiser", "rule", "synonyms", "size", "milestone", "label", "labels")
@@ -76,6 +80,7 @@ def fuzz(
     *,
     headers: Mapping[str, str] | None = None,
     run: int = 1,
+    on_route: Callable[[str], object] = lambda _: None,
 ) -> Found:
     """Ask a service everything that its document lists.
 
@@ -85,6 +90,7 @@ def fuzz(
         examples: sound requests of each route, and as many that are not.
         headers: of every request.
         run: another seed makes other requests.
+        on_route: is told each route before it is asked.
     """
     told = (
         httpx.get(f"{address}/openapi.json", headers=dict(headers or {})).raise_for_status().json()
@@ -100,6 +106,7 @@ def fuzz(
     found = Found()
     operations = [operation.ok() for operation in document.get_all_operations()]
     for operation in sorted(operations, key=_is_last):
+        on_route(operation.label)
         modes = [GenerationMode.POSITIVE]
         if _can_be_wrong(operation):
             modes.append(GenerationMode.NEGATIVE)
@@ -121,15 +128,6 @@ def _ask(
     left_out = {*LEFT_OUT, *LEFT_OUT_OF.get(operation.label, ())}
     checks = [c for c in schemathesis.checks.CHECKS.get_all() if c.__name__ not in left_out]
 
-    @seed(run)
-    @settings(
-        max_examples=examples,
-        deadline=None,
-        database=None,
-        phases=(Phase.generate,),
-        suppress_health_check=[*HealthCheck],
-    )
-    @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: Any) -> None:
         response = case.call(headers=headers, timeout=60)
         statuses[response.status_code] += 1
@@ -140,9 +138,32 @@ def _ask(
                 f"{operation.label}: {e.title}: {e.message}" for e in group.exceptions
             )
 
+    wanted = statuses.total() + examples
+    cases = operation.as_strategy(generation_mode=mode)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        ask()
+        for attempt in range(ATTEMPTS):
+            try:
+                left = max(1, wanted - statuses.total())
+                _each(cases, left, run + 1_000_000 * attempt, ask)()
+            except ValueError as error:
+                if UNMADE not in str(error) or attempt == ATTEMPTS - 1:
+                    raise
+            else:
+                break
+
+
+def _each(cases: Any, examples: int, run: int, ask: Any) -> Callable[[], None]:
+    """Return what asks with so many cases, as Hypothesis draws them."""
+    chosen = settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        phases=(Phase.generate,),
+        suppress_health_check=[*HealthCheck],
+    )
+    asking: Callable[[], None] = seed(run)(chosen(given(case=cases)(ask)))
+    return asking
 
 
 def _can_be_wrong(operation: Any) -> bool:
@@ -232,6 +253,10 @@ async def admin_key(place: Settings) -> str:
         return str(text)
 
 
+def _say(route: str) -> None:
+    print(route, file=sys.stderr, flush=True)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its status."""
     parser = argparse.ArgumentParser(prog="tests.fuzz.api", description=__doc__)
@@ -249,7 +274,9 @@ def main(arguments: list[str] | None = None) -> int:
             shown = {"Authorization": f"Bearer {asyncio.run(admin_key(place))}"}
         with served(create_app(place)) as address:
             ids = furnish(address, shown)
-            found = fuzz(address, ids, chosen.examples, headers=shown, run=chosen.seed)
+            found = fuzz(
+                address, ids, chosen.examples, headers=shown, run=chosen.seed, on_route=_say
+            )
     for route, statuses in found.statuses.items():
         print(f"{route:45}", ", ".join(f"{s}: {n}" for s, n in sorted(statuses.items())))
     for said, times in Counter(found.wrong).most_common():
