@@ -18,7 +18,6 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from adapters.local.weights import load_classifier
 from denoisers.dncnn import DnCNN
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -227,9 +226,18 @@ def shaken_resnet(path: str | Path) -> ShakenResNet:
     return ShakenResNet(cifar_resnet(path)).eval()
 
 
-def builtin(path: str | Path) -> nn.Module:
-    """Read weights of the built-in classifier, `adapters/local/weights/cifar.safetensors`."""
-    return load_classifier(Path(path)).network.requires_grad_(False).eval()
+def resnet14(path: str | Path | None = None) -> CifarResNet:
+    """Make a ResNet-14 for CIFAR-10, none of the public ones: to be trained, or read.
+
+    Args:
+        path: weights from `surety train classifier --network benchmarks.anchors:resnet14`; None
+            for fresh ones.
+    """
+    network = CifarResNet(blocks=2)
+    if path is None:
+        return network
+    network.load_state_dict(load_file(Path(path)), strict=False)  # which has no counts of batches
+    return folded(network)
 
 
 def folded(network: CifarResNet) -> CifarResNet:

@@ -1,21 +1,24 @@
-"""How the built-in classifier is trained. Fits the training loop's `Task` by its shape alone."""
+"""How a classifier is trained, the built-in one or a surrogate. A `Task` of the training loop."""
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from adapters.local.network import LocalClassifier
+from adapters.local.attack import attacked
 
 
 class ClassifierTask:
     """Cross-entropy on flipped, shifted pictures with a square cut out (DeVries, Taylor 2017).
 
     Args:
-        images: uint8 (N, 3, 32, 32).
+        network: to be trained; scores float32 (N, 3, H, W) on [0, 1].
+        images: uint8 (N, 3, H, W).
         labels: int64 (N,).
         batch: pictures per step.
-        seed: of the weights and of the order.
+        seed: of the order.
         rate: peak learning rate.
+        robust: largest L2 norm of the attacks that it has to stand, see
+            :mod:`adapters.local.attack`; 0 for none.
     """
 
     name = "classifier"
@@ -23,17 +26,19 @@ class ClassifierTask:
 
     def __init__(
         self,
+        network: nn.Module,
         images: torch.Tensor,
         labels: torch.Tensor,
         *,
         batch: int = 256,
         seed: int = 0,
         rate: float = 0.2,
+        robust: float = 0.0,
     ) -> None:
-        torch.manual_seed(seed)
-        self.model: nn.Module = LocalClassifier().to(
+        self.model: nn.Module = network.to(
             memory_format=torch.channels_last  # type: ignore[call-overload]
         )
+        self._robust = robust
         self._images, self._labels = images, labels
         self._batch, self._seed, self._rate = min(batch, len(images)), seed, rate
 
@@ -50,13 +55,16 @@ class ClassifierTask:
         return torch.optim.SGD(groups, lr=self._rate, momentum=0.9, nesterov=True)
 
     def loss(self, step: int, generator: torch.Generator) -> tuple[torch.Tensor, float, int]:
-        """Compute one step: loss, accuracy on the augmented batch, pictures."""
+        """Compute one step: loss, accuracy on the augmented (and attacked) batch, pictures."""
         epoch, place = divmod(step, self.steps_per_epoch)
         order = torch.Generator().manual_seed(self._seed * 7919 + epoch)
         chosen = torch.randperm(len(self._images), generator=order)
         chosen = chosen[place * self._batch : (place + 1) * self._batch]
         labels = self._labels[chosen]
-        scores = self.model(augment(self._images[chosen], generator)).float()
+        pictures = augment(self._images[chosen], generator)
+        if self._robust:
+            pictures = attacked(self.model, pictures, labels, self._robust, generator)
+        scores = self.model(pictures).float()
         loss = functional.cross_entropy(scores, labels, label_smoothing=0.1)
         right = (scores.argmax(1) == labels).float().mean().item()
         return loss, right, len(chosen)

@@ -17,7 +17,7 @@ from adapters.errors import NotConfigured
 from adapters.local.labels import LABELS
 from adapters.local.network import ConvNorm, LocalClassifier
 
-__all__ = ["LABELS", "LoadedClassifier", "load_classifier", "save_classifier"]
+__all__ = ["LABELS", "LoadedClassifier", "classifier", "load_classifier", "save_classifier"]
 
 
 @dataclass(frozen=True)
@@ -74,14 +74,28 @@ def load_classifier(path: Path | None = None) -> LoadedClassifier:
     return LoadedClassifier(_folded(network), hashlib.sha256(data).hexdigest())
 
 
+def classifier(path: str | None = None) -> nn.Module:
+    """Make a network of the built-in classifier's kind: to be trained, or read, as a surrogate.
+
+        surety train denoiser … --surrogate adapters.local.weights:classifier=weights.safetensors
+
+    Args:
+        path: weights; None for fresh ones.
+
+    Raises:
+        NotConfigured: see :func:`load_classifier`.
+    """
+    return LocalClassifier() if path is None else load_classifier(Path(path)).network
+
+
 def save_classifier(network: nn.Module, path: Path) -> None:
-    """Write weights as float32 safetensors."""
+    """Write a classifier's weights as float32 safetensors, normalisation not folded."""
     tensors = {
         name: tensor.detach().float().contiguous()
         for name, tensor in network.state_dict().items()
         if "num_batches_tracked" not in name
     }
-    save_file(tensors, path, metadata={"network": "LocalClassifier"})
+    save_file(tensors, path, metadata={"network": type(network).__name__})
 
 
 def _folded(network: LocalClassifier) -> nn.Module:

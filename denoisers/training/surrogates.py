@@ -30,27 +30,40 @@ def load_surrogate(text: str) -> nn.Module:
     Raises:
         BadSurrogate: if it cannot be imported or is no module.
     """
-    target, given, argument = text.partition("=")
-    module, _, function = target.partition(":")
-    if target.lower().endswith(".onnx"):
+    if text.partition("=")[0].lower().endswith(".onnx"):
         raise BadSurrogate(
             f"the surrogate {text!r} is an ONNX model, which gives no gradient to learn from: "
             "--check measures with it"
         )
+    return make_module(text, "surrogate").eval().requires_grad_(False)
+
+
+def make_module(text: str, what: str) -> nn.Module:
+    """Import a function and let it make a torch module.
+
+    Args:
+        text: see :func:`load_surrogate`.
+        what: it is called in errors.
+
+    Raises:
+        BadSurrogate: if it cannot be imported or makes no module.
+    """
+    target, given, argument = text.partition("=")
+    module, _, function = target.partition(":")
     if not module or not function:
-        raise BadSurrogate(f"the surrogate {text!r} names no function; {EXPECTED}")
+        raise BadSurrogate(f"the {what} {text!r} names no function; {EXPECTED}")
     try:
         make: Callable[..., object] = getattr(importlib.import_module(module), function)
         made = make(argument) if given else make()
     except Exception as error:
         raise BadSurrogate(
-            f"the surrogate {text!r} cannot be made ({type(error).__name__}: {error}); {EXPECTED}"
+            f"the {what} {text!r} cannot be made ({type(error).__name__}: {error}); {EXPECTED}"
         ) from error
     if not isinstance(made, nn.Module):
         raise BadSurrogate(
-            f"the surrogate {text!r} makes {type(made).__name__}, no torch module; {EXPECTED}"
+            f"the {what} {text!r} makes {type(made).__name__}, no torch module; {EXPECTED}"
         )
-    return made.eval().requires_grad_(False)
+    return made
 
 
 def stability(

@@ -17,6 +17,7 @@ from adapters.local.weights import load_classifier
 from denoisers.weights import load_weights
 from service.cli import app
 from service.exit_codes import ExitCode
+from tests.denoisers.training.scenes import noise_pictures
 from tests.service.command import PATIENCE
 
 
@@ -64,6 +65,96 @@ def test_a_classifier(surety, data, tmp_path):
     other = surety(*arguments[:-1], 20, "--epochs", 1)
     assert other.exit_code == ExitCode.BAD_INPUT
     assert "(batch: 10 then, 20 now)" in other.stderr
+
+
+COLOURS = """
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+def network(path=None, classes=3):
+    made = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, int(classes)))
+    if path is not None:
+        made.load_state_dict(load_file(path))
+    return made
+
+def four(_=None):
+    return network(classes=4)
+"""
+
+
+@pytest.fixture
+def colours(tmp_path, monkeypatch):
+    """Labelled pictures of three kinds, of another size, and a stranger's network for them."""
+    rng = np.random.default_rng(0)
+    for part in ("train", "test"):
+        for place, name in enumerate(("blue", "green", "red")):
+            folder = tmp_path / "colours" / part / name
+            folder.mkdir(parents=True)
+            for i in range(10):
+                pixels = rng.integers(0, 100, (24, 24, 3), dtype=np.uint8)
+                pixels[:, :, 2 - place] += 120
+                Image.fromarray(pixels).save(folder / f"{i}.png")
+    (tmp_path / "hues.py").write_text(COLOURS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "hues", raising=False)
+    return tmp_path / "colours"
+
+
+OF_COLOURS = ("--size", 24, "--network", "hues:network", "--batch", 10)
+
+
+def test_a_surrogate_of_a_strangers_kind_and_a_denoiser_that_learns_from_it(
+    surety, colours, tmp_path
+):
+    own = ("classifier", "--data", colours, *OF_COLOURS)
+    robust = (*own, "--robust", 0.5, "--out", tmp_path / "s")
+    done = surety(*robust, "--epochs", 20)
+    assert done.exit_code == 0, done.output
+    figures = json.loads((tmp_path / "s" / "figures.json").read_text())
+    assert figures["test_accuracy"] == 1.0
+    assert figures["classes"] == ["blue", "green", "red"]
+    assert figures["trained"]["robust"] == 0.5
+    begun = surety(*own, "--init", tmp_path / "s" / "weights.safetensors", "--out", tmp_path / "t")
+    assert begun.exit_code == 0, begun.output
+    learnt = surety(
+        *("denoiser", "--data", colours, "--out", tmp_path / "d", "--steps", 3, "--batch", 4),
+        *("--crop", 24, "--stability", 0.1, *SMALL),
+        *("--surrogate", f"hues:network={tmp_path / 's' / 'weights.safetensors'}"),
+    )
+    assert learnt.exit_code == 0, learnt.output
+    other = surety(*robust[:-3], 0.7, *robust[-2:], "--epochs", 20)
+    assert "(robust: 0.5 then, 0.7 now)" in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "not 32×32"),
+        (("--size", 24), "--size needs --network"),
+        ((*OF_COLOURS, "--robust", -1), "--robust must be"),
+        ((*OF_COLOURS, "--robust", "nan"), "--robust must be"),
+        ((*OF_COLOURS, "--rate", 0), "--rate must be"),
+        ((*OF_COLOURS, "--init", "hues.py"), "does not fit the network"),
+        ((*OF_COLOURS, "--init", "none.safetensors"), "none.safetensors"),
+        (("--size", 24, "--network", "hues:four"), "there are 3 classes"),
+        (("--size", 24, "--network", "hues:absent"), "no attribute 'absent'"),
+        (("--size", 24, "--network", "hues:four=x", "--robust", 1), "there are 3 classes"),
+        (("--size", 16, "--network", "hues:network"), "not 16×16"),
+    ],
+)
+def test_what_is_no_surrogate_to_train_is_one_line(surety, colours, tmp_path, options, words):
+    done = surety("classifier", "--data", colours, "--out", tmp_path / "s", *options)
+    assert done.exit_code == ExitCode.BAD_INPUT
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "s" / "weights.safetensors").exists()
+
+
+def test_the_built_in_classifier_knows_its_ten_classes_alone(surety, tmp_path):
+    done = surety("classifier", "--data", noise_pictures(tmp_path / "d"), "--out", tmp_path / "s")
+    assert done.exit_code == ExitCode.BAD_INPUT
+    assert "not cat, dog: for others, give a --network" in done.stderr
 
 
 def test_a_denoiser_stopped_and_taken_up_again(surety, data, tmp_path):
