@@ -49,7 +49,6 @@ _PREFER = _parameter(
     "does so only if it has not ended by then. Others are ignored, and so are both where events "
     "are asked for.",
     "respond-async",
-    maxLength=1000,
 )
 _ID = _parameter(
     request_id.HEADER,

@@ -12,6 +12,7 @@ from service.access.needs import ANY_KEY, CallerDep, needs
 from service.answers import document_response
 from service.deps import SuretyDep, refuse_unknown
 from service.errors import NotFound
+from service.iso_dates import Moment
 from service.openapi_answers import json_response, media_response, problem_responses
 from service.openapi_examples import CERTIFICATE
 from service.picture import certificate_svg
@@ -47,8 +48,8 @@ async def search(
         str | None, Query(max_length=300, description="The certified label, as its key.")
     ] = None,
     provider: Annotated[str | None, Query(max_length=100, description="Its name.")] = None,
-    since: Annotated[datetime | None, Query(description="Issued at or after.")] = None,
-    until: Annotated[datetime | None, Query(description="Issued at or before.")] = None,
+    since: Annotated[Moment | None, Query(description="Issued at or after.")] = None,
+    until: Annotated[Moment | None, Query(description="Issued at or before.")] = None,
     limit: Annotated[int, Query(ge=1, le=500, description="At most so many.")] = 50,
     after: Annotated[
         str | None,

@@ -1,6 +1,5 @@
 """What API keys have used."""
 
-from datetime import date
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -10,6 +9,7 @@ from starlette.responses import Response
 from service.access.needs import ANY_KEY, CallerDep, needs
 from service.deps import SuretyDep, refuse_unknown
 from service.errors import MissingScope
+from service.iso_dates import Day
 from service.negotiation import JSON, best
 from service.openapi_answers import also, json_response, media_response, problem_responses
 from service.problem_kinds import (
@@ -48,11 +48,11 @@ async def usage(
     caller: CallerDep,
     *,
     first: Annotated[
-        date | None,
+        Day | None,
         Query(alias="from", description="First day of UTC; without it that of the month."),
     ] = None,
     last: Annotated[
-        date | None, Query(alias="to", description="Last day of UTC, included; today without it.")
+        Day | None, Query(alias="to", description="Last day of UTC, included; today without it.")
     ] = None,
     key: Annotated[
         str | None,

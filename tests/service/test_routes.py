@@ -398,8 +398,24 @@ async def test_what_came_of_a_run_can_be_looked_up(client: httpx.AsyncClient) ->
     assert told["outcome"]["prediction"] == answer.json()
 
 
+async def test_a_search_by_date(client: httpx.AsyncClient) -> None:
+    made = (await client.post("/certify", files=files(), data={"max_votes": "5"})).json()
+    for query, holds in (
+        (f"since={made['created'][:10]}", True),
+        ("until=2020-01-01", False),
+        ("since=2020-01-01T00:00:00Z", True),
+        ("since=2999-12-31T23:59:59%2B02:00", False),
+    ):
+        found = (await client.get(f"/certificates?{query}")).json()["certificates"]
+        assert [line["id"] for line in found] == [made["id"]] * holds, query
+
+
 @pytest.mark.parametrize(
-    "query", ["image=x", "limit=0", "since=yesterday", "provder=local", "after=nothing"]
+    "query",
+    [
+        *("image=x", "limit=0", "since=yesterday", "provder=local", "after=nothing"),
+        *("since=0", "until=1764374400", "since=1e9", "until=2026"),
+    ],
 )
 async def test_a_search_that_is_wrong(client: httpx.AsyncClient, app: FastAPI, query: str) -> None:
     problem(await client.get(f"/certificates?{query}"), app)

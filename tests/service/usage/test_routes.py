@@ -129,6 +129,8 @@ async def test_a_table_for_a_spreadsheet_runs_no_formula(app, client) -> None:
         ({"by": ""}, "bad-request", "by"),
         ({"by": "label"}, "bad-request", "by"),
         ({"from": "yesterday"}, "invalid-request", "from"),
+        ({"from": "0"}, "invalid-request", "from"),
+        ({"to": "1764374400"}, "invalid-request", "to"),
         ({"until": "2026-11-01"}, "invalid-request", "until"),
         ({"format": "xml"}, "invalid-request", "format"),
     ],
