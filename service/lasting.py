@@ -14,6 +14,7 @@ from certification.checks import votes as votes_file
 from certification.errors import LedgerConflict, LedgerDamaged
 from certification.machine import Machine
 from certification.protocols import Vote
+from certification.signing import Outcome, check_signature
 from certification.verifying import Report, verify
 from service.errors import NotFound
 from service.issued import Document
@@ -94,8 +95,12 @@ async def check(
     votes: bytes | None = None,
     key_of_noise: bytes | None = None,
     limits: Limits | None = None,
+    any_ledger: bool = False,
 ) -> tuple[Report, dict[str, str]]:
     """Check a certificate with this deployment's keys and ledger.
+
+    The ledger is looked at for a certificate that this deployment has signed. One that was made up
+    could ask it vote by vote what it holds.
 
     Args:
         state: the deployment's.
@@ -105,21 +110,25 @@ async def check(
         votes: the votes file.
         key_of_noise: the revealed key's file.
         limits: what a picture may be.
+        any_ledger: whether whoever asks may see all votes, and the ledger is looked at anyhow.
 
     Returns:
         The report, and what the ledger that is kept here says: a check like the others.
     """
-    if keys is None:
-        keys = {key.id: key.public for key in await public_keys(state)}
+    own = {key.id: key.public for key in await public_keys(state)}
     report = await asyncio.to_thread(  # a million votes take seconds
         verify,
         certificate,
-        keys=keys,
+        keys=own if keys is None else keys,
         image=image,
         votes=votes,
         noise_key=key_of_noise,
         limits=limits,
     )
+    if report.certificate is not None and not any_ledger:
+        signed = check_signature(report.certificate, own)
+        if signed.outcome is not Outcome.GOOD:
+            return report, _told("not checked", "this deployment has not signed the certificate")
     return report, await check_ledger(state, report)
 
 

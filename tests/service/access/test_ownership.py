@@ -1,12 +1,15 @@
 """Whose what is: two keys that know nothing of each other, one that looks, one that may do all."""
 
 import asyncio
+import copy
 import io
 import json
 from contextlib import AsyncExitStack
 
 import pytest
 
+from certification.certificate import votes_sha256
+from certification.signing import Signer
 from service.jobs.submit import spec_of
 from tests.service.access.keyed import client_with, kind
 from tests.service.conftest import connect
@@ -74,6 +77,39 @@ async def test_the_same_request_gives_both_the_same_certificate(people):
         assert [line["id"] for line in found["certificates"]] == [first["id"]]
         none = (await people[name].get(f"/certificates?image={'0' * 64}")).json()
         assert none["certificates"] == []
+
+
+async def test_a_certificate_that_was_made_up_asks_for_no_votes(people):
+    """Whoever is shown a certificate could else learn its votes, and later ones, one by one."""
+    shown = (await people["anna"].post("/certify", files=files(), data=FEW)).json()
+    votes = (await people["anna"].get(f"/certificates/{shown['id']}/votes")).json()["votes"]
+    guesses = {
+        "passed": [*votes[:3]],
+        "failed": [*votes[:3], "no such label"],
+    }
+    mallory = Signer(b"m" * 32)
+
+    async def checked(name, document, **beside):
+        files = {"certificate": json.dumps(document).encode(), **beside}
+        told = (await people[name].post("/verify", files=files)).json()
+        (ledger,) = [check for check in told["checks"] if check["level"] == "ledger"]
+        return ledger
+
+    for status, guess in guesses.items():
+        made_up = copy.deepcopy(shown)
+        made_up["proof"]["votes"] |= {"n": len(guess), "sha256": votes_sha256(guess)}
+        for document, beside in (
+            (made_up, {}),
+            (mallory.sign(made_up), {"key": mallory.public.hex().encode()}),
+        ):
+            told = await checked("ben", document, **beside)
+            assert told["status"] == "not checked", told
+            unknown = copy.deepcopy(document)
+            unknown["proof"]["subject_sha256"] = "0" * 64
+            assert await checked("ben", unknown, **beside) == told
+            for name in ("reader", "admin"):
+                assert (await checked(name, document, **beside))["status"] == status
+    assert (await checked("ben", shown))["status"] == "passed"
 
 
 async def test_a_dropped_certificate_is_nobodys(app, people):
