@@ -48,15 +48,10 @@ class Door:
         await self._app(scope, receive, send)
 
     async def _caller(self, scope: Scope) -> Caller:
-        known: Known = scope["app"].state.known
-        shown = Headers(scope=scope).getlist("authorization")
-        if not await known.needed() and not shows_one_of_ours(shown):
+        caller = await caller_of(scope)
+        if caller is None:
             self._check_near(scope)
-            return ANYBODY
-        token = shown_token(shown)
-        if token is None:
-            raise Unauthenticated(shown=False)
-        return await known.caller(token)
+        return caller or ANYBODY
 
     def _check_near(self, scope: Scope) -> None:
         # Whatever server runs the application: its own check of the address is for `surety serve`.
@@ -66,3 +61,20 @@ class Door:
                 "there are no API keys, so this service answers its own machine alone: make one "
                 "with `surety apikeys create`, or set SURETY_ALLOW_PUBLIC=true"
             )
+
+
+async def caller_of(scope: Scope) -> Caller | None:
+    """Return who asks; None where no key is needed and none is shown.
+
+    Raises:
+        Unauthenticated: if a key is needed, or one is shown that does not count.
+        StoreError: if that is not known.
+    """
+    known: Known = scope["app"].state.known
+    shown = Headers(scope=scope).getlist("authorization")
+    if not await known.needed() and not shows_one_of_ours(shown):
+        return None
+    token = shown_token(shown)
+    if token is None:
+        raise Unauthenticated(shown=False)
+    return await known.caller(token)

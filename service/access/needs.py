@@ -11,7 +11,8 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from fastapi.routing import APIRoute
 
-from service.access.caller import Caller
+from service.access.caller import ANYBODY, Caller
+from service.access.door import caller_of
 from service.access.ownership import check_ownership
 from service.access.scopes import Scope
 from service.errors import MissingScope
@@ -40,9 +41,15 @@ class Needs:
             NotFound: if what the path names is another's.
             StoreError: if it is not known whose it is.
         """
-        if not self.scopes:
-            return
-        caller: Caller = request.state.caller
+        if self.scopes:
+            await self.check(request, request.state.caller)
+
+    async def check(self, request: Request, caller: Caller) -> None:
+        """Check whether a caller may do what a request asks for.
+
+        Raises:
+            MissingScope, NotFound, StoreError: see `__call__`.
+        """
         if not any(caller.may(scope) for scope in self.scopes):
             raise MissingScope(self.scopes)
         await check_ownership(
@@ -75,6 +82,18 @@ def needs_of(route: APIRoute) -> Needs:
     if len(found) != 1:
         raise TypeError(f"{route.path} must say once which scope it needs, or that it is PUBLIC")
     return found[0]
+
+
+async def check_again(request: Request) -> None:
+    """See that a request would be let in once more, for answers that go on for long.
+
+    Raises:
+        Unauthenticated: if its key counts no more, or one is needed by now.
+        MissingScope, NotFound, StoreError: see :class:`Needs`.
+    """
+    caller = await caller_of(request.scope) or ANYBODY
+    if caller != request.state.caller:
+        await needs_of(request.scope["route"]).check(request, caller)
 
 
 def check_declared(routes: Iterable[Any]) -> list[APIRoute]:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.sse import format_sse_event
 from starlette.responses import Response
 
-from service.access.needs import needs
+from service.access.needs import check_again, needs
 from service.core import Surety
 from service.deps import SuretyDep, refuse_unknown
 from service.jobs.engine.pace import Pace
@@ -43,22 +43,22 @@ async def follow(job_id: JobId, request: Request, surety: SuretyDep, inside: Ins
     Each event `job` is what GET /jobs/{id} answers, and `progress`: images a second over all
     workers, how many workers there are, and the seconds that are left, estimated from what the
     pictures took that have ended (`seconds_left_from`: pictures) or, where the money ends before,
-    from that (max_cost). A job that is deleted ends with the event `problem`.
+    from that (max_cost). Where the job is deleted, or the API key counts no more, the last event is
+    `problem`.
     """
     refuse_unknown(request)
     await surety.state.jobs.get(job_id)
     place = inside.followers.take()
-    return Events(lambda path: _events(surety, job_id, path, inside.ending), at_end=place.release)
+    look = _Look(request, surety, job_id)
+    return Events(lambda path: _events(look, path, inside.ending), at_end=place.release)
 
 
-async def _events(
-    surety: Surety, job_id: str, path: str, ending: asyncio.Event
-) -> AsyncGenerator[bytes, None]:
-    pace, told, spoke = Pace(), None, time.monotonic()
+async def _events(look: "_Look", path: str, ending: asyncio.Event) -> AsyncGenerator[bytes, None]:
+    told, spoke = None, time.monotonic()
     over = asyncio.ensure_future(ending.wait())
     try:
         while True:
-            looking = asyncio.ensure_future(_look(surety, job_id, pace))
+            looking = asyncio.ensure_future(look())
             try:
                 while not await _within(KEEP_ALIVE, looking, over):
                     yield format_sse_event(comment="the store is away")
@@ -86,8 +86,29 @@ async def _within(seconds: float, *tasks: asyncio.Future[Any]) -> bool:
     return bool(done)
 
 
-async def _look(surety: Surety, job_id: str, pace: Pace) -> tuple[dict[str, Any], bool]:
-    job = await surety.state.jobs.get(job_id)
-    workers = await surety.state.workers.covering(job.spec.compute)
-    progress = {**pace.after(job, time.monotonic()), "workers": len(workers)}
-    return {**job.describe(), "progress": progress}, job.ended is not None
+class _Look:
+    """Looks at a job again and again, as long as whoever asks may.
+
+    Args:
+        request: of the caller, who has been let in.
+        surety: an opened deployment.
+        job_id: whose.
+    """
+
+    def __init__(self, request: Request, surety: Surety, job_id: str) -> None:
+        self._request, self._surety, self._job_id = request, surety, job_id
+        self._pace = Pace()
+
+    async def __call__(self) -> tuple[dict[str, Any], bool]:
+        """Return what an event tells, and whether the job has ended.
+
+        Raises:
+            AccessDenied: if the caller's key counts no more, or not for this.
+            NotFound: if the job is deleted.
+            StoreError: if the store refuses; while it is away this waits.
+        """
+        job = await self._surety.state.jobs.get(self._job_id)
+        await check_again(self._request)
+        workers = await self._surety.state.workers.covering(job.spec.compute)
+        progress = {**self._pace.after(job, time.monotonic()), "workers": len(workers)}
+        return {**job.describe(), "progress": progress}, job.ended is not None
