@@ -68,14 +68,18 @@ def parse_expiry(text: str, now: datetime | None = None) -> datetime | None:
 
 
 def future(date: datetime, now: datetime | None = None) -> datetime:
-    """Return a date that is still to come.
+    """Return a date that is still to come, in UTC.
 
     Raises:
-        BadRequest: if it is past; names the field `expires`.
+        BadRequest: if it is past, or of no year that has four digits; names the field `expires`.
     """
-    if date <= (now or datetime.now(UTC)):
+    try:
+        there = date.astimezone(UTC)
+    except OverflowError:
+        raise BadRequest("expires must be in the years 1 to 9999 of UTC", "expires") from None
+    if there <= (now or datetime.now(UTC)):
         raise BadRequest("expires must be in the future", "expires")
-    return date
+    return there
 
 
 def parse_budget(text: str) -> dict[str, Any]:

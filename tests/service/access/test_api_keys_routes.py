@@ -56,6 +56,7 @@ async def test_a_key_is_made_and_its_secret_is_answered_once(app, admin):
         ({"expires": "2027-06-30"}, "expires"),
         ({"expires": "2027-06-30T00:00:00"}, "expires"),
         ({"expires": "2020-06-30T00:00:00Z"}, "expires"),
+        ({"expires": "9999-12-31T23:59:59-14:00"}, "expires"),
         ({"id": "0" * 16}, "id"),
         ({"revoked": None}, "revoked"),
     ],

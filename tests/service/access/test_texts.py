@@ -45,7 +45,10 @@ def test_expiry(text, date):
     assert parse_expiry(text, NOW) == date
 
 
-@pytest.mark.parametrize("text", ["", "soon", "0d", "2025-01-01", "999999y", "-1d", "2027-13-01"])
+WRONG_DATES = ["", "soon", "0d", "2025-01-01", "999999y", "-1d", "2027-13-01"]
+
+
+@pytest.mark.parametrize("text", [*WRONG_DATES, "9999-12-31T23:59:59-14:00"])
 def test_dates_that_are_none_or_past(text):
     with pytest.raises(BadRequest) as refused:
         parse_expiry(text, NOW)
