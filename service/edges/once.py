@@ -27,6 +27,10 @@ Leads = Callable[[Found], Awaitable[Response | None]]
 """Finds what came of a key that was used before, None if nothing did; may raise KeyInUse."""
 
 
+Begun = Callable[[str], Awaitable[Response | None]]
+"""Finds what was begun under an id, None if nothing was."""
+
+
 class Held:
     """A key that this request has claimed; forgotten at the end, unless something came of it.
 
@@ -38,11 +42,13 @@ class Held:
 
     Attributes:
         id: of what the request is to begin.
+        begun: finds what was begun though the request failed: its client may have gone just then.
     """
 
     def __init__(self, state: State, entry: str, claim: Claim, sealed: bytes) -> None:
         self._state, self._entry, self._sealed = state, entry, sealed
         self.id = claim.id
+        self.begun: Begun | None = None
         self._kept = False
 
     async def keep(self, answer: dict[str, Any]) -> None:
@@ -66,7 +72,8 @@ class Held:
         self._state.once.answering.discard(self._sealed)
         if not self._kept:
             try:
-                await self._state.once.forget(self._entry, self._sealed)
+                if self.begun is None or await self.begun(self.id) is None:
+                    await self._state.once.forget(self._entry, self._sealed)
             except StoreError as away:  # nobody is answering it, so it can be taken over
                 log.warning("an Idempotency-Key was not given back", error=str(away))
 
@@ -110,7 +117,7 @@ async def once(
     state: State,
     request: Request,
     do: Callable[[str | None], Awaitable[Response]],
-    begun: Callable[[str], Awaitable[Response | None]] | None = None,
+    begun: Begun | None = None,
 ) -> Response:
     """Do something once for each key; its answer has to be short.
 
@@ -118,8 +125,8 @@ async def once(
         state: the deployment's.
         request: its body has been read.
         do: does it, given the id of what it is to begin, and answers. What it raises has come to
-            nothing.
-        begun: finds what a process that died had begun under an id.
+            nothing, unless `begun` finds something.
+        begun: finds what was begun under an id by a process that died, or for a client that went.
 
     Raises:
         ServiceError: see `claimed`.
@@ -137,6 +144,7 @@ async def once(
         return await do(None)
     if isinstance(held, Response):
         return held
+    held.begun = begun
     async with held:
         answer = await do(held.id)
         headers = {

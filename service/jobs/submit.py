@@ -10,7 +10,7 @@ from typing import Any
 from certification.decision import LabelMap
 from service.core import Surety
 from service.demo import sample_picture
-from service.errors import BadRequest, StoreError, UnknownLabel
+from service.errors import BadRequest, JobConflict, StoreError, UnknownLabel
 from service.jobs.engine.outcome import ended
 from service.jobs.item import Item
 from service.jobs.job import Job
@@ -164,6 +164,8 @@ class _Taking:
 async def _forget(state: State, job_id: str) -> None:
     try:
         await state.pictures.delete(await state.jobs.get(job_id), ("reading",))
+    except JobConflict:
+        return  # it has begun just before whoever submits it went, and goes on
     except StoreError:
         return  # housekeeping finds it: its reader is dead, or will be
 

@@ -289,6 +289,34 @@ async def test_a_job_whose_answer_was_lost_is_found_by_its_id(
     assert (again.status_code, again.json()["id"]) == (201, first.json()["id"])
 
 
+async def test_a_job_that_began_as_its_client_went_is_found(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store was slow to say that the job had begun, and the client waited no longer."""
+    jobs, chosen, archive = app.state.surety.state.jobs, key(), pictures(2)
+    real, begun = jobs.move, asyncio.Event()
+
+    async def slow(*arguments: Any) -> None:
+        await real(*arguments)
+        begun.set()
+        await asyncio.Event().wait()
+
+    async with serve(app) as live:
+        with monkeypatch.context() as patched:
+            patched.setattr(jobs, "move", slow)
+            asking = asyncio.ensure_future(
+                live.post("/jobs", files=archive, data=FEW, headers=chosen)
+            )
+            await begun.wait()
+            asking.cancel()
+            async with asyncio.timeout(30):
+                while app.state.surety._admitted:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+        again = await live.post("/jobs", files=archive, data=FEW, headers=chosen)
+        listed = (await live.get("/jobs")).json()["jobs"]
+    assert (again.status_code, [job["id"] for job in listed]) == (201, [again.json()["id"]])
+
+
 async def test_actions_on_a_job_are_done_once(client: httpx.AsyncClient) -> None:
     where = (await client.post("/jobs", files=pictures(2), data=FEW)).headers["location"]
     await until(client, where, "finished")
