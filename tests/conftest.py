@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import sys
 
 # Hundreds of processes are started here, and the tests' own assertions are rewritten: each process
@@ -31,6 +32,20 @@ def pytest_collection_finish():
     gc.collect()
     gc.freeze()
     gc.enable()
+
+
+@pytest.fixture
+def in_time():
+    """End a test that would take hours, such as of a regular expression that is quadratic."""
+
+    def late(*_):
+        pytest.fail("it takes longer than any machine needs")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture

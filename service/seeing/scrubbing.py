@@ -24,6 +24,8 @@ DIGEST = 64  # hexadecimal digits of a SHA-256: what is longer names nothing
 PATH = 200  # characters of the path of a file, between two dots
 FEW = 8  # different characters: a line of dashes
 
+# Each takes time in proportion to the text, whatever that is: strangers write paths of requests.
+# So what stands before a name is looked back at, not matched from wherever it may begin.
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (SHOWN, r"\1_***"),
     # redis://:password@host, https://token@host
@@ -41,9 +43,9 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     # ?key=…, "api_key": "…", x-api-key: …, Ocp-Apim-Subscription-Key: …, Signature=…
     (
         re.compile(
-            r"(\b(?:[\w-]*[-_])?(?:api-?key|key|token|secret|password|passwd|sig|signature"
-            r"|credential)['\"]?\s*[:=]\s*(?:b(?=['\"]))?['\"]?)(?=[^\s'\"&,;]*[0-9A-Z])"
-            r"[^\s'\"&,;{}\[\]()<>]{8,}",
+            r"((?<![^\W_])(?:api-?key|key|token|secret|password|passwd|sig|signature"
+            r"|credential)['\"]?\s*[:=]\s*(?:b(?=['\"]))?['\"]?)"
+            r"(?=[^\s'\"&,;{}\[\]()<>]*[0-9A-Z])[^\s'\"&,;{}\[\]()<>]{8,}",
             re.IGNORECASE,
         ),
         r"\1***",

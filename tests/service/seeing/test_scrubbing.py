@@ -246,3 +246,32 @@ def test_a_traceback_of_any_depth_is_text(lines: Any) -> None:
     (line,) = lines()
     assert "ValueError: deep" in line["exception"]
     assert sys.getrecursionlimit() > 200
+
+
+@pytest.mark.parametrize("begun", ["", "key", "://"])
+@pytest.mark.parametrize(
+    "part",
+    [
+        *(
+            "a-",
+            "-a",
+            "a:",
+            "key",
+            "key-",
+            "key=",
+            "key=(@",
+            "key='",
+            "key ",
+            "A",
+            " ",
+            "://",
+            "a:@",
+        ),
+        *("cookie=", "bearer ", "-----BEGIN A KEY", "eyJaaaaaaaa.", "b'a", "\\\\", "\\x00", "AKIA"),
+    ],
+)
+def test_no_text_takes_long(begun: str, part: str, in_time: None) -> None:
+    """Paths of requests are logged, and anybody writes those: nothing may be quadratic."""
+    text = begun + part * (100_000 // len(part))
+    for pattern, instead in scrubbing._PATTERNS:
+        pattern.sub(instead, text)
