@@ -23,7 +23,12 @@ from certification.errors import InvalidParameter
 ALGORITHM = "Ed25519"
 KEY_BYTES = 32
 ID_DIGITS = 16
-_PEM = re.compile("-----BEGIN ([A-Z0-9 ]{1,40})-----.*?-----END \\1-----", re.DOTALL)
+MOST_KEYS_BYTES = 256 * 2**10
+"""A key has 32 bytes, and a deployment has a few."""
+
+# What lies between has no dash, so that a beginning without its end is not looked for far and wide.
+_PEM = re.compile("-----BEGIN ([A-Z0-9 ]{1,40})-----[^-]*-----END \\1-----")
+_PRIVATE = re.compile("-----BEGIN [A-Z0-9 ]{0,40}PRIVATE")
 
 
 def key_id(public: bytes) -> str:
@@ -186,7 +191,7 @@ def parse_public_keys(text: str | bytes) -> dict[str, bytes]:
         except UnicodeDecodeError:
             _refuse("it is not text")
     text = text.strip()
-    if len(text) > documents.MOST_BYTES:
+    if len(text) > MOST_KEYS_BYTES:
         _refuse("it is too long")
     if text.startswith("{"):
         found = _from_json(text)
@@ -218,10 +223,10 @@ def _from_json(text: str) -> list[bytes]:
 
 
 def _from_pem(text: str) -> list[bytes]:
+    if _PRIVATE.search(text):
+        _refuse("it holds a private key: give the public one")
     found = []
     for block in _PEM.finditer(text):
-        if "PRIVATE" in block[1]:
-            _refuse("it holds a private key: give the public one")
         try:
             public = load_pem_public_key(block[0].encode("utf-8", "replace"))
         except (ValueError, UnsupportedAlgorithm):

@@ -1,5 +1,6 @@
 """POST /verify: check a certificate."""
 
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -56,11 +57,12 @@ async def verify(request: Request, surety: SuretyDep, caller: CallerDep) -> dict
     """
     with surety.admission(), surety.uploads.picture(request):
         form = await read_verify_form(request)
-        settings = surety.settings
+        settings, given = surety.settings, form.get("key")
+        keys = None if given is None else await asyncio.to_thread(parse_public_keys, given)
         report, ledger = await lasting.check(
             surety.state,
             form["certificate"],
-            keys=parse_public_keys(form["key"]) if "key" in form else None,
+            keys=keys,
             image=form.get("image"),
             votes=form.get("votes"),
             key_of_noise=form.get("noise_key"),

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
+from certification import signing
 from certification.document import canonical
 from certification.errors import InvalidParameter
 from certification.signing import Outcome, Signer, check_signature, key_id, parse_public_keys
@@ -145,7 +146,7 @@ def bad_keys():
     yield "short", "ab" * 31
     yield "no digits", "xy" * 32
     yield "no text", b"\xff\xfe"
-    yield "long", "a" * (5 * 2**20)
+    yield "long", "ab" * (32 * 10_000)
     yield "no list", '{"keys": {}}'
     yield "no keys", '{"keys": []}'
     yield "no JSON", '{"keys": ['
@@ -163,6 +164,18 @@ def bad_keys():
     )
     curve = generate_private_key(SECP256R1()).public_key()
     yield "curve", curve.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["-----BEGIN A-----", "-----BEGIN A-----\n", "-----BEGIN A----------END B-----", "-----"],
+)
+def test_a_pem_without_an_end_takes_no_time(part, in_time, monkeypatch):
+    """Whoever has any key can send one to POST /verify: nothing may be quadratic."""
+    monkeypatch.setattr(signing, "MOST_KEYS_BYTES", 2**30)
+    text = "-----BEGIN A-----" + part * (4 * 2**20 // len(part))
+    with pytest.raises(InvalidParameter, match="its PEM has no end"):
+        parse_public_keys(text)
 
 
 @pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in bad_keys()])
