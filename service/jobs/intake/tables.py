@@ -16,6 +16,9 @@ from typing import Any, BinaryIO, NoReturn
 from service.errors import BadTable
 
 MOST_LINE_BYTES = 64 * 2**10
+MOST_LINES = (
+    2_000_000  # empty ones too: nothing else would bound those, and a thread reads them all
+)
 _BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -79,6 +82,8 @@ def _lines(file: BinaryIO, form: Form) -> Iterator[tuple[int, str]]:
             form.refuse(f"it cannot be read: {error.strerror}", number)
         if not raw:
             return
+        if number > MOST_LINES:
+            form.refuse(f"it has more than {MOST_LINES:,} lines, empty ones included")
         if number == 1:
             if raw.startswith(_UTF16):
                 form.refuse("it is in UTF-16: save it as UTF-8", 1)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from service.errors import ArchiveTooLarge, BadTable
+from service.jobs.intake import tables
 from service.jobs.intake.manifest import Listed, not_uploaded, read_manifest
 from service.problems import problem_of
 from tests.service.jobs.packing import PNG
@@ -179,6 +180,17 @@ def test_too_many_lines() -> None:
     assert len(list(read_manifest(text.encode(), most=5))) == 5
     with pytest.raises(ArchiveTooLarge, match="more than 4 pictures"):
         list(read_manifest(text.encode(), most=4))
+
+
+@pytest.mark.parametrize("before", ["", J, C])
+def test_empty_lines_count(before: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """2 GiB of them kept a thread busy for a quarter of an hour, long after the client had gone."""
+    monkeypatch.setattr(tables, "MOST_LINES", 1000)
+    fits = before + "\n" * (1000 - before.count("\n"))
+    if before:
+        assert len([*read_manifest(fits.encode())]) == 1
+    with pytest.raises(BadTable, match="more than 1,000 lines"):
+        [*read_manifest(f"{fits}\n".encode())]
 
 
 def test_only_names_are_kept(tmp_path: Path) -> None:
