@@ -12,9 +12,13 @@ U shape with residual blocks and no normalisation is DRUNet's (Zhang et al., "Pl
 Image Restoration with Deep Denoiser Prior", TPAMI 2021), much narrower.
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import nn
 from torch.nn import functional
+
+from denoisers.growing import grow
 
 MULTIPLE = 8  # three halvings
 CENTRE, SPREAD = 0.5, 0.25  # mean and standard deviation of pixel values, roughly
@@ -63,6 +67,19 @@ class UNet(nn.Module):
         self.up1 = _blocks(half, w)
         self.tail = nn.Conv2d(w, 12, 3, padding=1)
         nn.init.zeros_(self.tail.weight)
+
+    def grown(self, arguments: Mapping[str, int]) -> "UNet":
+        """Return a larger network that computes the same, see :mod:`denoisers.growing`.
+
+        Args:
+            arguments: those that change.
+
+        Raises:
+            NotUsable: if one gets smaller.
+        """
+        larger = UNet(**{**self.arguments, **arguments})
+        grow(self, larger)
+        return larger
 
     def forward(self, noisy: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         """Clean pictures.

@@ -191,6 +191,16 @@ def _put_ids(document: Any, ids: Mapping[str, Sequence[str]], sound: Sequence[bo
         both = {"a": ids["job_id"], "b": ids["job_id"]}
         return _known(parameters, both) if sound[0] else parameters
 
+    # In a query and in a form an empty list is nothing, not something of a wrong type.
+    @document.hook("filter_query")  # type: ignore[untyped-decorator]
+    def sent_in_query(_: object, parameters: dict[str, Any] | None) -> bool:
+        return [] not in (parameters or {}).values()
+
+    @document.hook("filter_body")  # type: ignore[untyped-decorator]
+    def sent_in_form(context: Any, body: Any) -> bool:
+        listed = isinstance(body, dict) and [] in body.values()
+        return not (listed and _properties(context.operation))
+
     @document.hook("map_body")  # type: ignore[untyped-decorator]
     def plain(context: Any, body: Any) -> Any:
         properties = _properties(context.operation)

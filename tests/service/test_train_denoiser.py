@@ -220,7 +220,7 @@ def test_the_curve_can_be_drawn_again(surety, pictures, tmp_path):
         (("--set", "width=5"), "gives 'width' twice"),
         (("--set", "depth=3"), "does not take the arguments"),
         (("--set", "other=99999"), "numbers up to"),
-        (("--init", "weights.safetensors"), "leave --architecture and --set out"),
+        (("--init", "weights.safetensors", "--architecture", "unet"), "leave --architecture out"),
         (("--surrogate", "zoo:halves"), "--surrogate needs --stability"),
         (("--stability", "0.1"), "at least one surrogate"),
         (("--stability", "0.1", "--surrogate", "zoo:horses"), "'zoo:horses' cannot be made"),
@@ -241,6 +241,25 @@ def test_what_goes_wrong_is_one_line_that_says_how_to_mend_it(surety, pictures, 
     assert words in done.stderr
     assert done.stderr.count("\n") == 1
     assert not isinstance(done.exception, Exception) or isinstance(done.exception, SystemExit)
+
+
+def test_a_network_that_has_learnt_grows(surety, pictures, tmp_path):
+    data = ("--data", pictures / "small.zip")
+    assert surety("denoiser", *data, *SMALL, *QUICK, "--out", "one").exit_code == 0
+    begun = ("--init", "one/weights.safetensors")
+    done = surety("denoiser", *data, *begun, "--set", "width=12", *QUICK, "--out", "two")
+    assert done.exit_code == 0, done.output
+    network = load_weights(tmp_path / "two" / "weights.safetensors")[0]
+    assert network.arguments == {"width": 12, "half": 1, "quarter": 1, "eighth": 1}
+    for change, words in (("width=3", "can only grow"), ("depth=9", "does not take the")):
+        done = surety("denoiser", *data, *begun, "--set", change, *QUICK, "--out", "three")
+        assert done.exit_code == ExitCode.BAD_INPUT
+        assert words in done.stderr
+    dncnn = ("--architecture", "dncnn", "--set", "depth=3", "--set", "width=4")
+    assert surety("denoiser", *data, *dncnn, *QUICK, "--out", "four").exit_code == 0
+    flat = ("--init", "four/weights.safetensors", "--set", "width=8")
+    done = surety("denoiser", *data, *flat, *QUICK, "--out", "five")
+    assert "'dncnn' cannot grow" in done.stderr
 
 
 def test_weights_to_begin_with_that_cannot_be_used(surety, pictures, tmp_path):

@@ -46,7 +46,9 @@ def denoiser(
     ] = None,
     init: Annotated[
         Path | None,
-        typer.Option(help="Begin with this weights file, its architecture and arguments."),
+        typer.Option(
+            help="Begin with this weights file and its architecture; --set makes it larger."
+        ),
     ] = None,
     mse: Annotated[float, typer.Option(help="Weight of the squared error.")] = 1.0,
     stability: Annotated[
@@ -128,10 +130,8 @@ def denoiser(
             rate=rate,
             optimizer=optimizer,
         )
-        if init and (architecture or set_):
-            raise BadRequest(
-                "--init brings its own architecture: leave --architecture and --set out"
-            )
+        if init and architecture:
+            raise BadRequest("--init brings its own architecture: leave --architecture out")
         if surrogate and not stability:
             raise BadRequest(
                 "--surrogate needs --stability, such as 0.1: without it no answer is looked at "

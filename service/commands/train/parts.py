@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +50,7 @@ def search_current_directory() -> None:
 def network(
     architecture: str, arguments: Mapping[str, int], init: Path | None, seed: int
 ) -> "nn.Module":
-    """Make the network to train: fresh, or from a weights file.
+    """Make the network to train: fresh, from a weights file, or from one and grown.
 
     Raises:
         BadRequest: if the architecture does not take the arguments.
@@ -62,22 +63,40 @@ def network(
     from denoisers.weights import LARGEST_ARGUMENT, load_weights
 
     torch.manual_seed(seed)
-    if init is not None:
-        return load_weights(init)[0]
     if any(value > LARGEST_ARGUMENT for value in arguments.values()):
         raise BadRequest(f"--set: numbers up to {LARGEST_ARGUMENT} are taken")
-    make = architectures.find(architecture)
-    try:
-        made = make(**arguments)
-    except Exception as error:
-        given = " ".join(f"{name}={value}" for name, value in arguments.items()) or "none"
-        raise BadRequest(
-            f"the architecture {architecture!r} does not take the arguments given with --set "
-            f"({given}): {type(error).__name__}: {error}"
-        ) from error
+    if init is None:
+        made = _made(architectures.find(architecture), architecture, arguments)
+    else:
+        made = load_weights(init)[0]
+        if arguments:
+            architecture = str(getattr(made, "architecture", type(made).__name__))
+            if not hasattr(made, "grown"):
+                raise BadRequest(f"the architecture {architecture!r} cannot grow: leave --set out")
+            made = _made(partial(_grown, made), architecture, arguments)
     if not isinstance(made, nn.Module):
         raise BadRequest(f"the architecture {architecture!r} makes no torch module")
     return made
+
+
+def _grown(network: Any, **arguments: int) -> "nn.Module":  # noqa: ANN401  a stranger's, perhaps
+    larger: nn.Module = network.grown(arguments)
+    return larger
+
+
+def _made(make: "Callable[..., nn.Module]", name: str, arguments: Mapping[str, int]) -> "nn.Module":
+    from denoisers.errors import DenoiserError
+
+    try:
+        return make(**arguments)
+    except DenoiserError:
+        raise
+    except Exception as error:
+        given = " ".join(f"{name}={value}" for name, value in arguments.items()) or "none"
+        raise BadRequest(
+            f"the architecture {name!r} does not take the arguments given with --set "
+            f"({given}): {type(error).__name__}: {error}"
+        ) from error
 
 
 def checks(texts: Sequence[str], size: int, where: "torch.device") -> "list[Check]":
