@@ -38,7 +38,7 @@ class Limits:
     """What an upload may be: bytes of the file, pixels after decoding."""
 
     max_bytes: int = 20 * 2**20
-    max_pixels: int = 50_000_000
+    max_pixels: int = 25_000_000  # a camera's 6000×4000, and decoded in about a second at worst
 
 
 @dataclass(frozen=True)
