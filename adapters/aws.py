@@ -98,9 +98,7 @@ class AwsAdapter(Adapter):
             import botocore.parsers  # type: ignore[import-untyped]  # noqa: PLC0415
             import botocore.session  # type: ignore[import-untyped]  # noqa: PLC0415
         except ImportError as error:
-            raise MissingExtra(
-                'Amazon Rekognition needs its SDK: pip install "surety[aws]"'
-            ) from error
+            raise MissingExtra('Amazon Rekognition needs its SDK: pip install ".[aws]"') from error
         self._errors: tuple[type[Exception], ...] = (
             botocore.exceptions.BotoCoreError,
             botocore.exceptions.ClientError,

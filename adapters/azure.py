@@ -102,7 +102,7 @@ class AzureAdapter(Adapter):
             from azure.ai.vision.imageanalysis import aio, models  # noqa: PLC0415  an extra
         except ImportError as error:
             raise MissingExtra(
-                'the SDK of Azure AI Vision is not installed: pip install "surety[azure]"'
+                'the SDK of Azure AI Vision is not installed: pip install ".[azure]"'
             ) from error
         self._sdk, self._features = aio, [models.VisualFeatures.TAGS]
         self._profile = profile or AzureProfile()

@@ -94,7 +94,7 @@ class AzureV32Adapter(Adapter):
                 )
         except ImportError as error:
             raise MissingExtra(
-                'the SDK of Azure Computer Vision is not installed: pip install "surety[azure]"'
+                'the SDK of Azure Computer Vision is not installed: pip install ".[azure]"'
             ) from error
         self._sdk: Any = computervision
         self._profile = profile or AzureV32Profile()

@@ -79,7 +79,7 @@ class ClarifaiAdapter(Adapter):
             )
         except ImportError as error:
             raise MissingExtra(
-                'the SDK of Clarifai is not installed: pip install "surety[clarifai]"'
+                'the SDK of Clarifai is not installed: pip install ".[clarifai]"'
             ) from error
         self._grpc: Any = grpc
         self._sdk: Any = service_pb2

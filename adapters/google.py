@@ -89,7 +89,7 @@ class GoogleAdapter(Adapter):
             from google.cloud import vision  # noqa: PLC0415  slow, and an extra
         except ImportError as error:
             raise MissingExtra(
-                'the SDK of Cloud Vision is not installed: pip install "surety[google]"'
+                'the SDK of Cloud Vision is not installed: pip install ".[google]"'
             ) from error
         self._sdk = vision
         self._profile = profile or GoogleProfile()

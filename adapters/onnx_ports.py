@@ -37,7 +37,7 @@ def open_session(name: str, data: bytes) -> Any:  # noqa: ANN401  onnxruntime is
         import onnxruntime  # type: ignore[import-untyped]  # noqa: PLC0415  an extra
     except ImportError:
         raise MissingExtra(
-            f'{name} needs onnxruntime, which is not installed: pip install "surety[onnx]"'
+            f'{name} needs onnxruntime, which is not installed: pip install ".[onnx]"'
         ) from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1

@@ -5,6 +5,7 @@ from PIL import Image, ImageOps
 
 from certification.errors import UnsupportedImage
 
+BAND = 64  # rows
 SIXTEEN_BIT = "16-bit samples reduced to their upper 8 bits"
 
 
@@ -62,16 +63,25 @@ def to_rgb(picture: Image.Image, steps: list[str]) -> Image.Image:
         picture = _to_grey8(picture, steps)
     if picture.has_transparency_data:
         steps.append("transparency flattened on white")
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
-        picture = Image.alpha_composite(white, picture)
+        return _on_white(picture)
     if picture.mode in ("L", "1", "LA"):
         steps.append("grey copied to three channels")
     elif picture.mode in ("P", "PA"):
         steps.append("palette resolved to RGB")
     elif picture.mode not in ("RGB", "RGBA"):
         steps.append(f"{picture.mode} converted to RGB")
-    return picture.convert("RGB")
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    """Flatten a picture band by band: copies of the whole would cost more than the decoder."""
+    flat = Image.new("RGB", picture.size)
+    for top in range(0, picture.height, BAND):
+        box = (0, top, picture.width, min(top + BAND, picture.height))
+        band = picture.crop(box).convert("RGBA")
+        white = Image.new("RGBA", band.size, (255, 255, 255, 255))
+        flat.paste(Image.alpha_composite(white, band).convert("RGB"), box)
+    return flat
 
 
 def _to_grey8(picture: Image.Image, steps: list[str]) -> Image.Image:

@@ -143,7 +143,7 @@ def _session(name: str, data: bytes) -> Any:  # noqa: ANN401  onnxruntime is unt
         import onnxruntime  # type: ignore[import-untyped]  # noqa: PLC0415  an extra
     except ImportError:
         raise NotUsable(
-            f"{name} needs onnxruntime, which is not installed: pip install 'surety[onnx]'"
+            f'{name} needs onnxruntime, which is not installed: pip install ".[onnx]"'
         ) from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()  # what governs torch governs it too

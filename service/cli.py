@@ -27,7 +27,8 @@ from service.commands.usage import usage
 from service.commands.verify import verify
 from service.commands.version import installed_version, version
 from service.commands.worker import worker
-from service.exit_codes import ExitCode
+from service.exit_codes import ExitCode, of_error
+from service.log_writer import LOG
 from service.terminal import ReaderGone, complain, prepare_streams
 
 app = typer.Typer(
@@ -103,7 +104,8 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(ExitCode.CANCELLED)
     except Exception as error:  # noqa: BLE001  the last place where it can be told kindly
-        sys.exit(complain(error))
+        # Whoever starts it again waits for its end, and a full pipe would hold that up.
+        sys.exit(of_error(error) if LOG.stalled else complain(error))
 
 
 def run() -> None:
@@ -117,6 +119,7 @@ def run() -> None:
         if ended.code != ExitCode.CANCELLED:
             raise
         try:
+            LOG.finish()
             sys.stdout.flush()
             sys.stderr.flush()
         finally:

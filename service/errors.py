@@ -10,6 +10,7 @@
     ├── UnknownLabel              the provider knows no such label
     ├── NotFound                  nothing of this id
     ├── JobConflict               the job is not in a state for this
+    ├── KeyNameTaken              another API key that counts has this name
     ├── AccessDenied              the caller may not do this
     │   ├── Unauthenticated       no API key was shown, or one that does not count
     │   ├── MissingScope          the API key may do other things; names the scope
@@ -102,6 +103,10 @@ class NotFound(ServiceError):
 
 class JobConflict(ServiceError):
     """The job is not in a state for this."""
+
+
+class KeyNameTaken(ServiceError):
+    """Another API key that counts has this name."""
 
 
 class AccessDenied(ServiceError):

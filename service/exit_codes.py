@@ -53,6 +53,7 @@ TABLE: Mapping[type[Exception], ExitCode] = {
     service.errors.UnknownLabel: ExitCode.BAD_INPUT,
     service.errors.NotFound: ExitCode.BAD_INPUT,
     service.errors.JobConflict: ExitCode.BAD_INPUT,
+    service.errors.KeyNameTaken: ExitCode.BAD_INPUT,
     service.errors.Overloaded: ExitCode.INTERNAL,
     service.errors.ShuttingDown: ExitCode.INTERNAL,
     service.errors.StoreError: ExitCode.CONFIGURATION,

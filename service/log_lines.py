@@ -3,10 +3,11 @@
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 
+from service.log_writer import LOG
 from service.seeing.known_secrets import of_environment
 from service.seeing.scrubbing import SCRUBBER
 
@@ -43,8 +44,7 @@ def configure(level: str) -> None:
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        # Looked up each time: whoever redirects standard error gets the log too.
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        logger_factory=lambda *_: structlog.WriteLogger(cast("TextIO", LOG)),
     )
 
 
@@ -60,7 +60,7 @@ def _trace(logger: object, method: str, line: MutableMapping[str, Any]) -> Mutab
 
 
 class _StandardError(logging.Handler):
-    """Writes to standard error, looked up each time."""
+    """Hands lines of libraries on."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line."""
@@ -71,4 +71,4 @@ class _StandardError(logging.Handler):
                 '{"event": "a line of the log cannot be written", "level": "error", '
                 f'"logger": "{record.name}", "error": "{type(error).__name__}"}}'
             )
-        print(line, file=sys.stderr)  # noqa: T201
+        LOG.write(f"{line}\n")

@@ -19,6 +19,7 @@ NOT_OF_RUNS = (
     *(kinds.NOT_FOUND, kinds.METHOD_NOT_ALLOWED, kinds.NOT_READY, kinds.OTHER_IMAGE_ERROR),
     *(kinds.JOB_CONFLICT, kinds.BAD_ARCHIVE, kinds.ARCHIVE_TOO_LARGE, kinds.BAD_TABLE),
     *(kinds.UNREADABLE_PICTURE, kinds.FORMAT_NOT_READY, kinds.MALFORMED_REQUEST),
+    kinds.KEY_NAME_TAKEN,
     kinds.TOO_MANY_REQUESTS,  # of every route that needs a key
 )
 RUN_ERRORS = tuple(kind for kind in kinds.KINDS if kind not in NOT_OF_RUNS)

@@ -152,6 +152,16 @@ _ESTIMATE = record(
     {
         "pictures": count("Of the job, as far as they can be read."),
         "unreadable": count("Further ones that cannot be read: they fail, and cost nothing."),
+        "problems": list_of(
+            "The first of these.",
+            record(
+                "One of them.",
+                {
+                    "name": of("string", "What the job calls it."),
+                    "detail": of("string", "What is wrong, and how to mend it."),
+                },
+            ),
+        ),
         "target_radius": maybe("number", "Of the job, null if it has none."),
         "basis": one_of("Some of its own pictures, or others: a guess.", "pilot", "reference"),
         "confidence": amount("Of every interval."),

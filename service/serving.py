@@ -14,7 +14,10 @@ from fastapi import FastAPI
 
 from service.edges.protocol import ConnectionLimits, config_of, watch_connections
 from service.errors import ConfigurationError
+from service.log_writer import LOG
 from service.terminal import complain
+
+LAST_WORDS_SECONDS = 0.5  # for the log, where nothing else is waited for
 
 
 class _Server(uvicorn.Server):
@@ -113,6 +116,7 @@ async def until_signal(work: Coroutine[Any, Any, None]) -> None:
     def stop() -> None:
         nonlocal asked
         if asked:
+            LOG.finish(LAST_WORDS_SECONDS)
             os._exit(128 + signal.SIGINT)
         asked = True
         task.cancel()

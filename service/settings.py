@@ -162,7 +162,7 @@ class Settings(BaseSettings):
     max_archive_bytes: int = Field(
         2 * 2**30, ge=1024, description="Largest archive of a job, as it is sent."
     )
-    max_pixels: int = Field(50_000_000, ge=1024, description="Largest picture, in pixels.")
+    max_pixels: int = Field(25_000_000, ge=1024, description="Largest picture, in pixels.")
     max_votes: int = Field(100_000, ge=1, description="Most votes that a request may ask for.")
     max_runs: int = Field(8, ge=1, description="Runs that are worked on at the same time.")
     max_waiting: int = Field(64, ge=0, description="Requests that may wait for a run to end.")

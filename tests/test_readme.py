@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import httpx
@@ -186,6 +187,25 @@ def test_the_check_of_a_certificate(address):
     certificate["proof"]["confidence"]["pointer"] += 1
     with pytest.raises(AssertionError):
         exec(code, {"certificate": certificate, "recheck": recheck})  # noqa: S102
+
+
+def test_every_line_that_installs_works_from_a_clone():
+    """Surety is in no index: what is asked for by its name would be somebody else's."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    named = list[str]()
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+    code = [
+        p for room in ("adapters", "denoisers", "service") for p in ROOT.glob(f"{room}/**/*.py")
+    ]
+    for page in (*pages, *code):
+        text = page.read_text()
+        assert not re.search(r"""install ['"]?surety\b|["'`]surety\[""", text), page
+        for found in re.findall(r"""pip install (?:-e )?['"]?\.\[([\w,-]+)\]""", text):
+            named += found.split(",")
+    assert {"aws", "azure", "google", "clarifai", "onnx", "parquet", "tracing"} <= {*named}
+    assert {*named} <= {*extras}
 
 
 def test_links_lead_somewhere():

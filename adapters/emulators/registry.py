@@ -31,7 +31,7 @@ def emulator_class(name: str) -> type:
     except ImportError as error:
         raise MissingExtra(
             f"the emulators need more packages ({error.name} is missing): "
-            'pip install "surety[emulators]"'
+            'pip install ".[emulators]"'
         ) from error
     return found
 

@@ -125,7 +125,7 @@ def _open(path: Path) -> Any:  # noqa: ANN401  onnxruntime is optional
     try:
         import onnxruntime  # type: ignore[import-untyped]  # noqa: PLC0415
     except ImportError:
-        raise BadCheck("--check needs onnxruntime: pip install 'surety[onnx]'") from None
+        raise BadCheck('--check needs onnxruntime: pip install ".[onnx]"') from None
     quiet = onnxruntime.SessionOptions()
     quiet.log_severity_level = 3
     try:

@@ -30,7 +30,7 @@ class ApiKey:
 
     Attributes:
         id: stands in the key itself, in logs, in usage reports, and as `owner` of what it began.
-        name: what people call it; several keys may have the same.
+        name: what people call it; no two that count have the same.
         scopes: what it may do.
         created: when.
         expires: from when on it counts no more; None for never.

@@ -54,8 +54,8 @@ def create(
     certify may use /certify and /predict, jobs batch jobs, each with what it began itself; read
     may look at everything, admin may do everything.
 
-    Exit codes: 0 made, 2 bad usage, 6 configuration or the store is away, 141 nobody reads the
-    output, 1 internal error.
+    Exit codes: 0 made, 2 bad usage or another key has the name, 6 configuration or the store is
+    away, 141 nobody reads the output, 1 internal error.
     """
     from service.access.texts import parse_scopes
     from service.commands.stored import with_store
@@ -128,8 +128,8 @@ def change(
 ) -> None:
     """Change a key's name, scopes, expiry or limits; what is not given stays.
 
-    Exit codes: 0 changed, 2 bad usage, no such key or a revoked one, 6 configuration or the store
-    is away, 141 nobody reads the output, 1 internal error.
+    Exit codes: 0 changed, 2 bad usage, no such key, a revoked one or another one has the name,
+    6 configuration or the store is away, 141 nobody reads the output, 1 internal error.
     """
     import json
 

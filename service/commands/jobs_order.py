@@ -100,7 +100,7 @@ async def estimated(settings: "Settings", order: Order, work: bool, as_json: boo
     from service.commands.leaving import Leaving, Left
     from service.exit_codes import ExitCode
     from service.jobs.estimates.estimate_view import view
-    from service.jobs.estimates.estimating import estimate_batch
+    from service.jobs.estimates.estimating import estimate_batch, looked_into
     from service.jobs.estimates.pilot import PilotStopped
     from service.terminal import output, say
 
@@ -109,6 +109,7 @@ async def estimated(settings: "Settings", order: Order, work: bool, as_json: boo
         async with opened(settings) as surety:
             try:
                 batch = await leaving.unless(_batch_of(surety, order))
+                batch = await leaving.unless(looked_into(surety, batch))
                 _tell_unreadable(batch)
                 rows = await leaving.unless(_piloted(surety, batch, order, work))
                 found = await leaving.unless(estimate_batch(surety, batch, rows))

@@ -54,6 +54,7 @@ def serve(
     from service.demo import demonstrate, sample_picture
     from service.listening import address_of, is_near, listen
     from service.load_settings import load_settings
+    from service.log_writer import LOG
     from service.serving import serve_until_signal
     from service.terminal import outlive_readers, output
 
@@ -92,5 +93,7 @@ def serve(
                 await serve_until_signal(app, listener, when_started)
 
     logs.configure(chosen.log_level)
-    asyncio.run(main())
-    output().print(Text("Surety has ended.", style="dim"))
+    with LOG.in_background():
+        asyncio.run(main())
+    if not LOG.stalled:  # standard output may well lead into the same pipe
+        output().print(Text("Surety has ended.", style="dim"))

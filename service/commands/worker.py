@@ -44,6 +44,7 @@ def worker(
     from service.jobs.engine.worker import JobWorker, pictures_at_once
     from service.listening import address_of
     from service.load_settings import load_settings
+    from service.log_writer import LOG
     from service.seeing import port
     from service.seeing.seeing import Seeing
     from service.seeing.tracing import Tracing
@@ -77,7 +78,9 @@ def worker(
         with contextlib.nullcontext() if listener is None else listener:
             async with Surety.opened(chosen) as surety:
                 await work(surety, Seeing(Tracing.configured()), listener)
-        output().print("The worker has ended.")
 
     logs.configure(chosen.log_level)
-    asyncio.run(main())
+    with LOG.in_background():
+        asyncio.run(main())
+    if not LOG.stalled:  # standard output may well lead into the same pipe
+        output().print("The worker has ended.")

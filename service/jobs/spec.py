@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
 
+from service.access.token import scrubbed
 from service.errors import BadRequest
 
 Priority = Literal["low", "normal", "high"]
@@ -50,6 +51,8 @@ class JobSpec:
     owner: str | None = None
 
     def __post_init__(self) -> None:
+        if self.name is not None:  # it is kept, and somebody will paste a key as one
+            object.__setattr__(self, "name", scrubbed(self.name))
         if self.name is not None and not 0 < len(self.name.strip()) <= MOST_NAME:
             raise BadRequest(f"name must have 1 to {MOST_NAME} characters", "name")
         if self.max_cost is not None and not 0 <= self.max_cost < math.inf:

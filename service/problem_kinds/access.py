@@ -25,3 +25,10 @@ LOCAL_ONLY = Kind(
     "The deployment has no API keys yet, so nobody but its own machine may use it. Whoever runs "
     "it makes a key with `surety apikeys create`, or allows everybody with SURETY_ALLOW_PUBLIC.",
 )
+KEY_NAME_TAKEN = Kind(
+    "key-name-taken",
+    409,
+    "Another API key has this name",
+    "No two API keys that count have the same name, so that a name means one of them. Choose "
+    "another, or revoke or rename the other key first; to give a key another secret rotate it.",
+)

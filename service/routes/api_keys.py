@@ -21,6 +21,7 @@ from service.openapi_examples import (
 )
 from service.problem_kinds import (
     BAD_REQUEST,
+    KEY_NAME_TAKEN,
     LEDGER_DAMAGED,
     MALFORMED,
     NOT_FOUND,
@@ -77,7 +78,7 @@ async def list_keys(request: Request, surety: SuretyDep) -> dict[str, Any]:
     response_class=Response,
     responses=_told(
         "The key, with what clients show.",
-        *(*_LOOKING, *_SENDING, BAD_REQUEST),
+        *(*_LOOKING, *_SENDING, BAD_REQUEST, KEY_NAME_TAKEN),
         name="NewApiKey",
         status=201,
     ),
@@ -110,7 +111,7 @@ async def look(key_id: KeyId, request: Request, surety: SuretyDep) -> dict[str, 
     "/apikeys/{key_id}",
     dependencies=[_ADMIN, _ByKey],
     summary="Change an API key",
-    responses=_told("The key after it.", *_CHANGING, *_SENDING),
+    responses=_told("The key after it.", *_CHANGING, *_SENDING, KEY_NAME_TAKEN),
     openapi_extra=_body(ChangeForm, CHANGE_KEY_BODY),
 )
 async def change(key_id: KeyId, request: Request, surety: SuretyDep) -> dict[str, Any]:

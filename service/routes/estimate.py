@@ -16,7 +16,7 @@ from service.edges.once import once
 from service.errors import BadRequest
 from service.job_forms import EstimateForm, job_schema
 from service.jobs.batch import Batch, batch_of
-from service.jobs.estimates.estimating import estimate_batch, estimate_of
+from service.jobs.estimates.estimating import estimate_batch, estimate_of, looked_into
 from service.jobs.estimates.pilot import PilotStopped, pilot_of, run_pilot
 from service.jobs.rows import Row
 from service.jobs.submit import spec_of
@@ -99,6 +99,7 @@ async def _estimated(
         manifest=asked.manifest,
         labels=asked.labels,
     )
+    batch = await looked_into(surety, batch)
     rows = await _piloted(surety, inside, batch, form)
     return (await estimate_batch(surety, batch, rows)).describe()
 

@@ -15,7 +15,7 @@ from service.errors import NotFound
 from service.job_forms import SubmitForm, job_schema
 from service.jobs import actions
 from service.jobs.batch import batch_of
-from service.jobs.estimates.estimating import estimate_batch
+from service.jobs.estimates.estimating import estimate_batch, looked_into
 from service.jobs.job import Job
 from service.jobs.states import PictureState
 from service.multipart import require_multipart
@@ -76,7 +76,9 @@ async def submit_job(
                     labels=asked.labels,
                 )
                 if form.dry_run:
-                    told = (await estimate_batch(surety, batch)).describe()
+                    told = (
+                        await estimate_batch(surety, await looked_into(surety, batch))
+                    ).describe()
                     return JSONResponse(told)
                 job = await batch.submit(surety, None if key_id is None else job_id_of(key_id))
                 inside.look()

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from service.core import Surety
 from service.errors import StoreError
 from service.jobs.states import JOB_STATES, PICTURE_STATES
+from service.log_writer import LOG
 from service.seeing.metrics import Metrics
 
 FRESH_SECONDS = 3.0  # within which the store is not read again
@@ -92,6 +93,8 @@ class Figures:
         for one in self._surety.loaded_denoisers():
             queue.add_metric([one.name, one.compute], float(getattr(one, "waiting", 0)))
         yield queue
+        dropped = "Lines of the log that nobody read in time."
+        yield CounterMetricFamily("surety_log_lines_dropped", dropped, value=LOG.dropped)
 
     async def _looked(self) -> Shared:
         state = self._surety.state

@@ -97,7 +97,7 @@ class Tracing:
         try:
             return cls(provider_of(_exporter(wanted)))
         except ImportError:
-            why = "the extra is not installed: pip install 'surety[tracing]'"
+            why = 'the extra is not installed: pip install ".[tracing]"'
         except Exception as error:  # noqa: BLE001  a service without traces is better than none
             why = str(error) or type(error).__name__
         log.warning("traces are asked for, but none are made", exporter=wanted, reason=why)

@@ -1,17 +1,21 @@
 """API keys in the store.
 
-    apikeys     id → the key, and SHA-256 of its secrets (sealed)
+    apikeys         id → the key, and SHA-256 of its secrets (sealed)
+    apikeys:names   name → something else each time that a key takes the name
 
 Secrets are not kept. The seal is the deployment's, so that nobody makes a key, or a larger one of
 theirs, who can merely write to the store. Revoked keys stay: usage reports name them, and a
-deployment that ever had one is never open to everybody again by itself.
+deployment that ever had one is never open to everybody again by itself. No two keys that count have
+the same name: whoever gives one a name looks through them all, and the entry in `apikeys:names`
+tells whether somebody else gave it meanwhile.
 """
 
 import contextlib
 import dataclasses
 import hmac
 import json
-from collections.abc import Mapping
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,7 +25,7 @@ import structlog
 from certification.errors import LedgerDamaged
 from service.access.api_key import ApiKey
 from service.access.token import Token
-from service.errors import BadRequest, NotFound, StoreDamaged
+from service.errors import BadRequest, KeyNameTaken, NotFound, StoreDamaged
 from service.store.connection import Store
 from service.store.seals import Seals
 
@@ -80,13 +84,13 @@ class RedisApiKeys:
 
         Raises:
             BadRequest: if a value is out of its range; names the field.
+            KeyNameTaken: if another key that counts has the name.
             StoreError: if it cannot be kept now.
         """
         token = Token.new()
         key = ApiKey(token.key_id, name, frozenset(scopes), datetime.now(UTC), **limits)
-        sealed = self._sealed(_Kept(key, {token.digest: None}))
-        await self._store.brisk(lambda redis: redis.hset(self._name, key.id, sealed))
-        return key, token.text
+        kept = _Kept(key, {token.digest: None})
+        return (await self._attempt(lambda: self._named(b"", kept))).key, token.text
 
     async def check(self, token: Token) -> ApiKey | None:
         """Return the key whose secret is shown, if it counts; None in every other case.
@@ -135,6 +139,7 @@ class RedisApiKeys:
         Raises:
             NotFound: if there is none of this id.
             BadRequest: if it is revoked, or a value is out of its range.
+            KeyNameTaken: if another key that counts has the name that it would count under.
         """
 
         def changed(kept: _Kept) -> _Kept:
@@ -196,6 +201,7 @@ class RedisApiKeys:
         ids = [key.id for key in keys]
         if ids:
             await self._store.brisk(lambda redis: redis.hdel(self._name, *ids))
+            await self._store.brisk(lambda redis: redis.delete(self._names))
         return len(ids)
 
     async def renew_seals(self) -> None:
@@ -207,13 +213,51 @@ class RedisApiKeys:
                 with contextlib.suppress(LedgerDamaged):  # whoever reads it is told
                     await self._swap(key_id, sealed, self._sealed(self._kept(key_id, sealed)))
 
-    async def _update(self, key_id: str, change: Any) -> ApiKey:  # noqa: ANN401
-        for _ in range(ATTEMPTS):
+    async def _update(self, key_id: str, change: Callable[[_Kept], _Kept]) -> ApiKey:
+        async def once() -> _Kept | None:
             before = await self._found(key_id)
-            after: _Kept = change(self._kept(key_id, before))
-            if await self._swap(key_id, before, self._sealed(after)):
-                return after.key
+            was = self._kept(key_id, before)
+            after = change(was)
+            if after.key.state() == "active" and (
+                after.key.name != was.key.name or was.key.state() != "active"
+            ):
+                return await self._named(before, after)
+            return after if await self._swap(key_id, before, self._sealed(after)) else None
+
+        return (await self._attempt(once)).key
+
+    async def _attempt(self, once: Callable[[], Awaitable[_Kept | None]]) -> _Kept:
+        for _ in range(ATTEMPTS):
+            if (kept := await once()) is not None:
+                return kept
         raise BadRequest("others are changing this key: try again")
+
+    async def _named(self, before: bytes, kept: _Kept) -> _Kept | None:
+        """Write a key that takes a name; None if somebody changed it, or took the name, meanwhile.
+
+        Raises:
+            KeyNameTaken: if another key that counts has it.
+        """
+        key, name = kept.key, kept.key.name.strip()
+        stood = await self._store.brisk(lambda redis: redis.hget(self._names, name))
+        for other in await self._readable():
+            if other.id != key.id and other.name.strip() == name and other.state() == "active":
+                raise KeyNameTaken(
+                    f"the API key {other.id} has the name {name!r}: choose another one, or revoke "
+                    "or rename that key first"
+                )
+        args = [key.id, before, self._sealed(kept), name, stood or b"", secrets.token_bytes(8)]
+        keys = [self._name, self._names]
+        return kept if await self._store.brisk_script("swap_named", keys, args) else None
+
+    async def _readable(self) -> tuple[ApiKey, ...]:
+        """Return all keys but those that this deployment did not write, which never count."""
+        found = await self._store.brisk(lambda redis: redis.hgetall(self._name))
+        keys: dict[str, ApiKey] = {}
+        for key_id, sealed in found.items():
+            with contextlib.suppress(LedgerDamaged):
+                keys[key_id] = self._kept(key_id.decode(), sealed).key
+        return tuple(keys.values())
 
     async def _found(self, key_id: str) -> bytes:
         found: bytes | None = await self._store.brisk(lambda redis: redis.hget(self._name, key_id))
@@ -243,6 +287,10 @@ class RedisApiKeys:
     @property
     def _name(self) -> str:
         return self._store.key("apikeys")
+
+    @property
+    def _names(self) -> str:
+        return self._store.key("apikeys:names")
 
 
 def _not_revoked(key: ApiKey) -> None:

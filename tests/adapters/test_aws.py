@@ -1047,7 +1047,7 @@ def test_without_the_sdk(credited, monkeypatch):
     for name in [name for name in sys.modules if name.split(".")[0] in ("boto3", "botocore")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "boto3", None)
-    with pytest.raises(MissingExtra, match=r'pip install "surety\[aws\]"'):
+    with pytest.raises(MissingExtra, match=r'pip install "\.\[aws\]"'):
         AwsAdapter()
 
 

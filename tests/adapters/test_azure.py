@@ -457,7 +457,7 @@ def test_profiles_that_make_no_sense(wrong):
 @pytest.mark.parametrize("module", ["azure.ai.vision.imageanalysis", "aiohttp"])
 def test_the_extra_is_missing(configured, monkeypatch, module):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(MissingExtra, match=r'pip install "surety\[azure\]"'):
+    with pytest.raises(MissingExtra, match=r'pip install "\.\[azure\]"'):
         AzureAdapter()
 
 

@@ -389,7 +389,7 @@ def test_the_extra_is_missing(configured, monkeypatch):
     monkeypatch.delattr(
         "azure.cognitiveservices.vision.computervision", raising=False
     )  # imported before
-    with pytest.raises(MissingExtra, match=r'pip install "surety\[azure\]"'):
+    with pytest.raises(MissingExtra, match=r'pip install "\.\[azure\]"'):
         AzureV32Adapter()
 
 

@@ -619,7 +619,7 @@ def test_without_the_sdk(clean, monkeypatch):
     for name in ("grpc", "clarifai_grpc.grpc.api"):
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, name, None)
-            with pytest.raises(MissingExtra, match=re.escape('pip install "surety[clarifai]"')):
+            with pytest.raises(MissingExtra, match=re.escape('pip install ".[clarifai]"')):
                 ClarifaiAdapter()
 
 

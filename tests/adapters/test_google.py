@@ -448,7 +448,7 @@ def test_missing_extra(clean, monkeypatch):
     monkeypatch.setenv("GOOGLE_API_KEY", "key")
     monkeypatch.setitem(sys.modules, "google.cloud", None)
     monkeypatch.delitem(sys.modules, "google.cloud.vision", raising=False)
-    with pytest.raises(MissingExtra, match=r'pip install "surety\[google\]"'):
+    with pytest.raises(MissingExtra, match=r'pip install "\.\[google\]"'):
         GoogleAdapter()
 
 

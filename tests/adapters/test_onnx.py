@@ -455,7 +455,7 @@ def test_it_works_again_on_another_loop(tmp_path):
 def test_a_missing_extra_is_named(tmp_path, monkeypatch):
     path = write(tmp_path / "m.onnx")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(MissingExtra, match=r'pip install "surety\[onnx\]"'):
+    with pytest.raises(MissingExtra, match=r'pip install "\.\[onnx\]"'):
         load(path)
 
 

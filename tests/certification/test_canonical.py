@@ -24,6 +24,7 @@ from certification.errors import (
     NotAnImage,
     UnsupportedImage,
 )
+from certification.samples import BAND
 
 
 def picture(width=40, height=30, mode="RGB") -> Image.Image:
@@ -199,6 +200,35 @@ def test_transparent_is_white_in_all_its_forms():
         assert (canonicalise(encode(image, **options)).pixels == 255).all()
     half = canonicalise(encode(Image.new("RGBA", (8, 8), (0, 0, 0, 128))))
     assert set(np.unique(half.pixels)) == {127}
+
+
+def test_what_is_flattened_in_bands_is_as_if_it_were_flattened_whole():
+    random = np.random.default_rng(3).integers(0, 256, (2 * BAND + 7, 5, 4), dtype=np.uint8)
+    whole = Image.fromarray(random)
+    white = Image.new("RGBA", whole.size, (255, 255, 255, 255))
+    expected = np.asarray(Image.alpha_composite(white, whole).convert("RGB"))
+    assert np.array_equal(canonicalise(encode(whole)).pixels, expected)
+    keyed = whole.convert("RGB").quantize(16)
+    palette = canonicalise(encode(keyed, transparency=bytes(range(0, 256, 16))))
+    keyed.info["transparency"] = bytes(range(0, 256, 16))
+    expected = np.asarray(Image.alpha_composite(white, keyed.convert("RGBA")).convert("RGB"))
+    assert np.array_equal(palette.pixels, expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("JPEG", {}), ("PNG", {}), ("TIFF", {"compression": "tiff_adobe_deflate"})],
+)
+def test_a_cameras_picture_of_24_megapixels_is_taken(kind, options):
+    grey = Image.new("L", (6000, 4000), 77)
+    image = canonicalise(encode(grey, kind, **options), size=(32, 32))
+    assert (image.source["width"], image.source["height"]) == (6000, 4000)
+    assert abs(image.pixels.astype(int) - 77).max() <= 1
+
+
+def test_larger_ones_than_can_be_decoded_in_a_second_or_two_are_refused():
+    with pytest.raises(ImageTooLarge, match="5001×5001 pixels, the limit is 25,000,000"):
+        canonicalise(encode(Image.new("1", (5001, 5001))))
 
 
 def test_exif_orientation_is_applied_and_said():

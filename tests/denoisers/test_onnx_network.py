@@ -459,5 +459,5 @@ def test_several_threads_get_the_same_bits(path):
 def test_onnxruntime_is_an_extra(path, monkeypatch):
     write_blur(path)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)  # what an import then makes of it
-    with pytest.raises(NotUsable, match=r"pip install 'surety\[onnx\]'"):
+    with pytest.raises(NotUsable, match=r'pip install "\.\[onnx\]"'):
         OnnxDenoiser("mine", path)

@@ -4,6 +4,8 @@ Random mutations do not find these. Each is at most as large as the service take
 """
 
 import io
+import math
+import random
 import struct
 import zlib
 from collections.abc import Callable, Mapping
@@ -11,7 +13,14 @@ from functools import partial
 
 from PIL import Image
 
-MOST = 20 * 2**20  # bytes of an upload, as `certification.canonical.Limits` has it
+from certification.canonical import Limits
+
+MOST = Limits().max_bytes
+LARGEST_SIDE = math.isqrt(Limits().max_pixels)
+ADAM7 = (  # first column and row of each pass, and the steps from one to the next
+    *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4)),
+    *((0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)),
+)
 
 
 def _png_chunk(kind: bytes, data: bytes = b"") -> bytes:
@@ -75,10 +84,24 @@ def png_many_frames(most: int = MOST) -> bytes:
 
 def png_largest(most: int = MOST) -> bytes:
     """As many pixels as may be, with transparency, in 200 kB."""
-    side = 7071 if most == MOST else 500
-    rows = zlib.compress((b"\0" + bytes(4 * side)) * side, 9)
-    head = struct.pack(">IIBBBBB", side, side, 8, 6, 0, 0, 0)
-    chunks = ((b"IHDR", head), (b"IDAT", rows), (b"IEND", b""))
+    side = LARGEST_SIDE if most == MOST else 500
+    return _png_transparent(side, 8, (b"\0" + bytes(4 * side)) * side)
+
+
+def png_slowest(most: int = MOST) -> bytes:
+    """As many again, deep, interlaced, filtered, and some of it noise."""
+    side = LARGEST_SIDE if most == MOST else 500
+    noise = b"\4" + random.Random(1).randbytes(9 * side // 13)
+    rows = []
+    for x, y, right, down in ADAM7:
+        wide, high = -((x - side) // right), -((y - side) // down)
+        rows += [noise[: 9 * wide // 13].ljust(1 + 8 * wide, b"\0")] * high
+    return _png_transparent(side, 16, b"".join(rows), interlaced=1)
+
+
+def _png_transparent(side: int, depth: int, rows: bytes, interlaced: int = 0) -> bytes:
+    head = struct.pack(">IIBBBBB", side, side, depth, 6, 0, 0, interlaced)
+    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(_png_chunk(*chunk) for chunk in chunks)
 
 
@@ -171,7 +194,7 @@ def gif_many_sub_blocks(most: int = MOST) -> bytes:
 
 def gif_many_frames(most: int = MOST) -> bytes:
     """A million frames of one pixel on the largest canvas."""
-    whole = gif(side=7071)
+    whole = gif(side=LARGEST_SIDE)
     frame = whole[whole.index(b",", 19) : -1]
     return whole[:-1] + frame * ((most - 100) // len(frame)) + b";"
 
@@ -322,6 +345,7 @@ FILES: Mapping[str, Callable[..., bytes]] = {
         png_data_bytewise,
         png_many_frames,
         png_largest,
+        png_slowest,
         jpeg_many_scans,
         jpeg_some_scans,
         jpeg_many_segments,

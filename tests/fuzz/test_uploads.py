@@ -24,6 +24,7 @@ HARMLESS = {
     "png_profile_bomb": "NotAnImage",
     "png_many_frames": "picture",  # they are counted, not believed
     "png_largest": "picture",
+    "png_slowest": "picture",
     "jpeg_many_photoshop_blocks": "picture",
     "tiff_many_tags": "NotAnImage",
     "webp_many_chunks": "picture",

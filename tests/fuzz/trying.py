@@ -10,9 +10,9 @@ from certification.canonical import Limits, canonicalise
 from certification.errors import ImageError
 
 MOST_SECONDS = 2.0  # of processor time: a busy machine makes no picture slower
-# Over what the process needs anyway. The largest picture, with transparency, takes four copies
-# of 50 million pixels of four bytes.
-MOST_MEMORY = 2**30
+# Over what the process needs anyway. The largest picture, with transparency, takes two copies
+# of 25 million pixels of four bytes.
+MOST_MEMORY = 2**29
 
 
 class Outcome(NamedTuple):

@@ -75,7 +75,7 @@ class Surety:
             time.sleep(0.02)
 
     def start(self, *arguments, stderr=subprocess.PIPE):
-        """Start it; the caller ends it. A full pipe stops it: give a file for a long log."""
+        """Start it; the caller ends it."""
         return subprocess.Popen(
             [*SURETY, *map(str, arguments)],
             cwd=self.folder,

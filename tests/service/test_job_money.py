@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from PIL import Image
 
 from adapters.emulators.brain import Brain
 from adapters.emulators.faults import Faults
@@ -17,6 +18,7 @@ from tests.adapters.stands import Brightness
 from tests.service import providers
 from tests.service.conftest import connect
 from tests.service.jobs.asking import archive, picture, pictures, submitted, until
+from tests.service.pictures import encode, raw_png
 from tests.service.reading import left_behind, problem, slug
 from tests.service.test_openapi_schemas import fits
 
@@ -102,9 +104,34 @@ async def test_an_estimate_asks_nobody(google: Emulator, client: httpx.AsyncClie
     some = archive({f"{n}.png": picture(n) for n in range(7)} | {"8.png": b"no picture"})
     told = (await client.post("/estimate", data=fields, files=some)).json()
     fits(told, "Estimate")
-    assert told == answer.json() | {"unreadable": 1}
+    (problem,) = told["problems"]
+    assert problem["name"] == "8.png"
+    assert "not a picture of a known format" in problem["detail"]
+    assert told == answer.json() | {"unreadable": 1, "problems": [problem]}
     assert billed(google) == 0
     assert (await client.get("/jobs")).json()["jobs"] == []
+
+
+async def test_an_estimate_looks_at_headers_too(
+    google: Emulator, client: httpx.AsyncClient
+) -> None:
+    wide = encode(Image.new("1", (900, 8)))  # read, and more than 100 times as long as wide
+    members = {f"{n}.png": picture(n) for n in range(3)}
+    members |= {
+        "wide.png": wide,
+        "cut.png": picture(3)[:20],
+        "huge.png": raw_png(6000, 5000, 8, 2, b""),
+    }
+    for path, fields in (("/estimate", {}), ("/jobs", {"dry_run": "true"})):
+        answer = await client.post(path, data=ASKED | fields, files=archive(members))
+        told = answer.json()
+        fits(told, "Estimate")
+        assert (told["pictures"], told["unreadable"]) == (3, 3)
+        details = {one["name"]: one["detail"] for one in told["problems"]}
+        assert "more than 100 times as long" in details["wide.png"]
+        assert "header is damaged" in details["cut.png"]
+        assert "the limit is 25,000,000" in details["huge.png"]
+    assert billed(google) == 0
 
 
 async def test_a_pilot_is_paid_once_and_leaves_its_votes(

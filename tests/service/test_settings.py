@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from certification.canonical import Limits
 from service.errors import ConfigurationError
 from service.load_settings import load_settings
 from service.settings import Settings
@@ -71,3 +72,9 @@ def test_what_the_makefile_sets_is_a_setting():
 def test_the_home_folder_is_found(monkeypatch):
     monkeypatch.setenv("SURETY_DATA_DIR", "~/surety")
     assert load_settings().data_dir == Path.home() / "surety"
+
+
+def test_the_decoder_and_the_service_have_the_same_limits():
+    fields, limits = Settings.model_fields, Limits()
+    assert fields["max_pixels"].default == limits.max_pixels
+    assert fields["max_upload_bytes"].default == limits.max_bytes

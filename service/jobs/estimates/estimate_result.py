@@ -153,6 +153,7 @@ class Estimate:
         cheaper: what would take fewer votes, as far as it was asked for.
         rests_on: what all this rests on, a sentence each.
         unreadable: pictures beside `count` that cannot be read: they fail, and cost nothing.
+        problems: name and problem of the first of these.
     """
 
     count: int
@@ -169,6 +170,7 @@ class Estimate:
     target_radius: float | None = None
     cheaper: tuple[Cheaper, ...] = ()
     unreadable: int = 0
+    problems: tuple[tuple[str, str], ...] = ()
 
     def but(self, **changes: Any) -> "Estimate":  # noqa: ANN401  any of the fields
         """Return a copy with some fields changed."""
@@ -177,12 +179,12 @@ class Estimate:
     def describe(self) -> dict[str, Any]:
         """Return JSON values.
 
-        `pictures` (count), `unreadable`, `target_radius`, `basis`, `confidence` (of the
-        intervals), `pilot` (its `pictures` and what they took; null without one), `job`, `rest`
-        and `picture` (`votes`, `images`, `calls`, `cost`, `reached`, `seconds`, each with
-        `expected`, `low` and `high`), `worst` (one number each), `bottleneck`, `budget`
-        (`max_cost`, `pictures`, `completes`; or null), `cheaper` (a list of `change`, `votes`,
-        `calls`, `cost` and the share `reached`) and `rests_on`.
+        `pictures` (count), `unreadable`, `problems` (`name` and `detail` of the first of these),
+        `target_radius`, `basis`, `confidence` (of the intervals), `pilot` (its `pictures` and what
+        they took; null without one), `job`, `rest` and `picture` (`votes`, `images`, `calls`,
+        `cost`, `reached`, `seconds`, each with `expected`, `low` and `high`), `worst` (one number
+        each), `bottleneck`, `budget` (`max_cost`, `pictures`, `completes`; or null), `cheaper` (a
+        list of `change`, `votes`, `calls`, `cost` and the share `reached`) and `rests_on`.
         """
         pilot = None
         if self.spent is not None:
@@ -196,6 +198,7 @@ class Estimate:
         return {
             "pictures": self.count,
             "unreadable": self.unreadable,
+            "problems": [{"name": name, "detail": detail} for name, detail in self.problems],
             "target_radius": self.target_radius,
             "basis": self.basis,
             "confidence": CONFIDENCE,

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 from collections.abc import Sequence
 
+from certification.canonical import Limits
 from service.core import Surety
 from service.errors import BadRequest
 from service.jobs.batch import Batch
@@ -17,12 +18,25 @@ from service.jobs.spec import JobSpec
 AT_ONCE = 4  # pictures that a worker takes, where nobody works yet
 
 
+async def looked_into(surety: Surety, batch: Batch) -> Batch:
+    """Return a job's pictures after a look at the header of each, as an estimate is about them.
+
+    A job leaves that to its work, which decodes each picture anyway.
+
+    Args:
+        surety: an opened deployment.
+        batch: what is to be done.
+    """
+    limits = Limits(surety.settings.max_upload_bytes, surety.settings.max_pixels)
+    return dataclasses.replace(batch, intake=await batch.intake.with_headers_read(limits))
+
+
 async def estimate_batch(surety: Surety, batch: Batch, pilot: Sequence[Row] = ()) -> Estimate:
     """Estimate a job whose pictures are here: those that cannot be read cost nothing.
 
     Args:
         surety: an opened deployment.
-        batch: what is to be done.
+        batch: from `looked_into`.
         pilot: see `estimate_of`.
 
     Raises:
@@ -34,7 +48,7 @@ async def estimate_batch(surety: Surety, batch: Batch, pilot: Sequence[Row] = ()
     if unreadable == intake.count:
         raise BadRequest("no picture of it can be read", "pictures")
     found = await estimate_of(surety, batch.spec, intake.count - unreadable, pilot)
-    return found.but(unreadable=unreadable)
+    return found.but(unreadable=unreadable, problems=intake.problems)
 
 
 async def estimate_of(

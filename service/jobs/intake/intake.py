@@ -5,11 +5,14 @@ nothing begins that would break off; then picture by picture, of which a few are
 """
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from certification.canonical import Limits, check_header
+from certification.errors import ImageError
 from service.errors import BadTable
 from service.jobs.intake.entries import Entry, Source
 from service.jobs.intake.manifest import Listed, read_manifest
@@ -47,6 +50,30 @@ class Intake:
     def readable(self) -> list[int]:
         """Return the numbers of all the others."""
         return [number for number in range(self.count) if number not in self.unreadable]
+
+    async def with_headers_read(self, limits: Limits) -> "Intake":
+        """Return it after another look at each picture: what its header tells against it counts.
+
+        One picture at a time is in memory. Those that were uploaded before were decoded then.
+
+        Args:
+            limits: of a picture.
+        """
+        numbers, told = {*self.unreadable}, [*self.problems]
+
+        def look() -> None:
+            for number, one in enumerate(self.pictures()):
+                if number in numbers or not isinstance(one.data, bytes):
+                    continue
+                try:
+                    check_header(one.data, limits)
+                except ImageError as error:
+                    numbers.add(number)
+                    if len(told) < MOST_TOLD:
+                        told.append((one.name, str(error)))
+
+        await asyncio.to_thread(look)
+        return dataclasses.replace(self, unreadable=frozenset(numbers), problems=tuple(told))
 
     async def handed(self) -> AsyncIterator[Handed]:
         """Yield the pictures, for :func:`service.jobs.submit.submit`."""

@@ -1,11 +1,13 @@
 """Names of pictures: clean relative POSIX paths, whatever an archive calls them.
 
-They go into results, certificates and reports, and somebody may save files under them.
+They go into results, certificates and reports, and somebody may save files under them. API keys in
+them are blotted out, since all of that is kept.
 """
 
 import re
 import unicodedata
 
+from service.access.token import scrubbed
 from service.errors import UnreadablePicture
 
 LONGEST_NAME = 1024
@@ -47,12 +49,12 @@ def clean_name(raw: str) -> str:
         raise _refused(raw, "leads out of the folder")
     if not parts:
         raise UnreadablePicture("it has no name: give it one")
-    return "/".join(parts)
+    return scrubbed("/".join(parts))
 
 
 def shown_name(raw: str) -> str:
     """Return a clean name for one that :func:`clean_name` refuses, to list it under."""
-    text = _composed(_HARMFUL.sub("\ufffd", raw))[:LONGEST_NAME]
+    text = scrubbed(_composed(_HARMFUL.sub("\ufffd", raw)))[:LONGEST_NAME]
     parts = [part for part in text.split("/") if part not in ("", ".", "..")]
     while parts and _DRIVE.match(parts[0]):
         parts[0] = parts[0][2:]
@@ -66,7 +68,7 @@ def clean_label(raw: str) -> str:
     Raises:
         ValueError: if nothing is left, it is too long, or holds characters that no label should.
     """
-    label = raw.strip()
+    label = scrubbed(raw.strip())
     if not label:
         raise ValueError("is empty")
     if len(label) > LONGEST_LABEL:
@@ -92,6 +94,7 @@ def _composed(text: str) -> str:
 
 
 def _refused(raw: str, why: str) -> UnreadablePicture:
+    raw = scrubbed(raw)
     text = raw if len(raw) <= LONGEST_SHOWN else raw[:LONGEST_SHOWN] + "…"
     # repr escapes whatever a terminal should not print
     return UnreadablePicture(f"its name {text!r} {why}: rename it")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
+from service.access.token import scrubbed
 from service.errors import BadTable
 
 MOST_LINE_BYTES = 64 * 2**10
@@ -45,8 +46,9 @@ class Form:
         """Raise the error that names the place."""
         place = self.where
         place += "" if line is None else f", line {line:,}"
+        column = None if column is None else scrubbed(column)
         place += "" if column is None else f", column {column}"
-        raise BadTable(f"{place}: {what}", self.field, line, column)
+        raise BadTable(f"{place}: {scrubbed(what)}", self.field, line, column)
 
 
 def records(source: bytes | Path, form: Form) -> Iterator[tuple[int, Mapping[str, str]]]:

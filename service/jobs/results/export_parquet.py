@@ -96,7 +96,7 @@ def _pyarrow() -> tuple[Any, Any]:
         import pyarrow  # type: ignore[import-untyped]  # noqa: PLC0415  slow, and an extra
         import pyarrow.parquet  # type: ignore[import-untyped]  # noqa: PLC0415
     except ImportError:
-        raise MissingFormat('Parquet needs pyarrow: pip install "surety[parquet]"') from None
+        raise MissingFormat('Parquet needs pyarrow: pip install ".[parquet]"') from None
     return pyarrow, pyarrow.parquet
 
 

@@ -1,5 +1,6 @@
 """Applications with API keys, and clients that show them."""
 
+import secrets
 from contextlib import asynccontextmanager
 
 import httpx
@@ -20,7 +21,8 @@ PATHS = {
 async def made(app, *scopes, **limits):
     """Make a key; return it and the headers that show it."""
     keys = app.state.surety.state.api_keys
-    key, text = await keys.create("-".join(scopes), frozenset(scopes), **limits)
+    name = f"{'-'.join(scopes)} {secrets.token_hex(4)}"  # no two have the same
+    key, text = await keys.create(name, frozenset(scopes), **limits)
     return key, shows(text)
 
 

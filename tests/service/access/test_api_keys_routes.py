@@ -7,6 +7,7 @@ import pytest
 from service.access.token import Token
 from tests.service.access.keyed import client_with, kind, made, shows
 from tests.service.conftest import connect
+from tests.service.reading import problem
 from tests.service.test_openapi_schemas import fits
 
 NEW = {"name": "night jobs", "scopes": ["certify", "jobs"]}
@@ -67,6 +68,20 @@ async def test_what_is_wrong_is_named_and_nothing_is_made(app, admin, wrong, fie
         assert answer.status_code == 422, answer.text
         assert field in answer.json()["errors"][0]["field"]
     assert await app.state.surety.state.api_keys.list() == [admin.key]
+
+
+async def test_a_name_that_another_key_has_is_refused(app, admin):
+    first = (await admin.post("/apikeys", json=NEW)).json()
+    second = (await admin.post("/apikeys", json={**NEW, "name": "day jobs"})).json()
+    for answer in (
+        await admin.post("/apikeys", json=NEW),
+        await admin.patch(f"/apikeys/{second['id']}", json={"name": NEW["name"]}),
+    ):
+        assert first["id"] in problem(answer, app)["detail"]
+        assert (answer.status_code, kind(answer)) == (409, "key-name-taken")
+    assert len((await admin.get("/apikeys")).json()["api_keys"]) == 3
+    await admin.delete(f"/apikeys/{first['id']}")
+    assert (await admin.post("/apikeys", json=NEW)).status_code == 201
 
 
 async def test_other_bodies_are_refused(admin):

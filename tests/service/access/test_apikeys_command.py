@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 from service.access.token import PATTERN, Token
 from service.commands.apikeys import app
 from service.commands.stored import with_store
-from service.errors import BadRequest, NotFound
+from service.errors import BadRequest, KeyNameTaken, NotFound
+from service.exit_codes import ExitCode, of_error
 from service.jobs.submit import spec_of, submit
 from tests.service.conftest import SECRET
 from tests.service.jobs.running import given, grey, opened
@@ -47,6 +48,18 @@ def test_the_key_alone_is_on_standard_output(apikeys):
     again = apikeys("create", "other")
     assert "From now on" not in again.stderr
     assert checked(again.stdout.strip()).scopes == {"certify", "jobs"}
+
+
+def test_a_name_is_one_keys(apikeys):
+    first = made(apikeys, "ci")
+    made(apikeys, "night")
+    for arguments in (("create", "ci"), ("change", "night", "--name", "ci")):
+        ended = apikeys(*arguments)
+        assert isinstance(ended.exception, KeyNameTaken)
+        assert first["id"] in str(ended.exception)
+        assert of_error(ended.exception) == ExitCode.BAD_INPUT
+    assert apikeys("revoke", "ci", "--yes").exit_code == 0
+    assert made(apikeys, "ci")["id"] != first["id"]
 
 
 def test_limits_are_read_as_people_write_them(apikeys):

@@ -198,7 +198,7 @@ def test_who_asks_for_traces(environment: dict[str, str], exporter: str | None) 
 @pytest.mark.parametrize(
     ("environment", "missing", "reason"),
     [
-        ({"OTEL_TRACES_EXPORTER": "otlp"}, True, "pip install 'surety[tracing]'"),
+        ({"OTEL_TRACES_EXPORTER": "otlp"}, True, 'pip install ".[tracing]"'),
         ({"OTEL_TRACES_EXPORTER": "zipkin"}, False, "otlp, console or none"),
         (
             {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},

@@ -11,7 +11,7 @@ import redis
 
 from certification.errors import LedgerConflict, LedgerDamaged
 from service.access.token import Token
-from service.errors import BadRequest, NotFound
+from service.errors import BadRequest, KeyNameTaken, NotFound
 from service.settings import Settings
 from service.state import State
 from tests.service.conftest import SECRET
@@ -200,6 +200,48 @@ async def test_keys_are_listed_by_date_and_missing_ones_are_told(keys):
     for missing in (keys.get("0" * 16), keys.revoke("nobody"), keys.change("", rate=None)):
         with pytest.raises(NotFound):
             await missing
+
+
+async def test_no_two_keys_that_count_have_the_same_name(keys):
+    first, _ = await keys.create("ci", CERTIFY)
+    second, _ = await keys.create("night", CERTIFY)
+    for taking in (
+        keys.create("ci", CERTIFY),
+        keys.create(" ci ", CERTIFY),
+        keys.change(second.id, name="ci"),
+    ):
+        with pytest.raises(KeyNameTaken, match=first.id):
+            await taking
+    assert await keys.list() == [first, second]
+    await keys.change(first.id, name="ci", rate=5.0)  # its own
+    await keys.change(second.id, expires=datetime.now(UTC))
+    third, _ = await keys.create("night", CERTIFY)
+    with pytest.raises(KeyNameTaken, match=third.id):
+        await keys.change(second.id, expires=None)  # it would count again
+    await keys.change(second.id, rate=1.0)
+    await keys.revoke(third.id)
+    assert (await keys.change(second.id, expires=None)).state() == "active"
+    await keys.revoke(first.id)
+    assert (await keys.create("ci", CERTIFY))[0].name == "ci"
+
+
+async def test_of_many_processes_that_take_a_name_one_gets_it(tmp_path):
+    async with opened(tmp_path) as one, opened(tmp_path) as other:
+        kept = [(await one.api_keys.create(f"k{n}", CERTIFY))[0] for n in range(4)]
+        takes = [state.api_keys.create("ci", CERTIFY) for state in (one, other) for _ in range(8)]
+        takes += [other.api_keys.change(key.id, name="ci") for key in kept]
+        told = await asyncio.gather(*takes, return_exceptions=True)
+        assert sum(isinstance(answer, KeyNameTaken) for answer in told) == len(told) - 1, told
+        assert [key.name for key in await one.api_keys.list()].count("ci") == 1
+        free = [state.api_keys.create(f"x{n}", CERTIFY) for n in range(8) for state in (one, other)]
+        told = await asyncio.gather(*free, return_exceptions=True)
+        assert sum(isinstance(answer, KeyNameTaken) for answer in told) == 8
+
+
+async def test_a_key_that_is_not_ours_takes_no_name(keys, raw):
+    key, _ = await keys.create("ci", CERTIFY)
+    raw.hset(name(), key.id, raw.hget(name(), key.id)[:-1] + b" ")
+    assert (await keys.create("ci", CERTIFY))[0].name == "ci"
 
 
 async def test_forgetting_needs_that_none_counts(keys):

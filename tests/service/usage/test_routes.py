@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import io
+import secrets
 
 import httpx
 import pytest
@@ -21,7 +22,8 @@ FORM = {"sigma": "0.5", "max_votes": "40", "good_enough": "none"}
 
 async def keyed(app: FastAPI, *scopes: str, **limits) -> dict[str, str]:
     """Make a key; return the header that shows it."""
-    made = await app.state.surety.state.api_keys.create("k", frozenset(scopes), **limits)
+    keys = app.state.surety.state.api_keys
+    made = await keys.create(f"k {secrets.token_hex(4)}", frozenset(scopes), **limits)
     return {"Authorization": f"Bearer {made[1]}"}
 
 

@@ -53,5 +53,5 @@ async def test_a_full_group_goes_out_before_the_next_is_read():
 
 def test_without_pyarrow_the_command_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(MissingFormat, match=r'pip install "surety\[parquet\]"'):
+    with pytest.raises(MissingFormat, match=r'pip install "\.\[parquet\]"'):
         parquet(stream([]))
