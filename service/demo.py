@@ -52,10 +52,7 @@ async def demonstrate(address: str, picture: Path, token: str | None = None) -> 
 async def _certify(client: httpx.AsyncClient, picture: Path) -> None:
     data = await asyncio.to_thread(picture.read_bytes)
     with LiveBar(picture.name) as bar:
-        ready = await client.get("/health/ready")  # answers once the weights are loaded
-        if ready.is_error:
-            _complain(_problem(ready.content))
-            return
+        await client.get("/health/ready")  # loads the weights; what is wrong is told below
         request = client.stream(
             "POST",
             "/certify",

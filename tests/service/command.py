@@ -20,6 +20,15 @@ def fix_secret(data_dir):
     (data_dir / "secret").chmod(0o600)
 
 
+class Started(subprocess.Popen):
+    """A process that does not outlive a test that fails: Popen would wait for it."""
+
+    def __exit__(self, kind, *rest):
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, *rest)
+
+
 @dataclass
 class Surety:
     """The command with an environment of its own: data directory, stranger's package.
@@ -75,8 +84,8 @@ class Surety:
             time.sleep(0.02)
 
     def start(self, *arguments, stderr=subprocess.PIPE):
-        """Start it; the caller ends it."""
-        return subprocess.Popen(
+        """Start it; the caller ends it, or the failure of the test."""
+        return Started(
             [*SURETY, *map(str, arguments)],
             cwd=self.folder,
             env=self.environment,

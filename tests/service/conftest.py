@@ -21,8 +21,10 @@ from fastapi import FastAPI
 import adapters.registry
 import denoisers.registry
 from service.app import create_app
+from service.seeing import readiness
 from service.settings import Settings
 from tests.service import providers
+from tests.service.command import PATIENCE
 
 SECRET = "5a" * 32
 
@@ -116,6 +118,12 @@ def _own_log() -> Iterator[None]:
     """An application, or a command, says how the log is written: for its own test alone."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a busy machine take its time to load torch and weights."""
+    monkeypatch.setattr(readiness, "PATIENCE", dict.fromkeys(readiness.PATIENCE, PATIENCE))
 
 
 @pytest.fixture(autouse=True)

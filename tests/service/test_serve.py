@@ -164,7 +164,7 @@ def test_readers_may_leave(surety, arguments):
             address = re.search(r"http://127\.0\.0\.1:\d+", first)[0]
             with httpx.Client(base_url=address, timeout=PATIENCE, trust_env=False) as client:
                 for _ in range(3):
-                    assert client.get("/health/ready").status_code == 200
+                    assert client.get("/health/live").status_code == 200
                     time.sleep(0.3)
                 reply = client.post("/predict", data={"n": "20"}, files={"image": png(9, 9)})
                 assert reply.status_code == 200

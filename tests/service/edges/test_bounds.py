@@ -171,7 +171,6 @@ async def test_three_hundred_uploads_at_once_take_bounded_memory(tmp_path: Any) 
         text = await asyncio.to_thread(read_until, process, "Ctrl-C ends it")
         port = int(re.search(r"http://127\.0\.0\.1:(\d+)", text)[1])  # type: ignore[index]
         async with http(port) as live:
-            assert (await live.get("/health/ready")).is_success
             assert (await live.post("/predict", files=files(), data={"n": "20"})).is_success
             before = memory_of(process.pid)
             length = 20 * MEGABYTE
