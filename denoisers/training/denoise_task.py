@@ -18,7 +18,12 @@ from denoisers.training.surrogates import stability, try_out
 
 __all__ = ["DenoiseTask", "Objective", "psnr"]
 
-OPTIONS = {"size": "crop", "sigmas": "sigma", "seed": "seed of the order"}  # as users know them
+OPTIONS = {
+    "size": "crop",
+    "sigmas": "sigma",
+    "stable_from": "stable-from",
+    "seed": "seed of the order",
+}  # as users know them
 
 
 class DenoiseTask:
@@ -106,6 +111,10 @@ class DenoiseTask:
             places = torch.randint(-most, most + 1, (2,), generator=generator).tolist()
             seen = [torch.roll(pictures, places, dims=(2, 3)) for pictures in (clean, cleaned)]
             lost, _ = stability(self._surrogates, *seen)
+            if objective.stable_from:
+                weak = (sigma / objective.stable_from).clamp(max=1)
+                among = len(self._surrogates)  # in the order in which the batch is dealt out
+                lost = lost * torch.cat([weak[place::among] for place in range(among)])
             total = total + objective.stability * lost.mean()
         return total, psnr(errors.detach().mean().item()), len(clean)
 

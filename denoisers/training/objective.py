@@ -17,6 +17,8 @@ class Objective:
     Attributes:
         mse: weight of the squared error; divided by σ, so that strong noise does not drown weak.
         stability: weight of the cross-entropy.
+        stable_from: noise level from which the cross-entropy counts in full; at a weaker one it
+            counts in proportion, since there a picture keeps its answer as it is.
         sigmas: range of noise levels, on [0, 1]; drawn log-uniformly.
         jitter: pixels by which the surrogates see both pictures shifted, alike and at random, so
             that nothing is learnt that hangs on one surrogate's grid of strides.
@@ -34,6 +36,7 @@ class Objective:
 
     mse: float = 1.0
     stability: float = 0.0
+    stable_from: float = 0.0
     sigmas: tuple[float, float] = (0.05, 1.0)
     even: float = 0.0
     jitter: int = 0
@@ -55,6 +58,9 @@ class Objective:
             "--even must be a share from 0 to 1": 0 <= self.even <= 1,
             f"--crop must be from {LEAST_SIZE} to {MOST_SIZE} pixels": (
                 LEAST_SIZE <= self.size <= MOST_SIZE
+            ),
+            f"--stable-from must be a level from 0 to {MOST_SIGMA:g}": (
+                0 <= self.stable_from <= MOST_SIGMA
             ),
             "--jitter must be pixels from 0 to less than --crop": 0 <= self.jitter < self.size,
             "--batch must be at least 1": self.batch >= 1,

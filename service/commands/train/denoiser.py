@@ -54,6 +54,10 @@ def denoiser(
     stability: Annotated[
         float, typer.Option(help="Weight of keeping the surrogates' answers, such as 0.1.")
     ] = 0.0,
+    stable_from: Annotated[
+        float,
+        typer.Option(help="Noise level from which stability counts in full; below, in proportion."),
+    ] = 0.0,
     surrogate: Annotated[
         Texts | None,
         typer.Option(
@@ -121,6 +125,7 @@ def denoiser(
         objective = Objective(
             mse=mse,
             stability=stability,
+            stable_from=stable_from,
             sigmas=parse_range(sigma),
             even=even,
             jitter=jitter,

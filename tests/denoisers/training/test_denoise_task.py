@@ -37,6 +37,25 @@ def test_the_squared_error_is_weighted_by_one_over_sigma():
     assert total.item() == pytest.approx(10 ** (-decibels / 10) / 0.5, rel=1e-5)
 
 
+def test_stability_counts_in_proportion_where_noise_is_weak(monkeypatch):
+    """Each picture by its own level, though the batch is dealt out among the surrogates."""
+    levels = torch.tensor([0.05, 0.1, 0.15, 0.2, 0.25, 0.5, 0.75, 1.0])
+    lost = torch.arange(1.0, 9.0)
+
+    def dealt(surrogates, clean, _):
+        among = len(surrogates)
+        order = torch.cat([torch.arange(8)[place::among] for place in range(among)])
+        return lost[order], order
+
+    monkeypatch.setattr("denoisers.training.denoise_task.stability", dealt)
+    for among in (1, 3):
+        surrogates = [Brightness() for _ in range(among)]
+        made = task(mse=0.0, stability=2.0, stable_from=0.25, surrogates=surrogates)
+        monkeypatch.setattr(made, "_levels", lambda *_: levels)
+        expected = 2 * (lost * (levels / 0.25).clamp(max=1)).mean()
+        assert loss(made)[0].item() == pytest.approx(expected.item(), rel=1e-6)
+
+
 def test_levels_are_drawn_by_ratio_or_evenly():
     def levels(even):
         made = task(sigmas=(0.01, 1.0), even=even)
@@ -122,6 +141,8 @@ def test_what_decides_the_curve_is_in_the_identity():
         ({"mse": -1}, "--mse"),
         ({"mse": 0.0}, "one of them"),
         ({"stability": math.inf}, "--stability"),
+        ({"stable_from": -0.1}, "--stable-from"),
+        ({"stable_from": math.nan}, "--stable-from"),
         ({"sigmas": (0.0, 1.0)}, "--sigma"),
         ({"sigmas": (0.5, 0.1)}, "--sigma"),
         ({"sigmas": (0.5, 3.0)}, "--sigma"),
