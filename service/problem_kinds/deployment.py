@@ -20,8 +20,8 @@ OVERLOADED = Kind(
     429,
     "Too busy",
     "All places are taken: of runs and of those that wait for one, of uploads, of runs that go on "
-    "without a client, of event streams, or of connections; `detail` says which. Retry-After says "
-    "when to come back.",
+    "without a client, of event streams, or of connections; `detail` says which. Where there are "
+    "several API keys, each may have half of them at most. Retry-After says when to come back.",
 )
 NOT_READY = Kind(
     "not-ready",

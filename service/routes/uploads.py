@@ -86,7 +86,8 @@ async def upload(request: Request, surety: SuretyDep, caller: CallerDep) -> dict
     """
     refuse_unknown(request)
     require_multipart(request)
-    with surety.admission(), surety.uploads.file(request):
+    key = caller.key_id
+    with surety.requests.take(key), surety.uploads.file(request, key):
         async with read_multipart(request, files=MOST_AT_ONCE) as parts:
             files = _pictures(parts.multi_items())
             for file in files:
