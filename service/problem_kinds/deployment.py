@@ -71,3 +71,13 @@ NO_ROOM = Kind(
     "The disk that uploads are kept on while they are read is nearly full. Nothing of this one "
     "was kept.",
 )
+STORED_TOO_MUCH = Kind(
+    "too-many-pictures-kept",
+    507,
+    "No room for further pictures of jobs",
+    "Pictures of jobs, and uploads for them, are kept in the store up to a bound, of which an API "
+    "key may have half. Nothing of this request was kept. Delete jobs that have ended (DELETE "
+    "/jobs/{id}), or send fewer pictures; an upload that no job has named goes after a day. "
+    "Whoever runs the deployment can raise SURETY_MAX_STORED_PICTURES_BYTES, if the store has the "
+    "memory.",
+)
