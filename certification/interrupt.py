@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from certification.errors import RunInterrupted
 from certification.protocols import Waiter
@@ -93,8 +93,20 @@ class Interrupt:
             self.future.set_result(None)
 
 
+class Lock(Protocol):
+    """What can be held: a lock or a semaphore of asyncio, or what does as they do."""
+
+    async def acquire(self) -> bool:
+        """Wait for it."""
+        ...
+
+    def release(self) -> None:
+        """Give it back."""
+        ...
+
+
 @contextlib.asynccontextmanager
-async def held(lock: asyncio.Lock | asyncio.Semaphore, unless: Waiter) -> AsyncIterator[None]:
+async def held(lock: Lock, unless: Waiter) -> AsyncIterator[None]:
     """Hold a lock, but wait for it no longer than a run may last.
 
     Args:

@@ -1,6 +1,5 @@
 """What a deployment certifies with, shared by all of its runs."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -8,7 +7,7 @@ from dataclasses import dataclass, field
 from certification import noise
 from certification.deployment_secret import secret_id
 from certification.errors import LedgerConflict
-from certification.interrupt import Interrupt, held
+from certification.interrupt import Interrupt, Lock, held
 from certification.patience import Patience
 from certification.protocols import Gates, Header, Ledgers
 from certification.subject import canonical_subject
@@ -67,7 +66,7 @@ class Machine:
     old_secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     patience: Patience = field(default_factory=Patience)
     gates: Gates | None = None
-    slots: asyncio.Semaphore | None = None
+    slots: Lock | None = None
     watcher: Watcher = NOBODY
     activity: Activity = field(default_factory=Activity)
 

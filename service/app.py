@@ -115,7 +115,9 @@ def create_app(
             Housekeeping(opened.state, chosen),
         ):
             app.state.surety, app.state.running = opened, running
-            app.state.known = Known(opened.state.api_keys, always=chosen.keys_required)
+            app.state.known = Known(
+                opened.state.api_keys, opened.shares, always=chosen.keys_required
+            )
             app.state.inside = inside
             yield
 

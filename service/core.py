@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import dataclasses
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
@@ -27,8 +27,10 @@ from certification.predict import predict
 from certification.protocols import Gates
 from certification.watching import Attribute, Concluded, Watchers
 from service.access.token import scrubbed
+from service.edges.places import Places
+from service.edges.shares import Shares
+from service.edges.slots import Slots
 from service.edges.uploads import Uploads
-from service.errors import Overloaded
 from service.issued import Document, Issued
 from service.parts import Parts
 from service.prepared import Prepared, check_labels
@@ -56,6 +58,9 @@ class Surety(Parts):
         settings: the deployment's settings.
 
     Attributes:
+        shares: how much of what is bounded here one API key may take.
+        uploads: what is being taken in.
+        requests: places for requests, from before an upload is read until the answer.
         watchers: are told what its runs do.
 
     Raises:
@@ -65,8 +70,15 @@ class Surety(Parts):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self._decoder = ThreadPoolExecutor(1, "decode")  # a large picture takes a gigabyte
-        self.uploads = Uploads(settings)
-        self._admitted = 0
+        self.shares = Shares()
+        self.uploads = Uploads(settings, self.shares)
+        self.requests = Places(
+            settings.max_runs + settings.max_waiting,
+            "all runs are busy and the queue is full",
+            "places for requests",
+            self.shares,
+        )
+        self._slots = Slots(settings.max_runs, self.shares)
         self.watchers = Watchers()
         self._state: State | None = None
         self._machine: Machine | None = None
@@ -92,7 +104,7 @@ class Surety(Parts):
                 state.ledgers,
                 state.keyring.current_secret,
                 state.keyring.secrets,
-                slots=asyncio.Semaphore(settings.max_runs),
+                slots=surety._slots.of(None),
                 gates=AccountGates(state.limits.of_account),
                 watcher=surety.watchers,
             )
@@ -137,6 +149,7 @@ class Surety(Parts):
         return dataclasses.replace(
             machine,
             gates=KeyGates(chosen, meter, money),
+            slots=self._slots.of(meter.owner),
             watcher=Watchers(self.watchers, meter),
         )
 
@@ -352,21 +365,6 @@ class Surety(Parts):
             raise
         finally:
             await meter.close()
-
-    @contextlib.contextmanager
-    def admission(self) -> Iterator[None]:
-        """Hold a place for one request, from before its upload is read until it is answered.
-
-        Raises:
-            Overloaded: if it could not even wait.
-        """
-        if self._admitted >= self.settings.max_runs + self.settings.max_waiting:
-            raise Overloaded("all runs are busy and the queue is full: try again later", 5)
-        self._admitted += 1
-        try:
-            yield
-        finally:
-            self._admitted -= 1
 
     async def close(self) -> None:
         """Release what adapters hold open."""

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
 
 from service import negotiation
+from service.access.needs import CallerDep
 from service.answers import Manner
 from service.core import Surety
 from service.edges import idempotency_key, prefer
@@ -67,7 +68,7 @@ def refuse_unknown(request: Request, known: Collection[str] = ()) -> None:
 
 
 async def _answer(
-    request: Request, surety: SuretyDep, running: RunningDep
+    request: Request, surety: SuretyDep, running: RunningDep, caller: CallerDep
 ) -> AsyncIterator[Manner]:
     """Choose the form of the answer, and refuse before the body is read what cannot be served."""
     refuse_unknown(request)
@@ -78,9 +79,10 @@ async def _answer(
     require_multipart(request)
     idempotency_key.read(request)
     with contextlib.ExitStack() as places:
-        places.enter_context(surety.admission())
-        alone = places.enter_context(running.alone.take()) if wanted.asynchronous else None
-        memory = places.enter_context(surety.uploads.picture(request))
+        key = caller.key_id
+        places.enter_context(surety.requests.take(key))
+        alone = places.enter_context(running.alone.take(key)) if wanted.asynchronous else None
+        memory = places.enter_context(surety.uploads.picture(request, key))
         yield Manner(chosen, wanted, memory, alone)
 
 

@@ -19,6 +19,7 @@
     ├── TooManyRequests           an API key asks faster than it may; says when to come back
     ├── Overloaded                all places are taken; says when to come back
     ├── NoRoom                    the disk is too full for an upload
+    ├── StoredTooMuch             the store holds as many pictures of jobs as it may
     ├── BadIdempotencyKey         an Idempotency-Key that cannot be read
     ├── KeyReused                 an Idempotency-Key that belongs to another request
     ├── KeyInUse                  the first request of an Idempotency-Key is being answered
@@ -216,6 +217,12 @@ class NoRoom(ServiceError):
     """The disk is too full for an upload."""
 
     retry_after = 60
+
+
+class StoredTooMuch(ServiceError):
+    """The store holds as many pictures of jobs as it may, of all or of one API key."""
+
+    retry_after = 3600  # past their time they go every hour
 
 
 class BadIdempotencyKey(ServiceError):

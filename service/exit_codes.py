@@ -55,6 +55,7 @@ TABLE: Mapping[type[Exception], ExitCode] = {
     service.errors.JobConflict: ExitCode.BAD_INPUT,
     service.errors.KeyNameTaken: ExitCode.BAD_INPUT,
     service.errors.Overloaded: ExitCode.INTERNAL,
+    service.errors.StoredTooMuch: ExitCode.CONFIGURATION,
     service.errors.ShuttingDown: ExitCode.INTERNAL,
     service.errors.StoreError: ExitCode.CONFIGURATION,
 }

@@ -54,7 +54,10 @@ class Running:
         self._surety = surety
         self.runs = Runs(surety.settings.grace_seconds)
         self.alone = Places(
-            surety.settings.max_async_runs, "too many runs go on without a client that waits"
+            surety.settings.max_async_runs,
+            "too many runs go on without a client that waits",
+            "places for runs without a client that waits",
+            surety.shares,
         )
         self._ending: set[asyncio.Task[None]] = set()
         self._looking: asyncio.Task[None] | None = None
@@ -120,7 +123,7 @@ class Running:
             run.cancel()
         elif not run.alone:
             try:
-                run.hold(self.alone.take())
+                run.hold(self.alone.take(run.owner))
             except Overloaded:
                 run.cancel()
 

@@ -175,6 +175,12 @@ class Settings(BaseSettings):
         description="Bytes of pictures that may be taken in at the same time, all uploads "
         "together.",
     )
+    max_stored_pictures_bytes: int = Field(
+        2 * 2**30,
+        ge=1024,
+        description="Bytes that pictures of jobs, and uploads for them, may take in the store, "
+        "tables of jobs included; an API key may have half of it.",
+    )
     max_connections: int = Field(
         1_000, ge=1, description="Connections at the same time; further ones are sent away."
     )

@@ -20,6 +20,7 @@ from service.store.process import Process
 from service.store.rate import RedisLimits
 from service.store.runs import RedisRuns
 from service.store.seals import Seals
+from service.store.stored import Stored
 from service.store.uploads import RedisUploads
 from service.store.usage import RedisUsage
 from service.store.workers import RedisWorkers
@@ -40,6 +41,7 @@ class State:
         certificates: those that were issued.
         runs: those that are worked on, and those that have ended.
         images: those that somebody asked to keep.
+        stored: how much pictures of jobs take.
         uploads: pictures of jobs, as they came.
         jobs: batch jobs.
         pictures: theirs, and what came of each.
@@ -62,9 +64,10 @@ class State:
         self.certificates = RedisCertificates(self.store)
         self.runs = RedisRuns(self.store, seals, self.process)
         self.images = RedisImages(self.store)
-        self.uploads = RedisUploads(self.store)
+        self.stored = stored = Stored(self.store, settings.max_stored_pictures_bytes)
+        self.uploads = RedisUploads(self.store, stored)
         self.jobs = RedisJobs(self.store, seals)
-        self.pictures = RedisJobPictures(self.store, seals, self.jobs, self.uploads)
+        self.pictures = RedisJobPictures(self.store, seals, self.jobs, self.uploads, stored)
         self.workers = RedisWorkers(self.store, settings.lease_seconds)
         self.once = RedisOnce(self.store, seals, self.process, settings.idempotency_hours)
         self.api_keys = RedisApiKeys(self.store, seals)

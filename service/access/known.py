@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from service.access.api_key import ApiKey
 from service.access.caller import ANYBODY, Caller
 from service.access.token import Token
+from service.edges.shares import Shares
 from service.errors import Unauthenticated
 from service.store.api_keys import RedisApiKeys
 
 FRESH_SECONDS = 2.0
+COUNT_SECONDS = 10.0  # how old may be what is known of there being several
 MOST = 10_000  # keys that are remembered
 
 
@@ -30,11 +32,14 @@ class Known:
 
     Args:
         keys: of the deployment.
+        shares: is told whether several keys count; until that is known, as if they did.
         always: whether a key is needed even while there is none.
     """
 
-    def __init__(self, keys: RedisApiKeys, *, always: bool) -> None:
-        self._keys = keys
+    def __init__(self, keys: RedisApiKeys, shares: Shares, *, always: bool) -> None:
+        self._keys, self._shares = keys, shares
+        self._shares.several = True
+        self._counted_until = 0.0
         self._needed = always
         self._unneeded_until = 0.0
         self._seen: dict[str, _Seen] = {}  # by digests of the tokens shown: only what was right
@@ -61,6 +66,7 @@ class Known:
         digest = token.digest
         if digest in self._guests:
             return ANYBODY
+        await self._count()
         seen = self._seen.get(digest)
         if seen is None or time.monotonic() >= seen.until:
             self._seen.pop(digest, None)
@@ -74,6 +80,12 @@ class Known:
         if seen.key.state() != "active":  # it has expired meanwhile
             raise Unauthenticated(shown=True)
         return Caller.of(seen.key)
+
+    async def _count(self) -> None:
+        """Find out now and then whether the places are shared among several keys."""
+        if time.monotonic() >= self._counted_until:
+            self._shares.several = await self._keys.several()
+            self._counted_until = time.monotonic() + COUNT_SECONDS
 
     @contextlib.contextmanager
     def guest(self) -> Iterator[str]:

@@ -1,9 +1,11 @@
 """A bounded number of places, of which each is taken by one and given back once."""
 
+from collections import Counter
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from service.edges.shares import OURS, Shares
 from service.errors import Overloaded
 
 RETRY_SECONDS = 5
@@ -48,25 +50,39 @@ class Places:
     Args:
         most: how much there is.
         full: what whoever gets none is told.
+        what: what there is, for an API key that has its share of it.
+        shares: how much of it one key may take.
 
     Attributes:
         taken: how much of it.
     """
 
-    def __init__(self, most: int, full: str) -> None:
-        self._most, self._full = most, full
+    def __init__(self, most: int, full: str, what: str, shares: Shares) -> None:
+        self._most, self._full, self._what, self._shares = most, full, what, shares
         self.taken = 0
+        self._held = Counter[str | None]()
 
-    def take(self, share: int = 1) -> Place:
+    def take(self, owner: str | None, share: int = 1) -> Place:
         """Take a place, or a larger share.
 
+        Args:
+            owner: id of the API key that it is for; None for none.
+            share: how much.
+
         Raises:
-            Overloaded: if there is not so much left.
+            Overloaded: if there is not so much left, or not for this key.
         """
         if self.taken + share > self._most:
             raise Overloaded(f"{self._full}: try again later", RETRY_SECONDS)
+        if not self._shares.allow(owner, self._held[owner], share, self._most):
+            ours = OURS.format(what=self._what)
+            raise Overloaded(f"{ours}: try again later", RETRY_SECONDS)
         self.taken += share
-        return Place(lambda: self._back(share))
+        self._held[owner] += share
+        return Place(lambda: self._back(owner, share))
 
-    def _back(self, share: int) -> None:
+    def _back(self, owner: str | None, share: int) -> None:
         self.taken -= share
+        self._held[owner] -= share
+        if not self._held[owner]:
+            del self._held[owner]

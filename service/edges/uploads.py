@@ -7,12 +7,14 @@ import contextlib
 import errno
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 
 from fastapi import Request
 
-from service.edges.places import Place, Places
-from service.errors import NoRoom
+from service.edges.places import RETRY_SECONDS, Place, Places
+from service.edges.shares import OURS, Shares
+from service.errors import NoRoom, Overloaded
 from service.limits import FORM_OVERHEAD, declared_length
 from service.settings import Settings
 
@@ -25,45 +27,61 @@ class Uploads:
 
     Args:
         settings: the deployment's.
+        shares: how much of it one API key may take.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, shares: Shares) -> None:
         self._largest = settings.max_upload_bytes + FORM_OVERHEAD
         most = max(settings.max_uploads_bytes, self._largest)
-        self.memory = Places(most, "too many pictures are being taken in")
-        self._on_disk = 0
+        self.memory = Places(
+            most, "too many pictures are being taken in", "memory for uploads", shares
+        )
+        self._shares = shares
+        self._on_disk = Counter[str | None]()
 
-    def picture(self, request: Request) -> Place:
+    def picture(self, request: Request, owner: str | None) -> Place:
         """Hold the memory for a picture, from before it is read until it is decoded.
 
         Args:
             request: its body has not been read.
+            owner: id of the API key that sends it; None for none.
 
         Raises:
             Overloaded: if there is not so much.
         """
         declared = declared_length(request.headers)
-        return self.memory.take(self._largest if declared is None else min(declared, self._largest))
+        share = self._largest if declared is None else min(declared, self._largest)
+        return self.memory.take(owner, share)
 
     @contextlib.contextmanager
-    def file(self, request: Request) -> Iterator[None]:
+    def file(self, request: Request, owner: str | None) -> Iterator[None]:
         """See that the disk has room for a body, and hold it.
+
+        Args:
+            request: its body has not been read.
+            owner: id of the API key that sends it; None for none.
 
         Raises:
             NoRoom: if it has not, or if it runs full while the body arrives.
+            Overloaded: if it has none for this key.
         """
         # Of a body that does not say, the disk itself decides.
         wanted = declared_length(request.headers) or 0
-        free = shutil.disk_usage(tempfile.gettempdir()).free
-        # What the others have written by now counts twice: too careful, never too bold.
-        if free < wanted + self._on_disk + FREE_BYTES:
+        free = shutil.disk_usage(tempfile.gettempdir()).free - FREE_BYTES
+        # What has been written of them by now counts twice: too careful, never too bold.
+        if free < wanted + self._on_disk.total():
             raise NoRoom(f"there is no room for {wanted:,} bytes: try again later, or send less")
-        self._on_disk += wanted
+        if not self._shares.allow(owner, self._on_disk[owner], wanted, free):
+            ours = OURS.format(what="disk for uploads")
+            raise Overloaded(f"{ours}: try again later", RETRY_SECONDS)
+        self._on_disk[owner] += wanted
         try:
             with disk_full():
                 yield
         finally:
-            self._on_disk -= wanted
+            self._on_disk[owner] -= wanted
+            if not self._on_disk[owner]:
+                del self._on_disk[owner]
 
 
 @contextlib.contextmanager

@@ -94,6 +94,7 @@ async def submit(
 
     Raises:
         BadRequest: if there is no picture.
+        StoredTooMuch: if there is no room for its pictures; nothing of it is left then.
         StoreError: if it cannot be kept; nothing of it is left then.
     """
     state = surety.state
@@ -144,11 +145,12 @@ class _Taking:
         waiting, self._waiting, self._bytes = self._waiting, [], 0
         rows = [None if item.sha256 else self._failed(item, one.problem) for item, one in waiting]
         items = [item for item, _ in waiting]
-        await self._state.pictures.add(self._job_id, list(zip(items, rows, strict=True)))
+        added = list(zip(items, rows, strict=True))
+        await self._state.pictures.add(self._job_id, self._owner, added)
         uploads, job_id = self._state.uploads, self._job_id
         for item, one in waiting:
             if isinstance(one.data, bytes):
-                await uploads.put(one.data, job_id)
+                await uploads.put(one.data, self._owner, job_id)
             elif item.sha256 and not await uploads.adopt(item.sha256, job_id, self._owner):
                 lost = dataclasses.replace(item, sha256="")
                 why = "no upload of this SHA-256 is kept: upload the picture first"

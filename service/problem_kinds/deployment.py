@@ -20,8 +20,8 @@ OVERLOADED = Kind(
     429,
     "Too busy",
     "All places are taken: of runs and of those that wait for one, of uploads, of runs that go on "
-    "without a client, of event streams, or of connections; `detail` says which. Retry-After says "
-    "when to come back.",
+    "without a client, of event streams, or of connections; `detail` says which. Where there are "
+    "several API keys, each may have half of them at most. Retry-After says when to come back.",
 )
 NOT_READY = Kind(
     "not-ready",
@@ -70,4 +70,14 @@ NO_ROOM = Kind(
     "No room for the upload",
     "The disk that uploads are kept on while they are read is nearly full. Nothing of this one "
     "was kept.",
+)
+STORED_TOO_MUCH = Kind(
+    "too-many-pictures-kept",
+    507,
+    "No room for further pictures of jobs",
+    "Pictures of jobs, and uploads for them, are kept in the store up to a bound, of which an API "
+    "key may have half. Nothing of this request was kept. Delete jobs that have ended (DELETE "
+    "/jobs/{id}), or send fewer pictures; an upload that no job has named goes after a day. "
+    "Whoever runs the deployment can raise SURETY_MAX_STORED_PICTURES_BYTES, if the store has the "
+    "memory.",
 )

@@ -64,7 +64,8 @@ async def estimate_job(
     refuse_unknown(request)
     require_multipart(request)
     idempotency_key.read(request)
-    with surety.admission(), surety.uploads.file(request):
+    key = caller.key_id
+    with surety.requests.take(key), surety.uploads.file(request, key):
         async with read_archive_form(request, EstimateForm) as asked:
 
             async def answer(_: str | None) -> Response:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.sse import format_sse_event
 from starlette.responses import Response
 
-from service.access.needs import check_again, needs
+from service.access.needs import CallerDep, check_again, needs
 from service.core import Surety
 from service.deps import SuretyDep, refuse_unknown
 from service.jobs.engine.pace import Pace
@@ -37,7 +37,9 @@ router = APIRouter(tags=["jobs"])
     )
     | problem_responses(*LOOKING, OVERLOADED),
 )
-async def follow(job_id: JobId, request: Request, surety: SuretyDep, inside: InsideDep) -> Response:
+async def follow(
+    job_id: JobId, request: Request, surety: SuretyDep, caller: CallerDep, inside: InsideDep
+) -> Response:
     """Tell of every change, at most twice a second, until the job has ended.
 
     Each event `job` is what GET /jobs/{id} answers, and `progress`: images a second over all
@@ -48,7 +50,7 @@ async def follow(job_id: JobId, request: Request, surety: SuretyDep, inside: Ins
     """
     refuse_unknown(request)
     await surety.state.jobs.get(job_id)
-    place = inside.followers.take()
+    place = inside.followers.take(caller.key_id)
     look = _Look(request, surety, job_id)
     return Events(lambda path: _events(look, path, inside.ending), at_end=place.release)
 

@@ -61,7 +61,8 @@ async def submit_job(
     refuse_unknown(request)
     require_multipart(request)
     idempotency_key.read(request)
-    with surety.admission(), surety.uploads.file(request):
+    key = caller.key_id
+    with surety.requests.take(key), surety.uploads.file(request, key):
         async with read_archive_form(request, SubmitForm) as asked:
             form = asked.form
             fields = form.job_fields() | {"owner": caller.key_id}

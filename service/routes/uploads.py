@@ -1,5 +1,6 @@
 """POST /pictures: uploads that the manifests of jobs can name."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,12 +27,12 @@ from service.problem_kinds import (
     SHUTTING_DOWN,
     STORE_AWAY,
     STORE_REFUSES,
+    STORED_TOO_MUCH,
     TOO_LARGE,
     TOO_SLOW,
     UNSUPPORTED_MEDIA_TYPE,
     VALIDATION,
 )
-from service.store.uploads import loose
 
 MOST_AT_ONCE = 100  # pictures in one request
 
@@ -73,6 +74,7 @@ SCHEMA: dict[str, Any] = {
         SHUTTING_DOWN,
         TOO_SLOW,
         NO_ROOM,
+        STORED_TOO_MUCH,
         STORE_AWAY,
         STORE_REFUSES,
     ),
@@ -86,12 +88,13 @@ async def upload(request: Request, surety: SuretyDep, caller: CallerDep) -> dict
     """
     refuse_unknown(request)
     require_multipart(request)
-    with surety.admission(), surety.uploads.file(request):
+    key = caller.key_id
+    with surety.requests.take(key), surety.uploads.file(request, key):
         async with read_multipart(request, files=MOST_AT_ONCE) as parts:
             files = _pictures(parts.multi_items())
             for file in files:
                 await _check(surety, file)
-            kept = [await _keep(surety, file, caller.key_id) for file in files]
+            kept = await _keep(surety, files, caller.key_id)
     until = datetime.now(UTC) + timedelta(seconds=LOOSE_SECONDS)
     return {"pictures": kept, "kept_until": until.isoformat(timespec="seconds")}
 
@@ -121,7 +124,11 @@ async def _check(surety: Surety, file: UploadFile) -> None:
         raise NotAnImage(f"{name}: {reason}")
 
 
-async def _keep(surety: Surety, file: UploadFile, owner: str | None) -> dict[str, Any]:
-    data = await file.read()
-    sha256 = await surety.state.uploads.put(data, loose(owner))
-    return {"name": shown_name(file.filename or ""), "sha256": sha256, "bytes": len(data)}
+async def _keep(
+    surety: Surety, files: Sequence[UploadFile], owner: str | None
+) -> list[dict[str, Any]]:
+    sha256s = await surety.state.uploads.put_together([file.read for file in files], owner)
+    return [
+        {"name": shown_name(file.filename or ""), "sha256": sha256, "bytes": file.size or 0}
+        for file, sha256 in zip(files, sha256s, strict=True)
+    ]

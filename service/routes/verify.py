@@ -55,7 +55,8 @@ async def verify(request: Request, surety: SuretyDep, caller: CallerDep) -> dict
     here, that is checked too, if this deployment has signed the certificate or the caller may see
     everything.
     """
-    with surety.admission(), surety.uploads.picture(request):
+    key = caller.key_id
+    with surety.requests.take(key), surety.uploads.picture(request, key):
         form = await read_verify_form(request)
         settings, given = surety.settings, form.get("key")
         keys = None if given is None else await asyncio.to_thread(parse_public_keys, given)

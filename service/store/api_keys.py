@@ -133,6 +133,21 @@ class RedisApiKeys:
         """Tell whether there is a key, in whatever state: then nobody is served without one."""
         return bool(await self._store.brisk(lambda redis: redis.exists(self._name)))
 
+    async def several(self) -> bool:
+        """Tell whether more than one key counts now."""
+
+        async def read(redis: Any) -> bool:  # noqa: ANN401
+            active, now = set[bytes](), datetime.now(UTC)
+            async for key_id, sealed in redis.hscan_iter(self._name, count=100):
+                with contextlib.suppress(LedgerDamaged, StoreDamaged):  # as if it were none
+                    if self._kept(key_id.decode(), sealed).key.state(now) == "active":
+                        active.add(key_id)
+                if len(active) > 1:
+                    return True
+            return False
+
+        return await self._store.brisk(read)
+
     async def change(self, key_id: str, **limits: Any) -> ApiKey:  # noqa: ANN401
         """Change a key's name, scopes, expiry or limits; see `LIMITS`.
 

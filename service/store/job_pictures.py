@@ -1,6 +1,7 @@
 """The pictures of jobs in the store: which wait, which a worker has, and what came of each."""
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from service.store.connection import Store
 from service.store.job_rows import CHUNK, JobRows
 from service.store.jobs import RedisJobs, conflict
 from service.store.seals import Seals
+from service.store.stored import BESIDE, Stored, owner_name
 from service.store.uploads import RedisUploads
 from service.store.usage import Booking
 
@@ -45,40 +47,35 @@ class RedisJobPictures(JobRows):
         seals: of the deployment.
         jobs: the jobs.
         uploads: what was uploaded.
+        stored: what there may be of it, and of these.
     """
 
-    def __init__(self, store: Store, seals: Seals, jobs: RedisJobs, uploads: RedisUploads) -> None:
+    def __init__(
+        self, store: Store, seals: Seals, jobs: RedisJobs, uploads: RedisUploads, stored: Stored
+    ) -> None:
         super().__init__(store, seals, jobs)
-        self._uploads = uploads
+        self._uploads, self._stored = uploads, stored
 
-    async def add(self, job_id: str, items: Sequence[tuple[Item, Row | None]]) -> None:
-        """Add pictures to a job that is being taken in; one with a row has failed already."""
-        fields: dict[str, bytes] = {}
-        rows: dict[str, bytes] = {}
+    async def add(
+        self, job_id: str, owner: str | None, items: Sequence[tuple[Item, Row | None]]
+    ) -> None:
+        """Add pictures to a job that is being taken in; one with a row has failed already.
+
+        Raises:
+            StoredTooMuch: if there is no room for what is kept of them.
+            NotFound: if the job is not being taken in any more.
+            StoreError: if that cannot be done now.
+        """
+        key = self._jobs.key
+        parts = ("items", "rows", "pending", "failures")
+        keys = [key(job_id), *(key(job_id, part) for part in parts), self._stored.key]
+        args: list[Any] = [*self._stored.limits(owner), BESIDE, FAILURES]
         for item, row in items:
             number = str(item.number)
-            fields[number] = self._seal(item.describe(), "item", job_id, number)
-            if row is not None:
-                rows[number] = self._row(job_id, row)
-        waiting = {number: int(number) for number in fields if number not in rows}
-        key = self._jobs.key
-
-        async def write(redis: Any) -> None:  # noqa: ANN401
-            async with redis.pipeline(transaction=True) as both:
-                both.hset(key(job_id, "items"), mapping=fields)
-                if rows:
-                    both.hset(key(job_id, "rows"), mapping=rows)
-                    both.lpush(key(job_id, "failures"), *rows)
-                    both.ltrim(key(job_id, "failures"), 0, FAILURES - 1)
-                if waiting:
-                    both.zadd(key(job_id, "pending"), waiting)
-                both.hincrby(key(job_id), "count", len(fields))
-                both.hincrby(key(job_id), "waiting", len(waiting))
-                both.hincrby(key(job_id), "failed", len(rows))
-                await both.execute()
-
-        if fields:
-            await self._store.brisk(write)
+            args += [number, self._seal(item.describe(), "item", job_id, number)]
+            args.append(b"" if row is None else self._row(job_id, row))
+        if items:
+            self._stored.check(await self._store.brisk_script("job_add", keys, args), job_id)
 
     async def lost(self, job_id: str, item: Item, row: Row) -> None:
         """Note that there are no bytes of a picture that was added."""
@@ -217,23 +214,20 @@ class RedisJobPictures(JobRows):
             raise NotFound(f"no job {job.id!r} is kept: it was deleted")
         if told != "deleting":
             raise conflict("delete", told)
+        # None are added from now on; a process that was thought dead may have added some before.
+        count = await self._store.patient(lambda redis: redis.hget(key(job.id), "count"))
+        whole = dataclasses.replace(job, count=int(count or 0))
         with contextlib.suppress(NotFound):  # somebody else is at it as well
-            for start in range(0, job.count, CHUNK):
-                for row in await self.rows(job, start, CHUNK):
+            for start in range(0, whole.count, CHUNK):
+                for row in await self.rows(whole, start, CHUNK):
                     if row.sha256:
-                        await self._uploads.let_go(row.sha256, job.id)
+                        await self._uploads.let_go(row.sha256, job.id, job.owner)
 
-        async def forget(redis: Any) -> None:  # noqa: ANN401
-            async with redis.pipeline(transaction=True) as both:
-                both.zrem(self._store.key("jobs"), job.id)
-                both.zrem(self._store.key("jobs:ended"), job.id)
-                if job.owner is not None:
-                    both.zrem(self._jobs.of_owner(job.owner), job.id)
-                both.zrem(self._jobs.ready(job.spec.compute), job.id)
-                both.delete(key(job.id), *(key(job.id, part) for part in PARTS))
-                await both.execute()
-
-        await self._store.patient(forget)
+        names = ("jobs", "jobs:ended")
+        keys = [key(job.id), self._stored.key, *(self._store.key(name) for name in names)]
+        keys += [self._jobs.of_owner(owner_name(job.owner)), self._jobs.ready(job.spec.compute)]
+        keys += [key(job.id, part) for part in PARTS]
+        await self._store.script("job_forget", keys, [job.id, owner_name(job.owner)])
 
 
 def milliseconds() -> int:

@@ -53,6 +53,7 @@ class Meter:
     """See the module's text. Made by :meth:`Meters.of`; a watcher of the run's votes.
 
     Attributes:
+        owner: id of the API key that the run is for; None for none.
         refused: what the run ended with if the key's budget did not pay for a call.
         kept: a call whose money is kept for the end of the run.
         votes: new ones of the run.
@@ -67,7 +68,7 @@ class Meter:
         provider: str,
     ) -> None:
         self._usage, self._budgets = usage, budgets
-        self._owner, self._provider = owner, provider
+        self.owner, self._provider = owner, provider
         self._all, self._tasks = tasks, set[asyncio.Task[None]]()
         self._untold = Counts()
         self._timer: asyncio.TimerHandle | None = None
@@ -106,8 +107,8 @@ class Meter:
         Raises:
             StoreError: if the store is there and refuses; while it is away this waits.
         """
-        budget = await self._budgets.of(self._owner)
-        call = Call.of(self._owner, self._provider, images, amount)
+        budget = await self._budgets.of(self.owner)
+        call = Call.of(self.owner, self._provider, images, amount)
         if budget is None:
             reserving = asyncio.ensure_future(self._usage.reserve(call))
         else:
@@ -132,7 +133,7 @@ class Meter:
         Raises:
             StoreError: see :meth:`reserve`.
         """
-        if self.kept is None and await self._budgets.of(self._owner) is not None:
+        if self.kept is None and await self._budgets.of(self.owner) is not None:
             self.kept = await self.reserve(1, amount)
 
     def take_kept(self) -> Call | None:
@@ -166,7 +167,7 @@ class Meter:
             self._timer = None
         if self._untold:
             told, self._untold = self._untold, Counts()
-            self._later(self._usage.count(self._owner, self._provider, told))
+            self._later(self._usage.count(self.owner, self._provider, told))
 
     async def _repaid(self, call: Call, reserving: asyncio.Future[bool]) -> None:
         """Give back what was set aside for a call that was cancelled meanwhile."""
@@ -186,4 +187,4 @@ class Meter:
             # Money stays set aside, so that the key spends less than it might, never more.
             kind = type(error).__name__
             said = str(error) if isinstance(error, StoreError) else kind
-            log.error("something was not counted", key=self._owner, error=said)
+            log.error("something was not counted", key=self.owner, error=said)

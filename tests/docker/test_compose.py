@@ -134,6 +134,9 @@ def test_redis_keeps_what_it_is_given():
     assert told["maxmemory-policy"] == "noeviction"
     # Rewriting the append-only file needs room for a copy of what changes meanwhile.
     assert size(told["maxmemory"].removesuffix("b")) < 0.7 * size(SERVICES["redis"]["mem_limit"])
+    pictures = SERVICES["api"]["environment"]["SURETY_MAX_STORED_PICTURES_BYTES"]
+    bound = int(re.fullmatch(r"\$\{\w+-(\d+)\}", pictures)[1])
+    assert bound < 0.7 * size(told["maxmemory"].removesuffix("b"))
     assert "redis:/data" in SERVICES["redis"]["volumes"]
     assert told["dir"] == "/data"
 

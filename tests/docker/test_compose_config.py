@@ -38,6 +38,7 @@ def test_without_configuration():
         "SURETY_REDIS_URL": "redis://redis:6379/0",
         "SURETY_ALLOWED_HOSTS": "api,",
         "SURETY_PUBLISHED_ON": "",
+        "SURETY_MAX_STORED_PICTURES_BYTES": "900000000",
     }
     (port,) = api["ports"]
     assert (port["host_ip"], port["published"], port["target"]) == ("127.0.0.1", "8000", 8000)

@@ -77,7 +77,7 @@ def left_behind(app: FastAPI) -> dict[str, Any]:
         "runs": app.state.running.runs.list(),
         "kept": [key for key in stored(prefix) if key.split(":")[0] not in always],
         "held": dict(surety.machine.ledgers._locks),
-        "waiting": surety._admitted,
+        "waiting": surety.requests.taken,
     }
 
 

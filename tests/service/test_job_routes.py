@@ -289,10 +289,10 @@ async def test_a_client_that_goes_while_a_job_is_taken_in_begins_none(
     uploads, arrived = app.state.surety.state.uploads, asyncio.Event()
     put = uploads.put
 
-    async def slowly(data: bytes, user: str) -> str:
+    async def slowly(*arguments: Any) -> str:
         arrived.set()
         await asyncio.sleep(30)
-        return str(await put(data, user))
+        return str(await put(*arguments))
 
     monkeypatch.setattr(uploads, "put", slowly)
     sent = iter([client.build_request("POST", "/jobs", files=pictures(2), data=FORM)])

@@ -127,7 +127,7 @@ async def test_a_deletion_that_broke_off_is_brought_to_its_end(surety, monkeypat
     await actions.cancel(surety, job.id)
     uploads = surety.state.uploads
 
-    async def breaks(sha256, user):
+    async def breaks(sha256, user, owner):
         raise asyncio.CancelledError
 
     with monkeypatch.context() as broken:

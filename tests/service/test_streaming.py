@@ -180,7 +180,7 @@ async def test_a_full_house_says_when_to_come_back(make_app: Any) -> None:
         await until(lambda: any(r.latest for r in app.state.running.runs.list()))
         second = asyncio.ensure_future(client.post("/certify", files=files(), data=SLOW))
         await until(lambda: len(app.state.running.runs.list()) == 2)  # it is admitted before
-        assert app.state.surety._admitted == 2
+        assert app.state.surety.requests.taken == 2
         for headers in ({}, EVENTS):
             refused = await client.post("/certify", files=files(), headers=headers)
             assert slug(problem(refused, app)) == "overloaded"
@@ -189,7 +189,7 @@ async def test_a_full_house_says_when_to_come_back(make_app: Any) -> None:
         await client.delete(f"/runs/{waiting.id}")
         # It is about the same picture, so it ends with the votes that the first one has.
         assert (await second).json()["proof"]["stop_reason"] == "cancelled"
-        assert app.state.surety._admitted == 1
+        assert app.state.surety.requests.taken == 1
         await client.delete(f"/runs/{app.state.running.runs.list()[0].id}")
         assert (await first).json()["proof"]["stop_reason"] == "cancelled"
         again = await client.post("/certify", files=files(), data={"max_votes": "5"})
@@ -246,4 +246,4 @@ async def test_uploads_that_wait_for_the_decoder_are_counted_too(
         statuses = sorted([a.status_code for a in await asyncio.gather(*asked)])
         assert statuses == [200, 200, 429, 429, 429, 429]
         assert len(decoded) == 2
-        assert app.state.surety._admitted == 0
+        assert app.state.surety.requests.taken == 0

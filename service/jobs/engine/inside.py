@@ -41,7 +41,10 @@ class Inside:
         self.works = work
         self.ending = asyncio.Event()
         self.followers = Places(
-            surety.settings.max_followers, "too many event streams of jobs are being read"
+            surety.settings.max_followers,
+            "too many event streams of jobs are being read",
+            "places for event streams of jobs",
+            surety.shares,
         )
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None

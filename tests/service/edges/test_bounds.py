@@ -17,6 +17,7 @@ from starlette.requests import Request
 
 from service.edges import protocol, uploads
 from service.edges.places import Places
+from service.edges.shares import Shares
 from service.edges.uploads import Uploads
 from service.errors import NoRoom, Overloaded
 from service.settings import Settings
@@ -30,16 +31,16 @@ MEGABYTE = 2**20
 
 
 def test_a_place_is_given_back_once() -> None:
-    places = Places(2, "full")
-    with places.take(), places.take() as second:
+    places = Places(2, "full", "places", Shares())
+    with places.take(None), places.take(None) as second:
         with pytest.raises(Overloaded, match="full") as refused:
-            places.take()
+            places.take(None)
         assert refused.value.retry_after > 0
         second.release()
-        with places.take():
+        with places.take(None):
             pass
     assert places.taken == 0
-    with places.take() as kept:
+    with places.take(None) as kept:
         kept.kept = True
     assert places.taken == 1
     kept.release()
@@ -52,17 +53,21 @@ def sized(length: int | None) -> Request:
     return Request({"type": "http", "headers": headers})
 
 
+def uploads_of(**settings: int) -> Uploads:
+    return Uploads(Settings(max_upload_bytes=MEGABYTE, **settings), Shares())
+
+
 def test_uploads_hold_what_they_declare_and_the_most_otherwise() -> None:
-    taking = Uploads(Settings(max_upload_bytes=MEGABYTE, max_uploads_bytes=4 * MEGABYTE))
-    with taking.picture(sized(1000)):
+    taking = uploads_of(max_uploads_bytes=4 * MEGABYTE)
+    with taking.picture(sized(1000), None):
         assert taking.memory.taken == 1000
-        with taking.picture(sized(None)), taking.picture(sized(10**15)):
+        with taking.picture(sized(None), None), taking.picture(sized(10**15), None):
             assert taking.memory.taken > 2 * MEGABYTE
-            with taking.picture(sized(MEGABYTE)), pytest.raises(Overloaded):
-                taking.picture(sized(None))
+            with taking.picture(sized(MEGABYTE), None), pytest.raises(Overloaded):
+                taking.picture(sized(None), None)
     assert taking.memory.taken == 0
-    small = Uploads(Settings(max_upload_bytes=MEGABYTE, max_uploads_bytes=2000))
-    with small.picture(sized(MEGABYTE)):  # one fits always
+    small = uploads_of(max_uploads_bytes=2000)
+    with small.picture(sized(MEGABYTE), None):  # one fits always
         pass
 
 

@@ -310,7 +310,7 @@ async def test_a_job_that_began_as_its_client_went_is_found(
             await begun.wait()
             asking.cancel()
             async with asyncio.timeout(30):
-                while app.state.surety._admitted:  # noqa: ASYNC110
+                while app.state.surety.requests.taken:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
         again = await live.post("/jobs", files=archive, data=FEW, headers=chosen)
         listed = (await live.get("/jobs")).json()["jobs"]

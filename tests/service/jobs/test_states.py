@@ -69,5 +69,5 @@ async def test_a_job_that_is_deleted_leaves_nothing(tmp_path):
             await state.jobs.get(job.id)
         assert [found.id for found in await state.jobs.list()] == [other.id]
         kept = await state.store.brisk(lambda r: r.keys(state.store.key("upload:*")))
-        assert len(kept) == 2  # the other job's picture, and who uses it
+        assert len(kept) == 3  # the other job's picture, who uses it, and whose it is
         assert not await state.store.brisk(lambda r: r.keys(state.store.key(f"job:{job.id}*")))
