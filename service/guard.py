@@ -33,8 +33,7 @@ class Guard:
     ) -> None:
         self._app, self._origins = app, frozenset(origins)
         self._own = frozenset(host_names(allowed))
-        # Whoever listens on a public address is reached under names that nobody has told us.
-        self._anybody = "*" in self._own or (not self._own and not is_loopback(host))
+        self._anybody = any_name_will_do(host, allowed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Look at the headers, then serve."""
@@ -75,6 +74,22 @@ def _place(url: str) -> _Place:
         return _Place((parts.hostname or "").removesuffix("."), port)
     except ValueError:
         return _Place("", None)
+
+
+def any_name_will_do(host: str, allowed: str) -> bool:
+    """Tell whether the service answers under whatever name it is called by.
+
+    Whoever listens on a public address is reached under names that nobody has told us.
+
+    Args:
+        host: address that the service listens on.
+        allowed: as in `Settings.allowed_hosts`.
+
+    Raises:
+        ValueError: if `allowed` cannot be read.
+    """
+    own = host_names(allowed)
+    return "*" in own or (not own and not is_loopback(host))
 
 
 def host_names(text: str) -> list[str]:

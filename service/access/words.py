@@ -28,13 +28,14 @@ def when_words(date: datetime | None) -> str:
     return "never" if date is None else f"{date.astimezone(UTC):%Y-%m-%d %H:%M}"
 
 
-def access_words(*, near: bool, keys: bool, needed: bool) -> tuple[str, str]:
+def access_words(*, near: bool, keys: bool, needed: bool, any_name: bool) -> tuple[str, str]:
     """Say who may use the service, in one line, and in which style.
 
     Args:
         near: whether this machine alone can connect.
         keys: whether there is an API key.
         needed: whether one is needed.
+        any_name: whether it answers under whatever name it is called by.
     """
     if keys:
         return "API keys are needed: surety apikeys list shows them.", "dim"
@@ -45,4 +46,10 @@ def access_words(*, near: bool, keys: bool, needed: bool) -> tuple[str, str]:
         )
     if near:
         return "No API keys: only this machine can connect.", "dim"
-    return "No API keys: whoever can connect may spend your providers' money.", "bold red"
+    told = "No API keys: whoever can connect may spend your providers' money"
+    if any_name:  # a web page can have a name of its own point here, and then read the answers
+        told += (
+            ", and so may every web page that they open, under a name of its own: make a key, or "
+            "have SURETY_ALLOWED_HOSTS name the service"
+        )
+    return f"{told}.", "bold red"

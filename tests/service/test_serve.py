@@ -102,8 +102,11 @@ def test_with_keys_it_may_listen_anywhere_and_the_sample_is_still_certified(sure
     ],
 )
 def test_one_line_says_who_may_connect(state, words):
-    line, _ = access_words(**state)
-    assert words in line
+    for any_name in (True, False):
+        line, _ = access_words(**state, any_name=any_name)
+        assert words in line
+        told = "every web page" in line
+        assert told == (any_name and not (state["near"] or state["needed"]))
     assert "\n" not in line
 
 
