@@ -1,8 +1,9 @@
 """Keeps other people's web pages away from the service.
 
-A page that is open in a browser on this machine can send forms to the loopback, and one whose
-name is made to point to it (DNS rebinding) can read the answers too: both would spend the
-deployment's money. A browser tells on them by the headers Origin, Sec-Fetch-Site and Host.
+A page that is open in a browser on this machine can send forms to the loopback, and show what is
+there as its own pictures and frames; one whose name is made to point to it (DNS rebinding) can read
+the answers too. They would spend the deployment's money and look into it. A browser tells on them
+by the headers Origin, Sec-Fetch-Site and Host. Links lead here from anywhere.
 """
 
 import ipaddress
@@ -50,13 +51,21 @@ class Guard:
                 f"this service is not known as {host.name[:80]!r}: use the address that it "
                 "printed, or have SURETY_ALLOWED_HOSTS name it",
             )
-        if method in SAFE or headers.get("origin") in self._origins:
+        if headers.get("origin") in self._origins:
             return
         origin = _place(headers["origin"]) if "origin" in headers else None
         # A proxy may have put its own address in the Host, so its configured names count too.
         other = origin is not None and origin != host and origin.name not in self._own
+        if method in SAFE and _follows_link(headers):
+            return
         if other or headers.get("sec-fetch-site") in ("cross-site", "same-site"):
             raise HTTPException(403, "requests from other sites' web pages are not answered")
+
+
+def _follows_link(headers: Headers) -> bool:
+    """Tell whether a browser opens the answer as a page of its own, not for or inside another's."""
+    mode, dest = headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest", "document")
+    return mode == "navigate" and dest in ("document", "empty")  # empty: a download
 
 
 class _Place(NamedTuple):
