@@ -111,6 +111,14 @@ async def test_links_lead_here_from_anywhere(
         assert (await client.get(path, headers=headers)).status_code == 200
 
 
+async def test_probes_ask_by_whatever_address_they_know(client: httpx.AsyncClient) -> None:
+    for path in ("/health/live", "/health/ready"):
+        for host in ("10.1.2.3:8000", "surety.default.svc.cluster.local"):
+            assert (await client.get(path, headers={"host": host})).status_code == 200
+    for path in ("/health/live/", "/version"):
+        assert (await client.get(path, headers={"host": "10.1.2.3:8000"})).status_code == 403
+
+
 async def test_names_of_a_proxy_are_allowed_by_setting(make_app: Any) -> None:
     names = "surety.example, other.example"
     async with make_app(allowed_hosts=names) as app, connect(app) as client:
