@@ -88,8 +88,9 @@ async def _owner(state: "State", key: str) -> str | None:
     from service.access.naming import key_called
     from service.access.token import is_id
     from service.errors import NotFound
+    from service.store.api_keys import NOBODY
 
-    if key == "none":
+    if key == NOBODY:
         return None
     try:
         return key_called(await state.api_keys.list(), key).id

@@ -20,11 +20,11 @@ from service.problem_kinds import (
     STORE_REFUSES,
     VALIDATION,
 )
+from service.store.api_keys import NOBODY
 from service.usage.report import Asked, days, parsed, report
 from service.usage.table import csv_table
 
 CSV = "text/csv"
-NO_KEY = "none"
 
 router = APIRouter(tags=["usage"])
 
@@ -79,7 +79,7 @@ async def usage(
     accept = ", ".join(request.headers.getlist("accept"))
     wanted = format_ or {JSON: "json", CSV: "csv"}[best(accept, (JSON, CSV))]
     begin, end = days(first, last)
-    owners = None if key is None else [None if key == NO_KEY else key]
+    owners = None if key is None else [None if key == NOBODY else key]
     if (own := caller.sees_only()) is not None:
         if key not in (None, own):
             raise MissingScope(("read",), "a key sees what itself has used")
