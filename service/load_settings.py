@@ -12,7 +12,8 @@ from service.secret_files import credentials_into_environment
 from service.settings import Settings
 from service.terminal import say
 
-OTHERS = {"SURETY_DEBUG", "SURETY_GOOGLE_ENDPOINT", "SURETY_SECRETS_DIR"}  # read elsewhere
+OTHERS = {"SURETY_DEBUG", "SURETY_GOOGLE_ENDPOINT", "SURETY_METRICS_KEY_FILE", "SURETY_SECRETS_DIR"}
+"""Those that are read elsewhere: by adapters, by docker-compose.yml from the same .env."""
 
 
 def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401  fields of Settings
