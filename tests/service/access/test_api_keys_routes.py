@@ -105,7 +105,16 @@ async def test_changing_takes_limits_away_and_leaves_the_rest(app, admin):
     assert (later.json()["scopes"], later.json()["name"]) == (["read"], "n")
 
 
-async def test_rotating_over_http(app, admin):
+@pytest.mark.parametrize(
+    ("sent", "kind_of_body"),
+    [
+        (b"{}", {"Content-Type": "application/json"}),
+        (b"", {"Content-Type": "application/json"}),
+        (b"", {}),
+        (b"", {"Content-Type": "application/x-www-form-urlencoded"}),  # as curl -d ''
+    ],
+)
+async def test_rotating_over_http(app, admin, sent, kind_of_body):
     key, before = await made(app, "read")
     answer = await admin.post(f"/apikeys/{key.id}/rotate", json={"overlap_seconds": 3600})
     assert answer.headers["cache-control"] == "no-store"
@@ -115,7 +124,8 @@ async def test_rotating_over_http(app, admin):
         for headers in (before, after):
             assert (await client.get("/jobs", headers=headers)).status_code == 200
     keys = app.state.surety.state.api_keys
-    await admin.post(f"/apikeys/{key.id}/rotate", json={})
+    answer = await admin.post(f"/apikeys/{key.id}/rotate", content=sent, headers=kind_of_body)
+    assert answer.status_code == 200
     for headers in (before, after):
         text = headers["Authorization"].removeprefix("Bearer ")
         assert await keys.check(Token.of(text)) is None
