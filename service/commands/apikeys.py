@@ -24,7 +24,10 @@ app = typer.Typer(
 )
 
 Called = Annotated[
-    str, typer.Argument(metavar="KEY", help="Its id, the beginning of it, or its name.")
+    str,
+    typer.Argument(
+        metavar="KEY", help="Its id, at least four digits of its beginning, or its name."
+    ),
 ]
 Expires = Annotated[str | None, typer.Option(metavar="WHEN", help="90d, 2027-12-31, or never.")]
 Rate = Annotated[

@@ -149,3 +149,9 @@ def test_keys_are_called_by_id_beginning_or_name():
     for name in ("abcd", "dcb", "", "nobody"):
         with pytest.raises(BadRequest if name == "abcd" else NotFound):
             key_called(keys, name)
+    for name in ("ab", "dcb", ""):
+        with pytest.raises(NotFound, match="at least 4 digits of an id"):
+            key_called(keys, name)
+    for name in ("x", "nobody"):
+        with pytest.raises(NotFound, match="apikeys list"):
+            key_called(keys, name)
