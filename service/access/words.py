@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 
 from service.access.api_key import PERIOD_WORDS, ApiKey
 from service.access.scopes import SCOPES
+from service.jobs.rate_text import written_rate
+from service.usage.counts import written
 
 
 def scope_words(key: ApiKey) -> str:
@@ -13,14 +15,14 @@ def scope_words(key: ApiKey) -> str:
 
 def rate_words(key: ApiKey) -> str:
     """Return its rate, such as "5/s"."""
-    return "no limit" if key.rate is None else f"{key.rate:.6g}/s"
+    return "no limit" if key.rate is None else written_rate(key.rate)
 
 
 def budget_words(key: ApiKey) -> str:
     """Return its budget, such as "$40 a month"."""
     if key.budget is None:
         return "no limit"
-    return f"${key.budget:,.10g} {PERIOD_WORDS[key.budget_period]}"
+    return f"${written(key.budget).removesuffix('.00')} {PERIOD_WORDS[key.budget_period]}"
 
 
 def when_words(date: datetime | None) -> str:

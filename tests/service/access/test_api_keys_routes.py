@@ -52,6 +52,7 @@ async def test_a_key_is_made_and_its_secret_is_answered_once(app, admin):
         ({"rate": 0}, "rate"),
         ({"rate": "5/s"}, "rate"),
         ({"budget": -1}, "budget"),
+        ({"budget": 1e-12}, "budget"),
         ({"budget": True}, "budget"),
         ({"budget_period": "week"}, "budget_period"),
         ({"expires": "2027-06-30"}, "expires"),
