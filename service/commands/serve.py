@@ -53,7 +53,7 @@ def serve(
     from service.core import Surety
     from service.demo import demonstrate, sample_picture
     from service.guard import any_name_will_do
-    from service.listening import address_of, is_near, listen
+    from service.listening import address_of, is_everywhere, is_near, listen
     from service.load_settings import load_settings
     from service.log_writer import LOG
     from service.serving import serve_until_signal
@@ -78,6 +78,8 @@ def serve(
 
                 async def when_started() -> None:
                     line = Text.assemble("Surety ", installed_version(), " listens on ")
+                    if is_everywhere(listener):
+                        line.append(f"every address, port {listener.getsockname()[1]}: here ")
                     output().print(line.append(address, "cyan"))
                     any_name = any_name_will_do(settings.host, settings.allowed_hosts)
                     words = access_words(
