@@ -114,6 +114,7 @@ def test_no_count_is_left_out_however_narrow_the_terminal(surety, monkeypatch):
         ("--from", "yesterday"),
         ("--from", "2026-11-02", "--to", "2026-11-01"),
         ("--from", "2020-01-01", "--to", "2026-11-01"),
+        ("--from", "9998-01-01"),
         ("--by", "label"),
         ("--key", "shop"),
         ("--csv", "--json"),
