@@ -1,8 +1,9 @@
 """Keeps other people's web pages away from the service.
 
-A page that is open in a browser on this machine can send forms to the loopback, and one whose
-name is made to point to it (DNS rebinding) can read the answers too: both would spend the
-deployment's money. A browser tells on them by the headers Origin, Sec-Fetch-Site and Host.
+A page that is open in a browser on this machine can send forms to the loopback, and show what is
+there as its own pictures and frames; one whose name is made to point to it (DNS rebinding) can read
+the answers too. They would spend the deployment's money and look into it. A browser tells on them
+by the headers Origin, Sec-Fetch-Site and Host. Links lead here from anywhere.
 """
 
 import ipaddress
@@ -15,6 +16,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 SAFE = ("GET", "HEAD", "OPTIONS")
+PROBES = ("/health/live", "/health/ready")
+"""Balancers ask by whatever address they know, and a page that looks learns nothing."""
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -33,12 +36,11 @@ class Guard:
     ) -> None:
         self._app, self._origins = app, frozenset(origins)
         self._own = frozenset(host_names(allowed))
-        # Whoever listens on a public address is reached under names that nobody has told us.
-        self._anybody = "*" in self._own or (not self._own and not is_loopback(host))
+        self._anybody = any_name_will_do(host, allowed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Look at the headers, then serve."""
-        if scope["type"] == "http":
+        if scope["type"] == "http" and scope["path"] not in PROBES:
             self._check(scope["method"], Headers(scope=scope))
         await self._app(scope, receive, send)
 
@@ -51,13 +53,21 @@ class Guard:
                 f"this service is not known as {host.name[:80]!r}: use the address that it "
                 "printed, or have SURETY_ALLOWED_HOSTS name it",
             )
-        if method in SAFE or headers.get("origin") in self._origins:
+        if headers.get("origin") in self._origins:
             return
         origin = _place(headers["origin"]) if "origin" in headers else None
         # A proxy may have put its own address in the Host, so its configured names count too.
         other = origin is not None and origin != host and origin.name not in self._own
+        if method in SAFE and _follows_link(headers):
+            return
         if other or headers.get("sec-fetch-site") in ("cross-site", "same-site"):
             raise HTTPException(403, "requests from other sites' web pages are not answered")
+
+
+def _follows_link(headers: Headers) -> bool:
+    """Tell whether a browser opens the answer as a page of its own, not for or inside another's."""
+    mode, dest = headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest", "document")
+    return mode == "navigate" and dest in ("document", "empty")  # empty: a download
 
 
 class _Place(NamedTuple):
@@ -75,6 +85,22 @@ def _place(url: str) -> _Place:
         return _Place((parts.hostname or "").removesuffix("."), port)
     except ValueError:
         return _Place("", None)
+
+
+def any_name_will_do(host: str, allowed: str) -> bool:
+    """Tell whether the service answers under whatever name it is called by.
+
+    Whoever listens on a public address is reached under names that nobody has told us.
+
+    Args:
+        host: address that the service listens on.
+        allowed: as in `Settings.allowed_hosts`.
+
+    Raises:
+        ValueError: if `allowed` cannot be read.
+    """
+    own = host_names(allowed)
+    return "*" in own or (not own and not is_loopback(host))
 
 
 def host_names(text: str) -> list[str]:

@@ -13,18 +13,24 @@ from service.edges.idempotency_key import json_sha256
 Model = TypeVar("Model", bound=BaseModel)
 
 
-async def read_json(request: Request, model: type[Model]) -> Model:
+async def read_json(request: Request, model: type[Model], *, may_lack: bool = False) -> Model:
     """Read and check the body.
+
+    Args:
+        request: whose.
+        model: what it should hold.
+        may_lack: whether no body, of whatever type, means the model's defaults.
 
     Raises:
         HTTPException: if it is no JSON.
         RequestValidationError: if a field is unknown or wrong.
     """
+    lacks = may_lack and not await request.body()
     given = (request.headers.get("content-type") or "").partition(";")[0].strip().lower()
-    if given != "application/json":
+    if given != "application/json" and not lacks:
         raise HTTPException(415, "send application/json")
     try:
-        found = from_json(await request.body(), allow_inf_nan=False)
+        found = {} if lacks else from_json(await request.body(), allow_inf_nan=False)
     except ValueError as error:
         raise HTTPException(400, f"the body is no JSON: {error}") from None
     request.state.content_sha256 = json_sha256(found)

@@ -6,6 +6,9 @@ import socket
 
 from service.errors import ConfigurationError
 
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+"""Addresses that mean all of them, each with one under which this machine reaches itself."""
+
 
 def listen(host: str, port: int, *, allow_public: bool) -> socket.socket:
     """Open a listening socket.
@@ -46,8 +49,13 @@ def listen(host: str, port: int, *, allow_public: bool) -> socket.socket:
 def address_of(listener: socket.socket) -> str:
     """Return the URL under which this machine reaches a listening socket."""
     host, port = listener.getsockname()[:2]
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    reachable = EVERYWHERE.get(host, host)
     return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
+
+
+def is_everywhere(listener: socket.socket) -> bool:
+    """Tell whether it listens on every address of this machine."""
+    return listener.getsockname()[0] in EVERYWHERE
 
 
 def is_near(listener: socket.socket) -> bool:

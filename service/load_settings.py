@@ -1,6 +1,8 @@
 """Reads the settings for a command, so that a wrong one is told in one line."""
 
+import difflib
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,13 @@ from service.secret_files import credentials_into_environment
 from service.settings import Settings
 from service.terminal import say
 
-OTHERS = {"SURETY_DEBUG", "SURETY_GOOGLE_ENDPOINT", "SURETY_SECRETS_DIR"}  # read elsewhere
+PREFIX = "SURETY_"
+OTHERS = {
+    *("SURETY_DEBUG", "SURETY_GOOGLE_ENDPOINT", "SURETY_SECRETS_DIR"),
+    "SURETY_METRICS_KEY_FILE",  # by docker-compose.yml, from the same .env
+    "SURETY_API_KEY",  # where clients have theirs in docs/access.md
+}
+"""Those that are read elsewhere."""
 
 
 def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401  fields of Settings
@@ -27,11 +35,11 @@ def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401  fields of Sett
         ConfigurationError: naming each variable that does not hold what it should, or a file of
             secrets that cannot be read.
     """
-    known = {f"SURETY_{name.upper()}" for name in Settings.model_fields} | OTHERS
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | OTHERS
     secrets = credentials_into_environment()
     given = [*os.environ, *secrets, *_names_in(Path(".env"))]
-    for name in sorted(n for n in {*given} if n.startswith("SURETY_") and n not in known):
-        say(f"warning: there is no setting {name}", "yellow")
+    for name in sorted(n for n in {*given} if n.startswith(PREFIX) and n not in known):
+        say(f"warning: there is no setting {name}{_meant(name, known)}", "yellow")
     try:
         return Settings(**{k: v for k, v in overrides.items() if v is not None})
     except ValidationError as error:
@@ -39,6 +47,12 @@ def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401  fields of Sett
         raise ConfigurationError(
             f"{wrong}. Mend the environment, the .env file or the file of secrets"
         ) from None
+
+
+def _meant(name: str, known: Collection[str]) -> str:
+    bare = [one.removeprefix(PREFIX) for one in known]
+    near = difflib.get_close_matches(name.removeprefix(PREFIX), bare, n=1, cutoff=0.75)
+    return f": is {PREFIX}{near[0]} meant?" if near else ""
 
 
 def _names_in(path: Path) -> list[str]:

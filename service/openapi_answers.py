@@ -90,10 +90,12 @@ def form_body(schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]
     return {"requestBody": {"required": True, "content": content}}
 
 
-def json_body(schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
+def json_body(
+    schema: dict[str, Any], example: dict[str, Any], *, required: bool = True
+) -> dict[str, Any]:
     """Return a route's `openapi_extra`: its body is JSON."""
     content = {JSON: {"schema": schema, "example": example}}
-    return {"requestBody": {"required": True, "content": content}}
+    return {"requestBody": {"required": required, "content": content}}
 
 
 def json_response(description: str, schema: str, *, status: int = 200) -> Responses:

@@ -17,7 +17,7 @@ from service.usage.report import DIMENSIONS
 
 _COUNTS: dict[str, Schema] = {
     "certificates": count("That were issued, those issued once more included."),
-    "certified": count("Of them, with a radius above 0."),
+    "certified": count("Of them, with a label, whatever its radius: it may be 0."),
     "abstained": count("Of them, that certify nothing."),
     "cached": count("Of them, for which nothing was asked: the ledger had all votes."),
     "expected_false_at_most": amount("Sum of their alphas."),

@@ -6,7 +6,7 @@ fault of ours: status 500, told to the log and not to the client.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -14,6 +14,7 @@ import structlog
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.datastructures import State
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -25,6 +26,7 @@ import certification.asking
 import certification.errors
 import denoisers.errors
 import service.errors
+from service.access.caller import Caller
 from service.edges import request_id
 from service.problem_kinds import (
     ARCHIVE_TOO_LARGE,
@@ -79,6 +81,8 @@ from service.problem_kinds import (
 )
 
 MEDIA_TYPE = "application/problem+json"
+NOT_SET_UP = "this provider is not set up here"
+"""In place of what it lacks, for whom that is no matter."""
 MOST_ERRORS = 20  # a form with a thousand unknown fields needs no thousand lines of answer
 
 TABLE: Mapping[type[Exception], Kind] = {
@@ -286,7 +290,21 @@ async def answer_problem(request: Request, error: Exception) -> Response:
         return Response(status_code=499)  # nobody reads it; the log shows why it was short
     if isinstance(error, HTTPException) and error.status_code == 405:
         error.headers = {**(error.headers or {}), "Allow": _allowed(request)}
-    return problem_of(error).response(instance_of(request.scope))
+    problem = problem_of(error)
+    if problem.kind is PROVIDER_NOT_READY and not sees_setup(request.state):
+        log.warning("a provider is not set up", error=type(error).__name__, reason=str(error))
+        problem = replace(problem, detail=NOT_SET_UP)
+    return problem.response(instance_of(request.scope))
+
+
+def sees_setup(state: State) -> bool:
+    """Tell whether a request's caller may know what the deployment lacks: who runs it may.
+
+    Args:
+        state: of the request.
+    """
+    caller: Caller | None = getattr(state, "caller", None)
+    return caller is not None and caller.may("admin")
 
 
 def _allowed(request: Request) -> str:

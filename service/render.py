@@ -97,12 +97,22 @@ def certificate(
 def prediction(document: Mapping[str, Any], picture: str | None = None) -> RenderableType:
     """Lay out a prediction; `picture` is what the reader calls it, such as its file name."""
     confidence = percent(document["alpha"])
-    if document["abstained"]:
+    p_value = f"p-value {document['p_value']:.2g}"
+    stopped = stop_words(document["stop_reason"], {}).partition(";")[0]
+    if document["n"] < document["n_fixed"]:
+        colour, p_value = "yellow", "no p-value before all votes are counted"
+        head = Text.assemble(("abstained", "bold yellow"), f"  {stopped}")
+        meaning = Text(
+            f"{document['n']:,} of {document['n_fixed']:,} votes were counted. Only a majority of "
+            "all of them is an answer, since their number was fixed beforehand; however clear it "
+            "is until then. The same request again goes on from these votes."
+        )
+    elif document["abstained"]:
         colour = "yellow"
         head = Text.assemble(("abstained", "bold yellow"), "  no label is clearly ahead")
         meaning = Text(
-            f"Of {document['n_fixed']:,} votes {document['n']:,} were counted, and no label is far "
-            f"enough ahead of the next to be called the answer at a confidence of {confidence}."
+            f"All {document['n']:,} votes were counted, and no label is far enough ahead of the "
+            f"next to be called the answer at a confidence of {confidence}."
         )
     else:
         colour = "green"
@@ -116,11 +126,9 @@ def prediction(document: Mapping[str, Any], picture: str | None = None) -> Rende
     facts = fact_table()
     names = {document["label"]: document["label_name"]} if document["label"] else {}
     facts.add_row("votes", _votes(document, names))
-    p_value = document["p_value"]
-    facts.add_row(
-        "confidence", f"{confidence}  (alpha = {_number(document['alpha'])}, p-value {p_value:.2g})"
-    )
-    facts.add_row("stopped", stop_words(document["stop_reason"], {}))
+    alpha = _number(document["alpha"])
+    facts.add_row("confidence", f"{confidence}  (alpha = {alpha}, {p_value})")
+    facts.add_row("stopped", stopped)
     _provenance(facts, document, document["subject"], document["sigma"])
     return panel(_title("Prediction", picture), colour, head, Text(), meaning, Text(), facts)
 

@@ -3,11 +3,11 @@
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from service.access.api_key import LEAST_RATE, MOST_BUDGET, MOST_NAME, MOST_RATE, BudgetPeriod
 from service.access.scopes import SCOPES, Scope
-from service.access.texts import future
+from service.access.texts import future, whole_billionths
 
 MOST_OVERLAP = 30 * 86_400.0  # seconds
 
@@ -24,8 +24,11 @@ Rate = Annotated[
     Field(description="Requests a second; null for no limit."),
 ]
 Budget = Annotated[
-    Annotated[float, Field(ge=0, le=MOST_BUDGET)] | None,
-    Field(description="US dollars that its calls may cost in a period; null for no limit."),
+    Annotated[float, Field(ge=0, le=MOST_BUDGET), AfterValidator(whole_billionths)] | None,
+    Field(
+        description="US dollars that its calls may cost in a period, 0 or at least "
+        "a billionth; null for no limit."
+    ),
 ]
 Period = Annotated[
     BudgetPeriod, Field(description="Of the budget; days and months are those of UTC.")

@@ -31,4 +31,7 @@ def key_called(keys: Sequence[ApiKey], name: str) -> ApiKey:
         if found:
             ids = ", ".join(key.id for key in found)
             raise BadRequest(f"{asked[:40]!r} may mean several API keys: {ids}", "id")
-    raise NotFound(f"there is no API key {asked[:40]!r}: `surety apikeys list` tells which are")
+    why = "`surety apikeys list` tells which are"
+    if len(asked) < LEAST and any(key.id.startswith(asked.lower()) for key in keys):
+        why = f"give at least {LEAST} digits of an id"
+    raise NotFound(f"there is no API key {asked[:40]!r}: {why}")

@@ -11,7 +11,8 @@ REQUEST_HEADERS = (
 )
 ANSWER_HEADERS = (
     *("Surety-Run", "Surety-Accounting", "Location", "Retry-After", "WWW-Authenticate"),
-    *("Content-Disposition", "Preference-Applied", "X-Request-ID"),
+    *("Content-Disposition", "Preference-Applied", "X-Request-ID", "Link", "Allow"),
+    "Idempotency-Replayed",
 )
 """What pages may read beside what browsers always show them."""
 

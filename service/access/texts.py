@@ -6,13 +6,15 @@ from typing import Any, get_args
 
 from service.access.api_key import BudgetPeriod
 from service.access.scopes import SCOPES, Scope
+from service.billionths import NANO
 from service.errors import BadRequest
 from service.jobs.rate_text import parse_rate
 
 NONE = ("none", "never", "no")
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
-_SPAN = re.compile(r"(\d{1,6})\s*(s|min|m|h|d|w|y)", re.ASCII)
-_BUDGET = re.compile(r"\$?\s*(\d{1,10}(?:\.\d{1,9})?)\s*(?:/\s*([a-z]+))?", re.ASCII)
+_SPAN = re.compile(r"(\d{1,40})\s*(s|min|m|h|d|w|y)", re.ASCII)
+_NUMBER = r"\d{1,40}(?:\.\d{1,40})?(?:e[+-]?\d{1,3})?"
+_BUDGET = re.compile(rf"\$?\s*({_NUMBER})\s*(?:/\s*([a-z]+))?", re.ASCII)
 LONGEST = timedelta(days=100 * 365)
 
 
@@ -36,16 +38,19 @@ def parse_span(text: str, field: str) -> timedelta:
         BadRequest: if it is none; names the field.
     """
     found = _SPAN.fullmatch(text.strip().lower())
-    if found is None or timedelta(seconds=int(found[1]) * _UNITS[found[2]]) > LONGEST:
+    if found is None:
         raise BadRequest("write a span as 30min, 12h, 90d, 2w or 1y", field)
-    return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+    seconds = int(found[1]) * _UNITS[found[2]]
+    if seconds > LONGEST.total_seconds():
+        raise BadRequest(f"{field} can be at most 100 years ahead", field)
+    return timedelta(seconds=seconds)
 
 
 def parse_expiry(text: str, now: datetime | None = None) -> datetime | None:
     """Read when a key expires: a span from now, a date, a date with its time, or never.
 
     Args:
-        text: a date without a time means its beginning in UTC.
+        text: a date without a time means the end of that day in UTC.
         now: in place of the present.
 
     Raises:
@@ -63,7 +68,7 @@ def parse_expiry(text: str, now: datetime | None = None) -> datetime | None:
             "write when it expires as 90d, 2027-12-31, 2027-12-31T18:00+01:00 or never", "expires"
         ) from None
     if len(said) <= len("2027-12-31"):
-        date = datetime.combine(date, time(), UTC)
+        date = datetime.combine(date, time.max, UTC)
     return future(date if date.tzinfo else date.replace(tzinfo=UTC), now)
 
 
@@ -89,7 +94,7 @@ def parse_budget(text: str) -> dict[str, Any]:
         `budget` and `budget_period` of :class:`service.access.api_key.ApiKey`.
 
     Raises:
-        BadRequest: if it is none; names the field `budget`.
+        BadRequest: if it is none, or below what is counted; names the field `budget`.
     """
     said = text.strip().lower()
     if said in NONE:
@@ -98,11 +103,26 @@ def parse_budget(text: str) -> dict[str, Any]:
     period = None if found is None else found[2] or "month"
     if found is None or period not in get_args(BudgetPeriod):
         raise BadRequest("write a budget as 40/month, 5/day, 100/total or none", "budget")
-    return {"budget": float(found[1]), "budget_period": period}
+    try:
+        budget = whole_billionths(float(found[1]))
+    except ValueError as error:
+        raise BadRequest(str(error), "budget") from None
+    return {"budget": budget, "budget_period": period}
+
+
+def whole_billionths(budget: float) -> float:
+    """Return a budget of US dollars as it is.
+
+    Raises:
+        ValueError: if it is more than nothing, and less than what is counted.
+    """
+    if 0 < budget < 1 / NANO:
+        raise ValueError("budget must be 0 or at least a billionth of a US dollar")
+    return budget
 
 
 def parse_key_rate(text: str) -> float | None:
-    """Read a rate of requests: 5/s, 600/min, or none.
+    """Read a rate of requests: 5/s, 600/min, 20/h, or none.
 
     Raises:
         BadRequest: if it is none; names the field `rate`.

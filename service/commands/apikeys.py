@@ -24,11 +24,18 @@ app = typer.Typer(
 )
 
 Called = Annotated[
-    str, typer.Argument(metavar="KEY", help="Its id, the beginning of it, or its name.")
+    str,
+    typer.Argument(
+        metavar="KEY", help="Its id, at least four digits of its beginning, or its name."
+    ),
 ]
-Expires = Annotated[str | None, typer.Option(metavar="WHEN", help="90d, 2027-12-31, or never.")]
+Expires = Annotated[
+    str | None,
+    typer.Option(metavar="WHEN", help="90d, 2027-12-31 (the end of that day of UTC), or never."),
+]
 Rate = Annotated[
-    str | None, typer.Option(metavar="RATE", help="Requests: 5/s, 600/min, or none for no limit.")
+    str | None,
+    typer.Option(metavar="RATE", help="Requests: 5/s, 600/min, 20/h, or none for no limit."),
 ]
 Budget = Annotated[
     str | None,

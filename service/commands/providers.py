@@ -34,13 +34,13 @@ def _list(as_json: bool) -> None:
     from service.commands.readiness import end_unless_ready, keep_quiet
     from service.core import Surety
     from service.load_settings import load_settings
-    from service.routes.catalog import list_providers
+    from service.routes.catalog import describe_providers
     from service.terminal import cell, output
 
     async def listed() -> dict[str, Any]:
         surety = Surety(load_settings())
         try:
-            return await list_providers(surety)
+            return await describe_providers(surety)
         finally:
             await surety.close()
 

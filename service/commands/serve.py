@@ -52,7 +52,8 @@ def serve(
     from service.commands.version import installed_version
     from service.core import Surety
     from service.demo import demonstrate, sample_picture
-    from service.listening import address_of, is_near, listen
+    from service.guard import any_name_will_do
+    from service.listening import address_of, is_everywhere, is_near, listen
     from service.load_settings import load_settings
     from service.log_writer import LOG
     from service.serving import serve_until_signal
@@ -77,10 +78,14 @@ def serve(
 
                 async def when_started() -> None:
                     line = Text.assemble("Surety ", installed_version(), " listens on ")
+                    if is_everywhere(listener):
+                        line.append(f"every address, port {listener.getsockname()[1]}: here ")
                     output().print(line.append(address, "cyan"))
-                    output().print(
-                        Text(*access_words(near=is_near(listener), keys=keys, needed=needed))
+                    any_name = any_name_will_do(settings.host, settings.allowed_hosts)
+                    words = access_words(
+                        near=is_near(listener), keys=keys, needed=needed, any_name=any_name
                     )
+                    output().print(Text(*words))
                     if picture is None:
                         output().print(Text(f"Docs at {address}/docs. Ctrl-C ends it.", "dim"))
                         return

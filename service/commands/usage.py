@@ -12,14 +12,17 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
     from rich.table import Table
+    from rich.text import Text
 
     from service.state import State
-    from service.usage.report import Report
+    from service.usage.counts import Counts
+    from service.usage.report import Line, Report
 
 ALWAYS = ("certificates", "votes", "calls")
-# What is shown where there is something, and left out first, from the end, where there is no room.
 MORE = ("certified", "abstained", "cached", "predictions", "throttled")
+"""What is shown where there is something."""
 
+LEAST_WIDTH = 16  # characters that columns with names keep: those of an id
 MOST_WIDTH = 1000
 
 From = Annotated[
@@ -85,8 +88,9 @@ async def _owner(state: "State", key: str) -> str | None:
     from service.access.naming import key_called
     from service.access.token import is_id
     from service.errors import NotFound
+    from service.store.api_keys import NOBODY
 
-    if key == "none":
+    if key == NOBODY:
         return None
     try:
         return key_called(await state.api_keys.list(), key).id
@@ -117,44 +121,78 @@ def _shown(found: "Report", console: "Console") -> "RenderableType":
 
 
 def _fitting(found: "Report", console: "Console") -> "Table":
-    """Return the table with as many columns as there is room for."""
+    """Return a table with a column for each count; with all counts in one if there is no room."""
     from rich.measure import Measurement
 
     total = found.total.describe()
-    more = [name for name in MORE if total[name]]
-    while True:
-        table = _table(found, [ALWAYS[0], *more, *ALWAYS[1:]])
-        unbounded = console.options.update(max_width=MOST_WIDTH)
-        if not more or Measurement.get(console, unbounded, table).maximum <= console.width:
-            return table
-        more.pop()
+    heads = [ALWAYS[0], *(name for name in MORE if total[name]), *ALWAYS[1:]]
+    folded = _table(found, heads, LEAST_WIDTH)
+    unbounded = console.options.update(max_width=MOST_WIDTH)
+    fits = Measurement.get(console, unbounded, folded).maximum <= console.width
+    return _table(found, heads) if fits else _words(found, heads)
 
 
-def _table(found: "Report", heads: list[str]) -> "Table":
-    from rich import box
-    from rich.table import Table
+def _table(found: "Report", heads: list[str], most: int | None = None) -> "Table":
+    """Return a table with a column for each count.
 
-    from service.terminal import cell
-
-    total, by = found.total.describe(), found.asked.by
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_footer=len(found.lines) > 1)
-    for place, name in enumerate(by):
-        table.add_column(name, footer="total" if not place else "", overflow="fold")
+    Args:
+        found: what is shown.
+        heads: names of the counts.
+        most: characters of a line in the columns that may fold; None for as many as there is room.
+    """
+    total = found.total.describe()
+    table = _begun(found)
+    for column in table.columns:
+        column.max_width = most
     for head in heads:
         table.add_column(head, footer=f"{total[head]:,}", justify="right", no_wrap=True)
     spent = _money(found.total.spent, found.total.reserved)
     table.add_column("cost", footer=spent, justify="right", no_wrap=True)
     for line in found.lines:
         told = found.line(line)
-        names = {
-            "day": told["day"],
-            "key": "(none)" if line.key is None else f"{line.key} {told['name'] or ''}".strip(),
-            "provider": told["provider"],
-        }
         counts = [f"{told[head]:,}" for head in heads]
-        money = _money(line.counts.spent, line.counts.reserved)
-        table.add_row(*(cell(names[name] or "") for name in by), *counts, money)
+        table.add_row(
+            *_about(found, line), *counts, _money(line.counts.spent, line.counts.reserved)
+        )
     return table
+
+
+def _words(found: "Report", heads: list[str]) -> "Table":
+    """Return a table whose last column has the counts as text, which wraps."""
+
+    def text(counts: "Counts") -> str:
+        told = counts.describe()
+        named = [f"{head} {told[head]:,}" for head in heads if told[head]]
+        return ", ".join([*named, f"cost {_money(counts.spent, counts.reserved)}"])
+
+    table = _begun(found)
+    table.add_column("used", footer=text(found.total))
+    for line in found.lines:
+        table.add_row(*_about(found, line), text(line.counts))
+    return table
+
+
+def _begun(found: "Report") -> "Table":
+    """Return a table with the columns that a line is about."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_footer=len(found.lines) > 1)
+    for place, name in enumerate(found.asked.by):
+        table.add_column(name, footer="total" if not place else "", overflow="fold")
+    return table
+
+
+def _about(found: "Report", line: "Line") -> "list[Text]":
+    from service.terminal import cell
+
+    told = found.line(line)
+    names = {
+        "day": told["day"],
+        "key": "(none)" if line.key is None else f"{line.key} {told['name'] or ''}".strip(),
+        "provider": told["provider"],
+    }
+    return [cell(names[name] or "") for name in found.asked.by]
 
 
 def _budgets(found: "Report") -> "list[RenderableType]":

@@ -8,6 +8,7 @@ does not read, and for the rest of a body that nobody wants; and where it has to
 
 import asyncio
 import json
+import sys
 import time
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
@@ -19,6 +20,7 @@ from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from service.edges import request_id
 from service.edges.places import RETRY_SECONDS
 from service.edges.request_id import RequestId
 from service.errors import Overloaded
@@ -91,7 +93,11 @@ class EdgeProtocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer a malformed request with a problem, and close."""
-        self._refuse(MALFORMED_REQUEST, "the head of the request cannot be read")
+        # The text of h11 is not told: it may hold what the client sent.
+        detail = "the head of the request cannot be read"
+        if "Host" in str(sys.exception()):
+            detail += ": a request has one header Host, neither none nor several"
+        self._refuse(MALFORMED_REQUEST, detail)
 
     def look(self, now: float) -> None:
         """End the connection if it has been too slow for too long.
@@ -133,8 +139,12 @@ class EdgeProtocol(H11Protocol):
             self.transport.abort()
 
     def _refuse(self, kind: Kind, detail: str) -> None:
-        body = json.dumps(Problem(kind, detail).describe("/")).encode()
+        name = request_id.new()  # that of the client has not been read
+        with request_id.saying(name):
+            log.info("refused before there was a request", status=kind.status, detail=detail)
+            body = json.dumps(Problem(kind, detail).describe("/")).encode()
         headers = [
+            (request_id.HEADER.lower().encode(), name.encode()),
             (b"content-type", MEDIA_TYPE.encode()),
             (b"content-length", str(len(body)).encode()),
             (b"connection", b"close"),

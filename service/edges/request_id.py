@@ -36,7 +36,7 @@ class RequestId:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        name = _given(scope) or secrets.token_hex(12)
+        name = _given(scope) or new()
 
         async def named(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -46,6 +46,11 @@ class RequestId:
         structlog.contextvars.clear_contextvars()  # of a request before it on this connection
         with saying(name):
             await self._app(scope, receive, named)
+
+
+def new() -> str:
+    """Return a name for a request that has none."""
+    return secrets.token_hex(12)
 
 
 def current() -> str | None:

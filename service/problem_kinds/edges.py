@@ -33,5 +33,5 @@ MALFORMED_REQUEST = Kind(
     "malformed-request",
     400,
     "This is no HTTP request",
-    "The head of the request is malformed, or longer than 16 KiB.",
+    "The head of the request is malformed, longer than 16 KiB, or has no header Host or several.",
 )

@@ -6,7 +6,8 @@ PROVIDER_NOT_READY = Kind(
     "provider-not-ready",
     503,
     "The provider is not set up",
-    "Its package is missing, or a credential or an address. GET /providers says which.",
+    "Its package is missing, or a credential or an address. GET /providers says which to an "
+    "API key with the scope admin, and the log to whoever runs the deployment.",
 )
 PROVIDER_BROKEN = Kind(
     "provider-broken",

@@ -54,8 +54,10 @@ def _told(words: str, *possible: Kind, name: str = "ApiKey", status: int = 200) 
     return json_response(words, name, status=status) | problem_responses(*possible)
 
 
-def _body(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
-    return json_body(schema_of(model), example)
+def _body(
+    model: type[BaseModel], example: dict[str, Any], *, required: bool = True
+) -> dict[str, Any]:
+    return json_body(schema_of(model), example, required=required)
 
 
 @router.get(
@@ -150,15 +152,17 @@ async def revoke(key_id: KeyId, request: Request, surety: SuretyDep) -> dict[str
     responses=_told(
         "The key, with what clients show now.", *_CHANGING, *_SENDING, name="NewApiKey"
     ),
-    openapi_extra=_body(RotateForm, ROTATE_KEY_BODY),
+    openapi_extra=_body(RotateForm, ROTATE_KEY_BODY, required=False),
 )
 async def rotate(key_id: KeyId, request: Request, surety: SuretyDep) -> Response:
     """Make a new secret; the present one counts for `overlap_seconds` more, those before no more.
 
+    Without a body `overlap_seconds` is 0.
+
     `key` is what clients show; it is not kept, so this is the only time to see it.
     """
     refuse_unknown(request)
-    form = await read_json(request, RotateForm)
+    form = await read_json(request, RotateForm, may_lack=True)
     key, text = await surety.state.api_keys.rotate(key_id, form.overlap)
     return _secret({**key.describe(), "key": text}, 200)
 

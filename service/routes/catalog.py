@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 import structlog
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 import adapters.registry
 from adapters.errors import AdapterError
@@ -15,6 +15,7 @@ from service.access.needs import ANY_KEY, needs
 from service.core import Surety
 from service.deps import SuretyDep
 from service.openapi_answers import json_response, problem_responses
+from service.problems import NOT_SET_UP, sees_setup
 
 router = APIRouter(tags=["catalog"])
 log = structlog.get_logger("surety.catalog")
@@ -26,11 +27,21 @@ log = structlog.get_logger("surety.catalog")
     summary="List the providers",
     responses=json_response("Every installed provider.", "Providers") | problem_responses(),
 )
-async def list_providers(surety: SuretyDep) -> dict[str, Any]:
+async def list_providers(request: Request, surety: SuretyDep) -> dict[str, Any]:
     """Return every installed provider, what it takes and costs, and whether it is ready.
 
-    No provider is called. One whose package is broken is listed with the reason.
+    No provider is called. One that lacks something, or whose package is broken, is listed with the
+    reason, which a key without the scope `admin` is not told.
     """
+    listed = await describe_providers(surety)
+    if not sees_setup(request.state):
+        for entry in listed["providers"]:
+            entry["reason"] = None if entry["ready"] else NOT_SET_UP
+    return listed
+
+
+async def describe_providers(surety: Surety) -> dict[str, Any]:
+    """Return JSON values: every installed provider, with the reason why one is not ready."""
     names = await asyncio.to_thread(surety.provider_names)
     found = [await _provider(surety, name) for name in names]
     return {"providers": found, "default": surety.settings.provider}

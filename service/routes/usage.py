@@ -7,8 +7,9 @@ from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
 from service.access.needs import ANY_KEY, CallerDep, needs
+from service.access.token import is_id
 from service.deps import SuretyDep, refuse_unknown
-from service.errors import MissingScope
+from service.errors import BadRequest, MissingScope
 from service.iso_dates import Day
 from service.negotiation import JSON, best
 from service.openapi_answers import also, json_response, media_response, problem_responses
@@ -20,11 +21,11 @@ from service.problem_kinds import (
     STORE_REFUSES,
     VALIDATION,
 )
+from service.store.api_keys import NOBODY
 from service.usage.report import Asked, days, parsed, report
 from service.usage.table import csv_table
 
 CSV = "text/csv"
-NO_KEY = "none"
 
 router = APIRouter(tags=["usage"])
 
@@ -79,7 +80,9 @@ async def usage(
     accept = ", ".join(request.headers.getlist("accept"))
     wanted = format_ or {JSON: "json", CSV: "csv"}[best(accept, (JSON, CSV))]
     begin, end = days(first, last)
-    owners = None if key is None else [None if key == NO_KEY else key]
+    if key is not None and key != NOBODY and not is_id(key):
+        raise BadRequest("key takes the id of an API key, 16 hexadecimal digits, or none", "key")
+    owners = None if key is None else [None if key == NOBODY else key]
     if (own := caller.sees_only()) is not None:
         if key not in (None, own):
             raise MissingScope(("read",), "a key sees what itself has used")

@@ -29,6 +29,7 @@ from service.errors import BadRequest, KeyNameTaken, NotFound, StoreDamaged
 from service.store.connection import Store
 from service.store.seals import Seals
 
+NOBODY = "none"  # in place of a key, where usage is asked for
 ATTEMPTS = 20  # at a change, while others change the same key
 
 log = structlog.get_logger("surety.access")
@@ -251,9 +252,14 @@ class RedisApiKeys:
         """Write a key that takes a name; None if somebody changed it, or took the name, meanwhile.
 
         Raises:
+            BadRequest: if no key may have it.
             KeyNameTaken: if another key that counts has it.
         """
         key, name = kept.key, kept.key.name.strip()
+        if name.lower() == NOBODY:
+            raise BadRequest(
+                f"no key may be named {NOBODY}: usage calls so what had no key", "name"
+            )
         stood = await self._store.brisk(lambda redis: redis.hget(self._names, name))
         for other in await self._readable():
             if other.id != key.id and other.name.strip() == name and other.state() == "active":

@@ -18,8 +18,8 @@ class Counts:
 
     Attributes:
         certificates: that were issued, those issued once more included.
-        certified: of them, with a radius above 0.
-        abstained: of them, that certify nothing.
+        certified: of them, with a label, whatever its radius: it may be 0.
+        abstained: all others of them: no label is certain.
         cached: of them, for which nothing was asked: the ledger had all votes.
         alpha: sum of their probabilities of error, in units of 1 / ALPHA_UNIT.
         predictions: majority answers.
@@ -83,7 +83,7 @@ class Counts:
         """
         return cls(
             certificates=1,
-            certified=int(not proof["abstained"] and proof["radius"] > 0),
+            certified=int(not proof["abstained"]),
             abstained=int(proof["abstained"]),
             cached=int(cached),
             alpha=math.ceil(Decimal(repr(float(proof["alpha"]))) * ALPHA_UNIT),

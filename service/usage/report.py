@@ -165,7 +165,13 @@ def parsed(by: str) -> tuple[Dimension, ...]:
 
 
 def days(first: date | None, last: date | None) -> tuple[date, date]:
-    """Return the days that are meant where one or both are left out: this month up to today."""
+    """Return the days that are meant where one or both are left out: this month up to today.
+
+    Raises:
+        BadRequest: if they would begin after today and end with it.
+    """
+    if first is not None and last is None and first > (today := periods.today()):
+        raise BadRequest(f"from is in the future: today is {today} in UTC", "from")
     last = last or periods.today()
     if first is None:
         first = last.replace(day=1)

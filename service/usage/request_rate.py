@@ -12,6 +12,7 @@ from service.access.api_key import ApiKey
 from service.access.caller import Caller
 from service.errors import ServiceError, TooManyRequests
 from service.guard import SAFE
+from service.jobs.rate_text import written_rate
 from service.problems import instance_of, problem_of
 from service.store.usage import RedisUsage
 
@@ -62,7 +63,7 @@ async def keep_rate(usage: RedisUsage, key: ApiKey, method: str) -> None:
     if seconds:
         what = "requests that look" if looks else "requests"
         raise TooManyRequests(
-            f"the API key {key.id} may make {rate:g} {what} a second: try again in "
+            f"the API key {key.id} has a rate of {written_rate(rate)} for {what}: try again in "
             f"{math.ceil(seconds)} s",
             math.ceil(seconds),
         )

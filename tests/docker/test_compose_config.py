@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -71,6 +72,15 @@ def test_what_is_set_is_handed_on():
         assert services[name]["environment"]["SURETY_SECRET"] == "5a" * 32
         assert services[name]["environment"]["AWS_ACCESS_KEY_ID"] == "x"
     assert services["api"]["ports"][0]["published"] == "81"
+
+
+@pytest.mark.parametrize("given", [{}, {"SURETY_METRICS_KEY_FILE": "./docker/secrets/README.md"}])
+def test_prometheus_has_a_file_for_a_key_whether_there_is_one_or_not(given):
+    mounts = understood("--profile", "observability", **given)["prometheus"]["volumes"]
+    (source,) = [m["source"] for m in mounts if m["target"] == "/etc/prometheus/api_key"]
+    wanted = given.get("SURETY_METRICS_KEY_FILE", "docker/prometheus/no_key")
+    assert Path(source) == ROOT / wanted
+    assert given or not Path(source).read_bytes()
 
 
 def test_an_empty_index_is_pips_own():

@@ -1,5 +1,6 @@
 """The image: what it is made from, and that its dependencies are those of pyproject.toml."""
 
+import os
 import re
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from service.guard import any_name_will_do, is_loopback
+from service.settings import Settings
 from tests.docker.files import FOLDER, ROOT, instructions
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -31,6 +34,23 @@ def test_base_images():
     assert bases - stages | {"python:3.11-slim"} == {"python:3.11-slim"}
     (base,) = [a for name, a in instructions(FOLDER / "redis" / "Dockerfile") if name == "FROM"]
     assert base == "redis:7"
+
+
+@pytest.mark.parametrize("named", [None, "surety.example"])
+def test_a_container_that_is_told_nothing_answers_to_names_of_the_loopback(named, monkeypatch):
+    """As in Compose: a web page cannot come in under a name of its own that points here."""
+    set_here = [a for name, a in IMAGE if name == "ENV"][-1].split()
+    environment = dict(one.split("=", 1) for one in set_here)
+    for name in [n for n in os.environ if n.startswith("SURETY_")]:
+        monkeypatch.delenv(name)
+    for name, value in environment.items():
+        if name.startswith("SURETY_"):
+            monkeypatch.setenv(name, value)
+    if named is not None:
+        monkeypatch.setenv("SURETY_ALLOWED_HOSTS", named)
+    settings = Settings(_env_file=None)
+    assert not is_loopback(settings.host)
+    assert not any_name_will_do(settings.host, settings.allowed_hosts)
 
 
 def test_dependencies_come_before_the_source():

@@ -67,6 +67,58 @@ async def test_a_rebound_name_can_read_nothing(client: httpx.AsyncClient) -> Non
     assert (await client.get("/runs", headers={"host": "evil.example"})).status_code == 403
 
 
+CROSS, OPENED = {"sec-fetch-site": "cross-site"}, {"sec-fetch-mode": "navigate"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {**CROSS, "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"},
+        {**CROSS, "sec-fetch-mode": "cors", "sec-fetch-dest": "empty"},
+        {"sec-fetch-site": "same-site", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "script"},
+        {**CROSS, **OPENED, "sec-fetch-dest": "iframe"},
+        {**CROSS, **OPENED, "sec-fetch-dest": "embed"},
+    ],
+    ids=str,
+)
+async def test_other_pages_may_not_even_look(
+    client: httpx.AsyncClient, headers: dict[str, str]
+) -> None:
+    for method in ("GET", "HEAD"):
+        assert (await client.request(method, "/usage", headers=headers)).status_code == 403
+    assert problem_type(await client.get("/usage", headers=headers)) == "/problems/foreign-request"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"origin": "http://127.0.0.1"},
+        {**CROSS, **OPENED, "sec-fetch-dest": "document"},
+        {**CROSS, **OPENED},
+        {**CROSS, **OPENED, "sec-fetch-dest": "empty"},  # what a link offers for download
+        {"sec-fetch-site": "none", **OPENED, "sec-fetch-dest": "document"},
+        {"sec-fetch-site": "same-origin", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "script"},
+    ],
+    ids=str,
+)
+async def test_links_lead_here_from_anywhere(
+    client: httpx.AsyncClient, headers: dict[str, str]
+) -> None:
+    for path in ("/docs", "/usage", "/problems/not-found"):
+        assert (await client.get(path, headers=headers)).status_code == 200
+
+
+async def test_probes_ask_by_whatever_address_they_know(client: httpx.AsyncClient) -> None:
+    for path in ("/health/live", "/health/ready"):
+        for host in ("10.1.2.3:8000", "surety.default.svc.cluster.local"):
+            assert (await client.get(path, headers={"host": host})).status_code == 200
+    for path in ("/health/live/", "/version"):
+        assert (await client.get(path, headers={"host": "10.1.2.3:8000"})).status_code == 403
+
+
 async def test_names_of_a_proxy_are_allowed_by_setting(make_app: Any) -> None:
     names = "surety.example, other.example"
     async with make_app(allowed_hosts=names) as app, connect(app) as client:

@@ -147,8 +147,8 @@ def test_every_stop_reason_has_words() -> None:
     assert render.stop_words("of another version", {}) == "of another version"
 
 
-def test_prediction() -> None:
-    document = {
+def prediction() -> dict[str, Any]:
+    return {
         "label": "cat",
         "label_name": "Cat",
         "abstained": False,
@@ -164,12 +164,32 @@ def test_prediction() -> None:
         "image": certificate()["image"],
         "accounting": certificate()["accounting"],
     }
+
+
+def test_prediction() -> None:
+    document = prediction()
     text = shown(render.prediction(document))
     for part in ("Cat predicted", "98 of 100", "No radius is promised", "p-value 1.3e-27"):
         assert part in text
     text = shown(render.prediction(document | {"label": None, "abstained": True}))
     assert "abstained" in text
-    assert "Of 100 votes 100 were counted, and no label is far enough ahead" in text
+    assert "All 100 votes were counted, and no label is far enough ahead" in text
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("max_cost", "abstained the budget of money was used up"),
+        ("deadline", "abstained the time was up"),
+        ("cancelled", "abstained cancelled 40 of 100"),
+    ],
+)
+def test_a_prediction_without_all_its_votes_says_why(reason: str, words: str) -> None:
+    short = {"n": 40, "stop_reason": reason, "label": None, "abstained": True, "p_value": 3.6e-15}
+    text = shown(render.prediction(prediction() | short))
+    assert words in text
+    assert "40 of 100 votes were counted" in text
+    assert "3.6e-15" not in text
 
 
 def test_live_figures() -> None:

@@ -105,7 +105,7 @@ def test_a_setting_that_does_not_exist_is_told(folder, capsys):
     put(folder, surety_sekret=SECRET)
     load_settings()
     said = capsys.readouterr().err
-    assert said == "warning: there is no setting SURETY_SEKRET\n"
+    assert said == "warning: there is no setting SURETY_SEKRET: is SURETY_SECRET meant?\n"
 
 
 def test_no_text(folder):

@@ -77,7 +77,8 @@ def test_with_keys_it_may_listen_anywhere_and_the_sample_is_still_certified(sure
     options = ("--sample", "cat.png", "--host", "0.0.0.0", "--port", 0)  # noqa: S104
     with surety.start("serve", *options) as process:
         said = read_until(process, "Ctrl-C ends it")
-        address = re.search(r"http://127\.0\.0\.1:(\d+)", said)[0]
+        address, port = re.search(r"http://127\.0\.0\.1:(\d+)", said).group(0, 1)
+        assert f"listens on every address, port {port}: here {address}\n" in said
         assert "API keys are needed" in said
         assert "certified L2 radius 0." in said
         assert 'curl -H "Authorization: Bearer $SURETY_API_KEY" -F image=@cat.png' in said
@@ -102,8 +103,11 @@ def test_with_keys_it_may_listen_anywhere_and_the_sample_is_still_certified(sure
     ],
 )
 def test_one_line_says_who_may_connect(state, words):
-    line, _ = access_words(**state)
-    assert words in line
+    for any_name in (True, False):
+        line, _ = access_words(**state, any_name=any_name)
+        assert words in line
+        told = "every web page" in line
+        assert told == (any_name and not (state["near"] or state["needed"]))
     assert "\n" not in line
 
 

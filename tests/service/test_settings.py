@@ -53,10 +53,13 @@ def test_values_that_mean_nothing(monkeypatch, name, value):
 def test_a_setting_that_does_not_exist_is_told(here, monkeypatch, capsys):
     (here / ".env").write_text("SURETY_LOGLEVEL=debug\nOTHER=1\n")
     monkeypatch.setenv("SURETY_SIGMA", "1")
+    monkeypatch.setenv("SURETY_ALLOWED_HOST", "surety.example")
+    monkeypatch.setenv("SURETY_API_KEY", "as docs/access.md has it for clients")
     load_settings()
     said = capsys.readouterr().err
     assert said.splitlines() == [
-        "warning: there is no setting SURETY_LOGLEVEL",
+        "warning: there is no setting SURETY_ALLOWED_HOST: is SURETY_ALLOWED_HOSTS meant?",
+        "warning: there is no setting SURETY_LOGLEVEL: is SURETY_LOG_LEVEL meant?",
         "warning: there is no setting SURETY_SIGMA",
     ]
 

@@ -52,6 +52,7 @@ async def test_a_key_is_made_and_its_secret_is_answered_once(app, admin):
         ({"rate": 0}, "rate"),
         ({"rate": "5/s"}, "rate"),
         ({"budget": -1}, "budget"),
+        ({"budget": 1e-12}, "budget"),
         ({"budget": True}, "budget"),
         ({"budget_period": "week"}, "budget_period"),
         ({"expires": "2027-06-30"}, "expires"),
@@ -105,7 +106,16 @@ async def test_changing_takes_limits_away_and_leaves_the_rest(app, admin):
     assert (later.json()["scopes"], later.json()["name"]) == (["read"], "n")
 
 
-async def test_rotating_over_http(app, admin):
+@pytest.mark.parametrize(
+    ("sent", "kind_of_body"),
+    [
+        (b"{}", {"Content-Type": "application/json"}),
+        (b"", {"Content-Type": "application/json"}),
+        (b"", {}),
+        (b"", {"Content-Type": "application/x-www-form-urlencoded"}),  # as curl -d ''
+    ],
+)
+async def test_rotating_over_http(app, admin, sent, kind_of_body):
     key, before = await made(app, "read")
     answer = await admin.post(f"/apikeys/{key.id}/rotate", json={"overlap_seconds": 3600})
     assert answer.headers["cache-control"] == "no-store"
@@ -115,7 +125,8 @@ async def test_rotating_over_http(app, admin):
         for headers in (before, after):
             assert (await client.get("/jobs", headers=headers)).status_code == 200
     keys = app.state.surety.state.api_keys
-    await admin.post(f"/apikeys/{key.id}/rotate", json={})
+    answer = await admin.post(f"/apikeys/{key.id}/rotate", content=sent, headers=kind_of_body)
+    assert answer.status_code == 200
     for headers in (before, after):
         text = headers["Authorization"].removeprefix("Bearer ")
         assert await keys.check(Token.of(text)) is None

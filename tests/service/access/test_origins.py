@@ -43,7 +43,7 @@ async def test_without_the_setting_no_page_may_read_or_send(client):
     looked = await client.get("/denoisers", headers=CROSS)
     sent = await client.post("/predict", files=files(), headers=CROSS)
     asked = await client.options("/predict", headers=ASKING)
-    assert (looked.status_code, sent.status_code, asked.status_code) == (200, 403, 405)
+    assert {kind(answer) for answer in (looked, sent, asked)} == {"foreign-request"}
     for answer in (looked, sent, asked):
         assert not [name for name in answer.headers if name.startswith("access-control")]
 
@@ -69,6 +69,23 @@ async def test_a_named_origin_may_call_with_and_without_a_key(make_app):
         assert sent.status_code == 200
         asked = await client.options("/predict", headers=ASKING)
         assert asked.status_code == 200  # browsers send no key with this question
+
+
+async def test_a_page_may_read_every_header_that_an_answer_has(make_app):
+    always = {"Cache-Control", "Content-Language", "Content-Length", "Content-Type"}  # by Fetch
+    async with make_app(cors_origins=APP) as app:
+        operations = [op for path in app.openapi()["paths"].values() for op in path.values()]
+        described = {
+            name
+            for operation in operations
+            for answer in operation["responses"].values()
+            for name in answer.get("headers", {})
+        }
+        async with connect(app) as client:
+            answer = await client.get("/nowhere", headers=CROSS)
+    exposed = {name.lower() for name in answer.headers["access-control-expose-headers"].split(", ")}
+    assert {"Link", "Allow", "Idempotency-Replayed"} <= described
+    assert {name.lower() for name in described - always} <= exposed
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,14 @@ from service.access.texts import (
     parse_scopes,
     parse_span,
 )
+from service.access.words import budget_words, rate_words, when_words
 from service.errors import BadRequest, NotFound
+
+
+def limited(text):
+    """A key's own check is for values however they came."""
+    return a_key(**parse_budget(text))
+
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 PARSERS = [parse_budget, parse_expiry, parse_key_rate, parse_scopes]
@@ -34,7 +41,7 @@ def a_key(**fields):
         (" 12H ", NOW + timedelta(hours=12)),
         ("30min", NOW + timedelta(minutes=30)),
         ("2w", NOW + timedelta(days=14)),
-        ("2027-12-31", datetime(2027, 12, 31, tzinfo=UTC)),
+        ("2027-12-31", datetime(2027, 12, 31, 23, 59, 59, 999_999, UTC)),
         ("2027-12-31T18:00", datetime(2027, 12, 31, 18, tzinfo=UTC)),
         ("2027-12-31T18:00+01:00", datetime(2027, 12, 31, 17, tzinfo=UTC)),
         ("never", None),
@@ -55,17 +62,50 @@ def test_dates_that_are_none_or_past(text):
     assert refused.value.field == "expires"
 
 
+def test_the_day_on_which_it_expires_is_still_its_own():
+    assert parse_expiry("2026-11-28", NOW) > NOW
+    key = a_key(expires=parse_expiry("2026-11-28", NOW))
+    assert when_words(key.expires) == "2026-11-28 23:59"
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "words"),
+    [
+        (lambda text: parse_expiry(text, NOW), "99999999d", "at most 100 years"),
+        (lambda text: parse_span(text, "overlap"), "9" * 40 + "y", "at most 100 years"),
+        (limited, "1e30/day", "from 0 to 1,000,000,000"),
+        (limited, "9999999999.5", "from 0 to 1,000,000,000"),
+        (parse_budget, "0.0000000001/day", "at least a billionth"),
+        (parse_budget, "1e-12", "at least a billionth"),
+    ],
+)
+def test_what_is_out_of_range_is_not_said_to_be_written_wrongly(parse, text, words):
+    with pytest.raises(BadRequest, match=words):
+        parse(text)
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
         ("40", {"budget": 40, "budget_period": "month"}),
         ("$5/day", {"budget": 5, "budget_period": "day"}),
         ("0.5 / total", {"budget": 0.5, "budget_period": "total"}),
+        ("0.000000001/day", {"budget": 1e-9, "budget_period": "day"}),
+        ("0", {"budget": 0, "budget_period": "month"}),
         ("none", {"budget": None}),
     ],
 )
 def test_budgets(text, told):
     assert parse_budget(text) == told
+
+
+def test_limits_are_shown_as_they_were_written():
+    for text in ("5/h", "20/h", "7/min", "600/s", "2.5/s", "90/min"):
+        shown = rate_words(a_key(rate=parse_key_rate(text)))
+        assert shown == {"90/min": "1.5/s"}.get(text, text)
+    assert rate_words(a_key(rate=0.123456)) == "7.40736/min"
+    for text, shown in (("1e-9/day", "$0.000000001 a day"), ("40", "$40 a month")):
+        assert budget_words(a_key(**parse_budget(text))) == shown
 
 
 def test_rates_and_scopes():
@@ -148,4 +188,10 @@ def test_keys_are_called_by_id_beginning_or_name():
     assert key_called(keys, gone.id) == gone
     for name in ("abcd", "dcb", "", "nobody"):
         with pytest.raises(BadRequest if name == "abcd" else NotFound):
+            key_called(keys, name)
+    for name in ("ab", "dcb", ""):
+        with pytest.raises(NotFound, match="at least 4 digits of an id"):
+            key_called(keys, name)
+    for name in ("x", "nobody"):
+        with pytest.raises(NotFound, match="apikeys list"):
             key_called(keys, name)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import socket
 import struct
 import time
@@ -103,6 +104,7 @@ async def test_a_head_that_does_not_end(make_app: Any, sent: bytes, status: int)
         if status:
             assert told.slug == "request-too-slow"
             assert told.headers["connection"] == "close"
+            assert json.loads(told.body)["request_id"] == told.headers["x-request-id"]
 
 
 async def test_the_head_of_a_second_request_that_trickles(make_app: Any) -> None:
@@ -132,6 +134,17 @@ async def test_what_is_no_request(make_app: Any, sent: bytes) -> None:
         told = await read_all(read)
         assert (told.status, told.slug) == (400, "malformed-request")
         assert told.headers["content-type"] == "application/problem+json"
+        assert json.loads(told.body)["request_id"] == told.headers["x-request-id"]
+        assert "Host" not in json.loads(told.body)["detail"]
+
+
+@pytest.mark.parametrize("hosts", [b"", b"Host: 127.0.0.1\r\nHost: 127.0.0.1\r\n"])
+async def test_a_request_has_one_host(make_app: Any, hosts: bytes) -> None:
+    async with make_app() as app, limited(app) as port, connection(port) as (read, write):
+        write.write(b"GET /health/live HTTP/1.1\r\n" + hosts + b"\r\n")
+        told = await read_all(read)
+        assert (told.status, told.slug) == (400, "malformed-request")
+        assert "one header Host" in json.loads(told.body)["detail"]
 
 
 async def test_a_head_that_is_too_long(make_app: Any) -> None:

@@ -168,9 +168,19 @@ def test_prometheus_asks_where_they_answer() -> None:
     assert command[command.index("--metrics-host") + 1] == "0.0.0.0"  # noqa: S104
     assert "default" in COMPOSE["worker"]["networks"]
     assert "networks" not in COMPOSE["prometheus"]
-    mounted = {volume.split(":")[1] for volume in COMPOSE["prometheus"]["volumes"]}
+    mounted = {
+        volume.removesuffix(":ro").rpartition(":")[2] for volume in COMPOSE["prometheus"]["volumes"]
+    }
     config = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text("utf-8"))
-    assert {*config["rule_files"]} <= mounted
+    credentials = SCRAPES["surety"]["authorization"]["credentials_file"]
+    assert {*config["rule_files"], credentials} <= mounted
+    assert "authorization" not in SCRAPES["surety-worker"], "they need none, and must not see it"
+
+
+def test_variables_of_traces_reach_containers() -> None:
+    told = {*re.findall(r"`(OTEL_\w+)`", PAGE)}
+    assert len(told) > 5
+    assert told <= COMPOSE["api"]["environment"].keys()
 
 
 def test_statuses_that_nobody_sends_are_explained() -> None:

@@ -272,3 +272,13 @@ async def test_a_key_sealed_with_an_unknown_secret_is_refused(tmp_path, raw):
         assert await state.api_keys.check(Token.of(text)) is None
         with pytest.raises((LedgerConflict, LedgerDamaged)):
             await state.api_keys.get(key.id)
+
+
+@pytest.mark.parametrize("name", ["none", " None ", "NONE"])
+async def test_no_key_is_named_as_usage_without_a_key_is(keys, name):
+    with pytest.raises(BadRequest, match="no key may be named none"):
+        await keys.create(name, CERTIFY)
+    key, _ = await keys.create("nonesuch", CERTIFY)
+    with pytest.raises(BadRequest, match="no key may be named none"):
+        await keys.change(key.id, name=name)
+    assert [kept.name for kept in await keys.list()] == ["nonesuch"]

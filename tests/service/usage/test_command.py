@@ -83,10 +83,29 @@ def test_keys_their_names_and_what_is_left_of_budgets(surety, monkeypatch):
     assert surety("usage", "--key", "0" * 16).code == ExitCode.DONE  # may have been cleared
     aws = json.loads(surety("usage", "--provider", "aws", "--json").out)
     assert [line["provider"] for line in aws["usage"]] == ["aws"]
-    monkeypatch.setenv("COLUMNS", "60")
-    narrow = surety("usage").out
-    assert "certified" not in narrow
-    assert "$0.0500 to $0.0600" in narrow
+
+
+def test_no_count_is_left_out_however_narrow_the_terminal(surety, monkeypatch):
+    counts = Counts(
+        certificates=31, certified=23, abstained=8, cached=5, predictions=97, votes=1200, calls=77
+    )
+
+    async def use(state):
+        key, _ = await state.api_keys.create("a name of many words", frozenset({"certify"}))
+        await state.usage.count(key.id, "aws", counts)
+        await state.usage.count(None, "google", Counts(certificates=1, abstained=1, throttled=6))
+
+    in_store(use)
+    told = {"31", "23", "8", "5", "97", "1,200", "77", "6"}
+    totals = {"32", "9"}
+    for width in (60, 80, 100, 120, 200):
+        monkeypatch.setenv("COLUMNS", str(width))
+        shown = surety("usage").out
+        table = shown.partition("Of 32 certificates")[0]
+        assert told | totals <= {word.strip(",") for word in table.split()}, shown
+        assert max(map(len, table.splitlines())) <= width
+        heads = ("certified", "abstained", "cached", "predictions", "throttled", "cost")
+        assert all(head in table for head in heads), shown
 
 
 @pytest.mark.parametrize(
@@ -95,6 +114,7 @@ def test_keys_their_names_and_what_is_left_of_budgets(surety, monkeypatch):
         ("--from", "yesterday"),
         ("--from", "2026-11-02", "--to", "2026-11-01"),
         ("--from", "2020-01-01", "--to", "2026-11-01"),
+        ("--from", "9998-01-01"),
         ("--by", "label"),
         ("--key", "shop"),
         ("--csv", "--json"),

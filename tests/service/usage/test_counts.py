@@ -59,7 +59,7 @@ def test_what_a_certificate_counts_as():
         certificates=1, certified=1, cached=1, alpha=ALPHA_UNIT // 1000
     )
     zero = Counts.of_certificate(held | {"radius": 0.0}, cached=False)
-    assert (zero.certified, zero.abstained) == (0, 0)  # a label, and no radius
+    assert (zero.certified, zero.abstained) == (1, 0)  # a label is certain, of this picture alone
 
 
 def test_what_is_told():

@@ -127,6 +127,9 @@ async def test_a_table_for_a_spreadsheet_runs_no_formula(app, client) -> None:
     [
         ({"from": "2026-11-02", "to": "2026-11-01"}, "bad-request", "to"),
         ({"from": "2020-01-01", "to": "2026-11-01"}, "bad-request", "from"),
+        ({"from": "9998-01-01"}, "bad-request", "from"),
+        ({"key": "shop"}, "bad-request", "key"),  # a name, which might be another's tomorrow
+        ({"key": ""}, "bad-request", "key"),
         ({"by": "day,day"}, "bad-request", "by"),
         ({"by": ""}, "bad-request", "by"),
         ({"by": "label"}, "bad-request", "by"),
