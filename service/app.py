@@ -116,7 +116,10 @@ def create_app(
         ):
             app.state.surety, app.state.running = opened, running
             app.state.known = Known(
-                opened.state.api_keys, opened.shares, always=chosen.keys_required
+                opened.state.api_keys,
+                opened.shares,
+                always=chosen.keys_required,
+                answered=lambda: opened.state.store.answered,
             )
             app.state.inside = inside
             yield

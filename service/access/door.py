@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.access import away
 from service.access.bearer import shown_token, shows_one_of_ours
 from service.access.caller import ANYBODY, NOBODY, Caller
-from service.access.known import Known
-from service.errors import LocalOnly, ServiceError, Unauthenticated
+from service.access.known import Known, Remembered
+from service.errors import LocalOnly, ServiceError, StoreError, Unauthenticated
 from service.guard import is_loopback
 from service.problems import instance_of, problem_of
 
@@ -48,7 +49,7 @@ class Door:
         await self._app(scope, receive, send)
 
     async def _caller(self, scope: Scope) -> Caller:
-        caller = await caller_of(scope)
+        caller = await _found(scope)
         if caller is None:
             self._check_near(scope)
         return caller or ANYBODY
@@ -63,14 +64,30 @@ class Door:
             )
 
 
-async def caller_of(scope: Scope) -> Caller | None:
+async def _found(scope: Scope) -> Caller | None:
+    """Do as `caller_of`; of what is answered without the store go by what was known before."""
+    if not away.answered_anyhow(scope):
+        return await caller_of(scope)
+    try:
+        return await away.soon(caller_of(scope))
+    except StoreError:
+        away.mark_away(scope)
+        known: Known = scope["app"].state.known
+        return await caller_of(scope, known.remembered())
+
+
+async def caller_of(scope: Scope, remembered: Remembered | None = None) -> Caller | None:
     """Return who asks; None where no key is needed and none is shown.
+
+    Args:
+        scope: of the request.
+        remembered: whom to go by; None for those that the store knows.
 
     Raises:
         Unauthenticated: if a key is needed, or one is shown that does not count.
         StoreError: if that is not known.
     """
-    known: Known = scope["app"].state.known
+    known: Known | Remembered = remembered or scope["app"].state.known
     shown = Headers(scope=scope).getlist("authorization")
     if not await known.needed() and not shows_one_of_ours(shown):
         return None

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from service.access import away
 from service.access.needs import needs
 from service.openapi_answers import media_response, problem_responses
 from service.seeing.exposition import OPEN, TEXT, written
@@ -27,7 +28,10 @@ async def metrics(request: Request) -> Response:
     deployment's. Workers have metrics of their own: `surety worker --metrics-port`.
     """
     state = request.app.state
-    await state.figures.refresh()
+    if away.is_away(request.scope):
+        state.figures.store_is_away()
+    else:
+        await state.figures.refresh()
     accept = ",".join(request.headers.getlist("accept"))
     body, media_type = await written(state.metrics.registry, accept)
     return Response(body, headers={"Content-Type": media_type, "Cache-Control": "no-store"})

@@ -72,6 +72,10 @@ class Figures:
                 self._shared = Shared()
             self._read = time.monotonic()
 
+    def store_is_away(self) -> None:
+        """Take note that it is, of somebody who has asked it just now in vain."""
+        self._shared, self._read = Shared(), time.monotonic()
+
     def describe(self) -> Iterable[Metric]:
         """Name what :meth:`collect` returns."""
         return self.collect()

@@ -6,7 +6,9 @@ for runs, whose votes are paid for, and which wait until it is back.
 
 import asyncio
 import contextlib
+import math
 import secrets
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
@@ -55,6 +57,9 @@ class Store:
         url: of a server, None for the one of our own.
         prefix: before every key.
         server: our own, where there is no url.
+
+    Attributes:
+        answered: when it last did what this process asked for, on the monotonic clock.
     """
 
     def __init__(self, url: str | None, prefix: str, server: Server | None = None) -> None:
@@ -65,6 +70,7 @@ class Store:
         self._waiting = 0  # brisk ones
         self._reviving: asyncio.Task[None] | None = None
         self._away = self._denied = False
+        self.answered = -math.inf
 
     async def open(self) -> None:
         """Connect, and see that all is permitted that will be needed.
@@ -206,6 +212,7 @@ class Store:
                     log.error("the store refuses this deployment", error=str(refused))
                 raise refused from error
             _not_cancelled_since(task, asked_before)
+        self.answered = time.monotonic()
         if self._away or self._denied:
             self._away = self._denied = False
             log.info("the store is back")

@@ -8,9 +8,10 @@ import math
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.access import away
 from service.access.api_key import ApiKey
 from service.access.caller import Caller
-from service.errors import ServiceError, TooManyRequests
+from service.errors import ServiceError, StoreError, TooManyRequests
 from service.guard import SAFE
 from service.jobs.rate_text import written_rate
 from service.problems import instance_of, problem_of
@@ -34,13 +35,22 @@ class RequestRate:
         """Count a request, then serve it."""
         caller: Caller | None = scope.get("state", {}).get("caller")
         if scope["type"] == "http" and caller is not None and caller.key is not None:
-            usage: RedisUsage = scope["app"].state.surety.state.usage
             try:
-                await keep_rate(usage, caller.key, scope["method"])
+                await self._keep(scope, caller.key)
             except ServiceError as error:
                 await problem_of(error).response(instance_of(scope))(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+    async def _keep(self, scope: Scope, key: ApiKey) -> None:
+        usage: RedisUsage = scope["app"].state.surety.state.usage
+        if not away.answered_anyhow(scope):
+            await keep_rate(usage, key, scope["method"])
+        elif not away.is_away(scope):
+            try:
+                await away.soon(keep_rate(usage, key, scope["method"]))
+            except StoreError:
+                away.mark_away(scope)
 
 
 async def keep_rate(usage: RedisUsage, key: ApiKey, method: str) -> None:

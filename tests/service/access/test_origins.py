@@ -1,5 +1,6 @@
 """Web pages of other origins: refused, unless a setting names them; and the page at /docs."""
 
+import math
 import re
 
 import pytest
@@ -61,7 +62,7 @@ async def test_a_named_origin_may_call_with_and_without_a_key(make_app):
         assert sent.headers["access-control-allow-origin"] == APP
         assert "Surety-Run" in sent.headers["access-control-expose-headers"]
         _, shown = await made(app, "certify")
-        app.state.known._unneeded_until = 0.0  # as two seconds later
+        app.state.known._unneeded_at = -math.inf  # as two seconds later
         refused = await client.post("/predict", files=files(), headers=CROSS)
         assert refused.status_code == 401  # and the page may read why
         assert refused.headers["access-control-allow-origin"] == APP
