@@ -31,7 +31,7 @@ class Shared:
     """What the store said.
 
     Attributes:
-        up: whether it answered.
+        up: whether it answered, and took what was written.
         jobs: by state.
         pictures: of jobs, by state.
         workers: by kind: "own" for `surety worker`, "inside" for a service's.
@@ -83,7 +83,11 @@ class Figures:
     def collect(self) -> Iterable[Metric]:
         """Return what was read last, and what this process does now."""
         shared = self._shared
-        yield _one("surety_store_up", "Whether the store answers.", float(shared.up))
+        yield _one(
+            "surety_store_up",
+            "Whether the store takes what is written.",
+            float(shared.up),
+        )
         if self._whole:
             yield _by("surety_jobs", "Jobs.", "state", shared.jobs)
             yield _by("surety_job_pictures", "Pictures of jobs.", "state", shared.pictures)
@@ -102,8 +106,8 @@ class Figures:
 
     async def _looked(self) -> Shared:
         state = self._surety.state
+        await state.store.ping()  # one that is full or read-only still tells all the rest
         if not self._whole:
-            await state.store.ping()
             return Shared(up=True)
         jobs, pictures = await state.jobs.figures(MOST_JOBS)
         workers = dict.fromkeys(("own", "inside"), 0)

@@ -49,6 +49,10 @@ class Server(Protocol):
         """Stop it, if nobody else uses it."""
         ...
 
+    def check(self) -> None:
+        """See that it has room for what is written now, or raise StoreUnavailable."""
+        ...
+
 
 class Store:
     """One process's connection. Used from one event loop.
@@ -121,6 +125,8 @@ class Store:
         Raises:
             StoreError: if it is away, or does not.
         """
+        if self._server is not None:  # asked first: a write that finds no room ends it
+            await asyncio.to_thread(self._server.check)
         name = self.key("ping", secrets.token_hex(8))
         await self.brisk(lambda redis: redis.set(name, b"", px=PING_MILLISECONDS))
 

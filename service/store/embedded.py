@@ -22,7 +22,7 @@ from pathlib import Path
 
 import structlog
 
-from service.errors import ConfigurationError
+from service.errors import ConfigurationError, StoreUnavailable
 from service.store import append_only, server_log, unix_socket
 from service.store.binary import find_binary
 from service.store.locks import FileLock
@@ -100,6 +100,19 @@ class EmbeddedServer:
                 log.warning("store server left running", reason=str(error))
             finally:
                 self._part()
+
+    def check(self) -> None:
+        """See that what is written now has a place on the disk.
+
+        Raises:
+            StoreUnavailable: if it has none, or another write failed just now.
+        """
+        try:
+            refused = server_log.refusal(self._folder)
+        except OSError as error:
+            refused = f"its directory cannot be read ({error.strerror or type(error).__name__})"
+        if refused:
+            raise StoreUnavailable(f"the store takes no writes: {refused}")
 
     def _prepare(self) -> None:
         if self._data_dir.exists() and not self._data_dir.is_dir():
@@ -200,7 +213,11 @@ class EmbeddedServer:
             if started is not None:
                 raise ConfigurationError(self._ended(started))
             if last := server_log.last_words(self._folder):
-                log.warning("store server had ended unasked", last=last)
+                log.warning(
+                    "store server had ended unasked",
+                    last=last,
+                    refuses=server_log.refusal(self._folder),
+                )
             append_only.check(self._folder)
             binary = find_binary()
             self._launch(binary, lock)
