@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
+from starlette.routing import Route
 
 from adapters.errors import AdapterError
 from adapters.profiles import read_profiles
@@ -182,7 +183,8 @@ def create_app(
             allow_headers=origins.REQUEST_HEADERS,
             expose_headers=origins.ANSWER_HEADERS,
         )
-    app.add_middleware(RequestMetrics, metrics=seeing.metrics)
+    every = [*routes, *(route for route in app.routes if isinstance(route, Route))]
+    app.add_middleware(RequestMetrics, metrics=seeing.metrics, routes=every)
     app.add_middleware(RequestId)
     install(app, routes)
     return app

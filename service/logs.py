@@ -5,10 +5,11 @@ import time
 from typing import cast
 
 import structlog
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.access.caller import Caller
 from service.access.token import scrubbed
+from service.edges.outcome import Outcome
 from service.errors import ShuttingDown
 from service.log_lines import configure
 from service.problems import instance_of, problem_of
@@ -30,38 +31,32 @@ class RequestLog:
             await self._app(scope, receive, send)
             return
         started = time.monotonic()
-        status = 0
+        outcome = Outcome()
+        noting = outcome.sending(send)
         scope.setdefault("state", {})
-
-        async def noting(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
         try:
-            await self._app(scope, receive, noting)
+            await self._app(scope, outcome.receiving(receive), noting)
         except asyncio.CancelledError:
             # The server ends and waits no longer: for the rest of an upload, say.
-            if status:
+            if outcome.begun:
                 raise
             ending = ShuttingDown("the service is being ended: send the request again later")
             await problem_of(ending).response(instance_of(scope))(scope, receive, noting)
         except Exception as error:
             problem = problem_of(error)  # logs what it does not know
-            if status:  # too late for another answer: the server cuts the connection
+            if outcome.begun:  # too late for another answer: the server cuts the connection
                 raise
             await problem.response(instance_of(scope))(scope, receive, noting)
         finally:
             state = cast("dict[str, object]", scope["state"])
             caller = state.get("caller")
             # Prometheus asks again and again, and tells on its own page what it was answered.
-            tell = log.debug if (scope["path"], status) == ("/metrics", 200) else log.info
+            tell = log.debug if (scope["path"], outcome.status) == ("/metrics", 200) else log.info
             tell(
                 "request",
                 method=scope["method"],
                 path=scrubbed(scope["path"]),
-                status=status or 499,
+                status=outcome.status,
                 ms=round(1000 * (time.monotonic() - started), 1),
                 run=state.get("run_id"),
                 key=caller.key_id if isinstance(caller, Caller) else None,

@@ -15,8 +15,8 @@ from fastapi import FastAPI
 from prometheus_client.metrics_core import Metric
 
 from certification.watching import CallResult
+from service.edges.outcome import GONE
 from service.jobs.states import JOB_STATES, PICTURE_STATES
-from service.seeing.requests import GONE
 from tests.service.seeing.promql import named
 
 ROOT = Path(__file__).parents[3]
