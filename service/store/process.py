@@ -15,6 +15,7 @@ from service.errors import StoreError
 from service.store.connection import Store
 
 RENEWALS = 4  # per lease
+END_SECONDS = 2.0  # for a sign of life that is under way
 
 
 class Process:
@@ -32,6 +33,7 @@ class Process:
         self._store, self._lease = store, lease_seconds
         self.id = secrets.token_hex(8)
         self._renewing: asyncio.Task[None] | None = None
+        self._over = asyncio.Event()
         self._signs = 0
         self._tokens: set[str] = set()
         self._left: dict[str, str] = {}  # given back, and still to be removed from the store
@@ -46,9 +48,11 @@ class Process:
         self._renewing = asyncio.create_task(self._renew())
 
     async def end(self) -> None:
-        """Give no more: all claims are void at once."""
+        """Give no more: all claims are void at once, and whoever looks takes its runs up."""
         if self._renewing is None:
             return
+        self._over.set()  # not cut off: a sign that arrived after the last word would be believed
+        await asyncio.wait([self._renewing], timeout=END_SECONDS)
         self._renewing.cancel()
         await asyncio.gather(self._renewing, return_exceptions=True)
         self._renewing = None
@@ -88,6 +92,8 @@ class Process:
         return self._store.key("process", self.id)
 
     def _next_sign(self) -> tuple[str, int]:
+        if self._over.is_set():
+            return "0 ", 1  # earlier than any: what is given back late makes nobody live again
         self._signs += 1  # of two that come in another order, the later one counts
         tokens = "".join(f"{token} " for token in sorted(self._tokens))
         return f"{self._signs} {tokens}", round(self._lease * 1000)
@@ -103,7 +109,10 @@ class Process:
 
     async def _renew(self) -> None:
         while True:
-            await asyncio.sleep(self._lease / RENEWALS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._lease / RENEWALS):
+                    await self._over.wait()
+                return
             with contextlib.suppress(StoreError):  # `Store` has told the log, and runs wait
                 await self._sign()
                 for claim, token in [*self._left.items()]:
