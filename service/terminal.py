@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, TextIO
 from rich.console import Console
 from rich.text import Text
 
+from service.errors import ConfigurationError
 from service.exit_codes import ExitCode, known, of_error
 
 if TYPE_CHECKING:
@@ -158,6 +159,9 @@ def say(message: str, style: str = "") -> None:
 def complain(error: BaseException, about: str | None = None) -> ExitCode:
     """Tell the user about an error in one red line; with SURETY_DEBUG=1 in full.
 
+    What is wrong with the deployment may take several lines, such as a command to be copied; other
+    messages may hold names from outside, which shall not look like lines of ours.
+
     Args:
         error: what happened.
         about: the file that it happened to.
@@ -172,7 +176,9 @@ def complain(error: BaseException, about: str | None = None) -> ExitCode:
     else:
         message = f"unexpected {type(error).__name__}: {error} (SURETY_DEBUG=1 shows where)"
     prefix = "" if about is None else f"{about}: "
-    say(f"error: {prefix}{message}", "bold red")
+    text = f"error: {prefix}{message}"
+    for line in text.splitlines() if isinstance(error, ConfigurationError) else [text]:
+        say(line, "bold red")
     return of_error(error)
 
 

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from service import terminal
+from service.errors import BadRequest, ConfigurationError
 from service.exit_codes import ExitCode
 from service.terminal import as_options
 from tests.service import test_cli
@@ -183,3 +185,12 @@ def test_bad_training_options(surety, kind, options, words):
     assert done.code == ExitCode.BAD_INPUT
     assert words in done.err
     assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "lines"),
+    [(ConfigurationError, ["error: a", "  b�[1m"]), (BadRequest, ["error: a�  b�[1m"])],
+)
+def test_only_what_is_wrong_with_the_deployment_takes_several_lines(kind, lines, capsys):
+    terminal.complain(kind("a\n  b\x1b[1m"))
+    assert capsys.readouterr().err.splitlines() == lines

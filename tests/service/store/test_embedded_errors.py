@@ -14,6 +14,7 @@ from service.store import embedded, locks, unix_socket
 from service.store.binary import find_binary
 from service.store.embedded import EmbeddedServer
 from service.store.locks import FileLock
+from service.terminal import complain
 from tests.service.store.server import client, lives, wait_for
 
 
@@ -54,7 +55,7 @@ def test_a_directory_of_another_user(data_dir):
         EmbeddedServer(data_dir).start()
 
 
-def test_garbage_in_its_file_and_the_command_that_mends_it(server, data_dir, tmp_path):
+def test_garbage_in_its_file_and_the_command_that_mends_it(server, data_dir, capsys):
     with client(server.start()) as store:
         store.set("vote", "tabby")
     server.stop()
@@ -63,7 +64,8 @@ def test_garbage_in_its_file_and_the_command_that_mends_it(server, data_dir, tmp
         out.write(b"garbage\r\n")
     with pytest.raises(ConfigurationError) as raised:
         server.start()
-    text = str(raised.value)
+    complain(raised.value)
+    text = capsys.readouterr().err
     assert "Bad file format reading the append only file" in text
     assert f"Save {file.parent} first" in text
     assert not lives(data_dir)
