@@ -33,6 +33,7 @@ __all__ = [
     "KnownKey",
     "PublicKey",
     "check_rotation",
+    "lacks_secret",
     "load_keyring",
     "rotate",
     "secret_id",
@@ -81,6 +82,16 @@ def load_keyring(settings: Settings) -> Keyring:
         with contextlib.suppress(ConfigurationError):
             entries = _add(path, given)
     return _keyring(entries, given, path)
+
+
+def lacks_secret(settings: Settings) -> bool:
+    """Tell whether there is no secret yet, so that `load_keyring` would make one.
+
+    Raises:
+        ConfigurationError: see :func:`load_keyring`.
+    """
+    given = _Given.by(settings)
+    return given.secret is None and not _read(settings.data_dir / FILE).secrets
 
 
 def rotate(settings: Settings, *, secret: bool, signing: bool) -> Keyring:

@@ -8,9 +8,7 @@ from service.settings import Settings
 from service.store import unix_socket
 from service.store.api_keys import RedisApiKeys
 from service.store.certificates import RedisCertificates
-from service.store.connection import Store
 from service.store.deployment import Deployment
-from service.store.embedded import EmbeddedServer
 from service.store.images import RedisImages
 from service.store.job_pictures import RedisJobPictures
 from service.store.jobs import RedisJobs
@@ -21,6 +19,7 @@ from service.store.rate import RedisLimits
 from service.store.runs import RedisRuns
 from service.store.seals import Seals
 from service.store.stored import Stored
+from service.store.unclaimed import check_unclaimed, store_of
 from service.store.uploads import RedisUploads
 from service.store.usage import RedisUsage
 from service.store.workers import RedisWorkers
@@ -55,8 +54,7 @@ class State:
     def __init__(self, settings: Settings) -> None:
         self.keyring = load_keyring(settings)
         url = None if settings.redis_url is None else settings.redis_url.get_secret_value()
-        server = EmbeddedServer(settings.data_dir) if url is None else None
-        self.store = Store(url, settings.redis_prefix, server)
+        self.store = store_of(settings)
         seals = Seals(self.keyring.current_secret, self.keyring.secrets)
         self.process = Process(self.store, settings.lease_seconds)
         self.deployment = Deployment(self.store, seals)
@@ -84,6 +82,7 @@ class State:
                 belongs to another deployment.
             StoreError: if the store does not answer.
         """
+        await check_unclaimed(settings)
         state = cls(settings)
         try:
             await state.store.open()

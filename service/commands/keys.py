@@ -38,12 +38,16 @@ def show(as_json: a.Json = False) -> None:
     Exit codes: 0 listed, 6 configuration (the keys cannot be used), 2 bad usage,
     141 nobody reads the output, 1 internal error.
     """
+    import asyncio
     import json
 
     from service.keys import load_keyring
     from service.load_settings import load_settings
+    from service.store.unclaimed import check_unclaimed
 
-    keyring = load_keyring(load_settings())
+    settings = load_settings()
+    asyncio.run(check_unclaimed(settings))
+    keyring = load_keyring(settings)
     if as_json:
         typer.echo(json.dumps(_listed(keyring)))
     else:
@@ -65,17 +69,21 @@ def rotate(
     Exit codes: 0 rotated, 6 configuration (they come from the environment, or cannot be
     written), 2 bad usage, 130 not confirmed, 141 nobody reads the output, 1 internal error.
     """
+    import asyncio
+
     from service.commands.confirm import confirm
     from service.errors import BadRequest
     from service.keys import check_rotation
     from service.keys import rotate as rotate_keys
     from service.load_settings import load_settings
+    from service.store.unclaimed import check_unclaimed
     from service.terminal import say
 
     if not (secret or signing):
         raise BadRequest("say what to rotate: --secret, --signing, or both")
     settings = load_settings()
     check_rotation(settings, secret=secret, signing=signing)
+    asyncio.run(check_unclaimed(settings))
     for asked, follows in ((secret, NEW_NOISE), (signing, NEW_SIGNATURE)):
         if asked:
             say(follows)

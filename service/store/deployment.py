@@ -66,8 +66,8 @@ class Deployment:
         raise ConfigurationError(
             f"the store belongs to a deployment with the secret {theirs.decode()}, and this "
             f"process has {ours}: its noise would be other noise. Give it the same keys "
-            "(SURETY_SECRET, or the file keys.json of the data directory), or another "
-            "SURETY_REDIS_PREFIX for a deployment of its own"
+            "(SURETY_SECRET, or that deployment's keys.json in the place of the one in the data "
+            "directory), or another SURETY_REDIS_PREFIX for a deployment of its own"
         )
 
     async def register(self, keys: Iterable[PublicKey]) -> None:
