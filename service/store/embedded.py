@@ -31,7 +31,8 @@ log = structlog.get_logger("surety.store")
 
 TURN = 60.0  # seconds until it is this process's turn to start or stop
 LAUNCH = 30.0  # seconds until the server runs on its own
-SILENCE = 60.0  # seconds without an answer of a server that lives, or of a killed one's child
+SILENCE = 60.0  # seconds while nobody listens, but a killed server's child may still write
+HUNG = 12.0  # seconds while somebody listens and does not answer
 LOADING = 900.0  # seconds of reading its files
 SLOW = 1.0  # seconds after which that is worth a line in the log
 STOP = 30.0  # seconds until it has ended
@@ -174,12 +175,15 @@ class EmbeddedServer:
 
     def _bring_up(self) -> None:
         """Wait for an answer; start a server as soon as none lives."""
-        begun = heard = time.monotonic()
+        begun = heard = refused = time.monotonic()
         binary: Path | None = None  # of the server that was started here
         loading, pause = False, 0.002
         while True:
+            asked = time.monotonic()
             reply = unix_socket.ask(unix_socket.reachable(self._folder), "PING", REPLY)
             now = time.monotonic()
+            if reply or now - asked < REPLY:  # at once, so nothing that hangs
+                refused = now
             if reply is None:
                 with self._turn():
                     binary = self._start_if_none_lives(binary)
@@ -190,7 +194,7 @@ class EmbeddedServer:
                     loading = True
             else:
                 break
-            if now - heard > SILENCE or now - begun > LOADING:
+            if now - heard > SILENCE or now - refused > HUNG or now - begun > LOADING:
                 raise ConfigurationError(self._unready(now - begun, loading))
             time.sleep(pause)
             pause = min(1.3 * pause, 0.1)

@@ -203,7 +203,8 @@ def test_a_lock_of_something_that_is_no_server(server, data_dir, monkeypatch, na
 def test_a_server_that_hangs_is_named(server, data_dir, monkeypatch):
     server.start()
     pid = server.pid
-    monkeypatch.setattr(embedded, "SILENCE", 0.1)
+    monkeypatch.setattr(embedded, "SILENCE", 3600.0)  # for those that are killed
+    monkeypatch.setattr(embedded, "HUNG", 0.3)
     monkeypatch.setattr(embedded, "REPLY", 0.1)
     os.kill(pid, signal.SIGSTOP)
     try:
