@@ -1,6 +1,7 @@
 """What routes ask for, as annotated aliases."""
 
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from typing import Annotated, Generic
@@ -54,17 +55,26 @@ RunningDep = Annotated[Running, Depends(_running)]
 
 
 def refuse_unknown(request: Request, known: Collection[str] = ()) -> None:
-    """Refuse parameters of the query that a route does not know: one that is misspelt counts.
+    """Refuse parameters of the query that a route does not know, or that are given twice.
+
+    One that is misspelt would else count for nothing, and of two the last.
 
     Raises:
         RequestValidationError: naming them.
     """
-    unknown = [
+    given = Counter(name for name, _ in request.query_params.multi_items())
+    wrong = [
         {"type": "extra_forbidden", "loc": ("query", name), "msg": ""}
-        for name in sorted({*request.query_params} - {*known})
+        for name in sorted({*given} - {*known})
     ]
-    if unknown:
-        raise RequestValidationError(unknown)
+    twice = "given more than once: send it once"
+    wrong += [
+        {"type": "value_error", "loc": ("query", name), "msg": twice}
+        for name in known
+        if given[name] > 1
+    ]
+    if wrong:
+        raise RequestValidationError(wrong)
 
 
 async def _answer(

@@ -17,6 +17,7 @@ from starlette.datastructures import UploadFile
 from certification.options import MAX_SIGMA, MAX_VOTES, Options
 from certification.postprocess import Encoding
 from service.form_parts import read_parts
+from service.single_members import NamedTwice, check_members
 
 IMAGE = "image"
 MAX_PREDICT_N = 100_000
@@ -27,9 +28,13 @@ def _json(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:
-        return from_json(value, allow_inf_nan=False)
+        found = from_json(value, allow_inf_nan=False)
+        check_members(value)
+    except NamedTwice:
+        raise
     except ValueError as error:
         raise ValueError(f"this is no JSON: {error}") from None
+    return found
 
 
 def _rule(value: object) -> object:

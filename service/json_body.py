@@ -9,6 +9,7 @@ from pydantic_core import from_json
 from starlette.exceptions import HTTPException
 
 from service.edges.idempotency_key import json_sha256
+from service.single_members import NamedTwice, check_members
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -23,14 +24,22 @@ async def read_json(request: Request, model: type[Model], *, may_lack: bool = Fa
 
     Raises:
         HTTPException: if it is no JSON.
-        RequestValidationError: if a field is unknown or wrong.
+        RequestValidationError: if a field is unknown, wrong or given twice.
     """
     lacks = may_lack and not await request.body()
     given = (request.headers.get("content-type") or "").partition(";")[0].strip().lower()
     if given != "application/json" and not lacks:
         raise HTTPException(415, "send application/json")
+    body = await request.body()
     try:
-        found = {} if lacks else from_json(await request.body(), allow_inf_nan=False)
+        found = {} if lacks else from_json(body, allow_inf_nan=False)
+        if not lacks:
+            check_members(body)
+    except NamedTwice as twice:
+        message = "given more than once: send it once"
+        raise RequestValidationError(
+            [{"type": "value_error", "loc": ("body", twice.name), "msg": message}]
+        ) from None
     except ValueError as error:
         raise HTTPException(400, f"the body is no JSON: {error}") from None
     request.state.content_sha256 = json_sha256(found)

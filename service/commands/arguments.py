@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service.errors import BadRequest
+from service.single_members import NamedTwice, check_members
 
 if TYPE_CHECKING:
     from service.settings import Settings
@@ -159,11 +160,15 @@ def parse_synonyms(text: str | None, file: Path | None = None) -> dict[str, str]
 
 def _parse_json(text: str, option: str) -> Any:  # noqa: ANN401  whatever is written there
     try:
-        return json.loads(text)
+        found = json.loads(text)
+        check_members(text)
+    except NamedTwice as error:
+        raise BadRequest(f"--{option}: {error}", option) from None
     except ValueError as error:
         raise BadRequest(f"--{option} is no JSON: {error}", option) from None
     except RecursionError:
         raise BadRequest(f"--{option} is nested too deeply", option) from None
+    return found
 
 
 def with_denoiser_file(settings: "Settings", denoiser: str | None) -> "tuple[Settings, str | None]":
