@@ -127,9 +127,11 @@ async def _details(state: "State", job: "Job") -> "RenderableType":
 
 def _table(jobs: "list[Job]") -> "RenderableType":
     from rich import box
+    from rich.console import Group
     from rich.table import Table
+    from rich.text import Text
 
-    from service.jobs.job_words import progress, spent
+    from service.jobs.job_words import hindered, progress, spent, standing
     from service.terminal import cell
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -141,12 +143,13 @@ def _table(jobs: "list[Job]") -> "RenderableType":
         table.add_row(
             job.id,
             cell(job.spec.name or ""),
-            job.state,
+            standing(job),
             progress(job),
             spent(job),
             job.created[:16].replace("T", " "),
         )
-    return table
+    whys = [(job, why) for job in jobs if (why := hindered(job)) is not None]
+    return Group(table, *(Text(f"{job.id} {why}", style="yellow") for job, why in whys))
 
 
 def _workers(found: "list[WorkerInfo]") -> "RenderableType":

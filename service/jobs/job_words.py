@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from service.jobs.job import Job
 from service.jobs.results.report_words import counted, duration, money
+from service.problem_kinds import BUDGET_SPENT
 from service.terminal import plain
 
 if TYPE_CHECKING:
@@ -64,14 +65,33 @@ def why_not(look: "Look") -> str | None:
     job = look.job
     if look.away:
         return "the store does not answer; the job goes on once it is back"
-    if job.problem is not None:
-        told = plain(job.problem.get("detail") or job.problem.get("title"))
-        return f"{'paused' if job.state == 'paused' else 'held back for a moment'}: {told}"
+    if (why := hindered(job)) is not None:
+        return why
     if job.state == "paused":
         return f"paused; `surety jobs resume {job.id}` goes on with it"
     if job.state == "running" and not look.workers:
         return _nobody(look)
     return None
+
+
+def standing(job: Job) -> str:
+    """Tell a job's state, and whether it goes on now, in few words."""
+    if job.state != "running" or job.problem is None:
+        return job.state
+    return f"running, {_held(job.problem)}"
+
+
+def hindered(job: Job) -> str | None:
+    """Say what a job has met with that keeps it from going on, None if nothing has."""
+    if job.problem is None:
+        return None
+    told = plain(job.problem.get("detail") or job.problem.get("title"))
+    return f"{'paused' if job.state == 'paused' else _held(job.problem)}: {told}"
+
+
+def _held(problem: Mapping[str, Any]) -> str:
+    # A budget may be renewed next month only: its own words say when.
+    return "waits" if problem.get("type") == BUDGET_SPENT.type else "held back for a moment"
 
 
 def _nobody(look: "Look") -> str:

@@ -6,7 +6,17 @@ from rich.text import Text
 
 from service.jobs.following import Look
 from service.jobs.job import Job
-from service.jobs.job_words import COLOURS, asks, gone, left, progress, spent, title, why_not
+from service.jobs.job_words import (
+    COLOURS,
+    asks,
+    gone,
+    left,
+    progress,
+    spent,
+    standing,
+    title,
+    why_not,
+)
 from service.render import fact_table
 from service.store.workers import WorkerInfo
 from service.terminal import cell, plain
@@ -38,7 +48,7 @@ def view(look: Look) -> RenderableType:
     """Lay out where a job stands."""
     job, pace = look.job, look.pace
     head = Text.assemble(
-        ("Job ", "dim"), (title(job), "bold"), "  ", (job.state, _colour(job.state)), "  "
+        ("Job ", "dim"), (title(job), "bold"), "  ", (standing(job), _colour(job.state)), "  "
     )
     head.append(asks(job), "dim")
     head.truncate(400)

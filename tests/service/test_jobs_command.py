@@ -385,3 +385,24 @@ def test_the_command_is_quick_to_begin():
         [SURETY[0], "-c", program], capture_output=True, text=True, check=True, timeout=PATIENCE
     )
     assert ended.stdout.strip() == "[]"
+
+
+def test_a_job_that_does_not_go_on_says_so_in_the_list(surety, folder):
+    surety("jobs", "submit", folder, "--detach", *FEW)
+    surety("jobs", "submit", folder, "--detach", *FEW)
+    later, first = json.loads(surety("jobs", "list", "--json").out)["jobs"]
+    renewed = "the budget of the API key: it is renewed at 2026-12-01 00:00 UTC"
+    spent = {"type": "/problems/budget-spent", "title": "t", "detail": renewed}
+
+    async def hold():
+        async with Surety.opened(load_settings()) as opened:
+            await opened.state.jobs.hold(first["id"], 600, spent)
+
+    asyncio.run(hold())
+    listed = " ".join(surety("jobs", "list").out.split())
+    assert listed.count("running, waits") == 1
+    assert f"{first['id']} waits: {renewed}" in listed
+    assert f"{later['id']} waits" not in listed
+    shown = " ".join(surety("jobs", "show", first["id"]).out.split())
+    assert "running, waits" in shown
+    assert f"waits: {renewed}" in shown

@@ -105,12 +105,14 @@ def test_a_job_without_pictures_yet_and_one_that_has_ended():
 
 def test_why_it_does_not_go_on():
     held = {"type": "/problems/provider-down", "detail": "aws is down"}
+    spent = {"type": "/problems/budget-spent", "detail": "it is renewed at 2026-12-01 00:00 UTC"}
     busy = (worker(1, 1),)
     assert why_not(Look(job(working=1), {}, busy)) is None
     assert why_not(Look(job("finished", done=1), {})) is None
     for look, said in (
         (Look(job(problem=held, waiting=1), {}, busy), "held back for a moment: aws is down"),
         (Look(job("paused", problem=held, waiting=1), {}, busy), "paused: aws is down"),
+        (Look(job(problem=spent, waiting=1), {}, busy), "waits: it is renewed at 2026-12-01"),
         (Look(job("paused", waiting=1), {}, busy), "surety jobs resume 0123456789abcdef"),
         (Look(job(waiting=1), {}), "no worker is there yet"),
         (Look(job(waiting=1), {}, helps=True), "this command gets ready"),
