@@ -79,6 +79,13 @@ def cifar(device: str) -> "Denoiser":
     return _shipped("cifar", device, "U-shaped network for 32×32 pictures, sigma 0.05 to 1")
 
 
+def cifar_stable(device: str) -> "Denoiser":
+    """Load the one that was also trained to keep classifiers' answers: for strong noise."""
+    return _shipped(
+        "cifar-stable", device, "the same network, trained to keep the answers of classifiers"
+    )
+
+
 def photo(device: str) -> "Denoiser":
     """Load the built-in denoiser for photographs."""
     return _shipped(
