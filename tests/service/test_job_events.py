@@ -54,9 +54,9 @@ async def test_silence_is_filled_with_comments(
     async with live.stream("GET", f"{where}/events") as response:
         async for name, _ in events(response):
             names.append(name)
-            if names.count(":") == 2:
+            if names.count(":") >= 2 and "job" in names:  # the first look may take its time
                 break
-    assert names[0] == "job"
+    assert names.count("job") == 1
 
 
 async def test_a_job_that_is_deleted_ends_with_a_problem(live: httpx.AsyncClient) -> None:

@@ -36,12 +36,13 @@ def test_a_second_signal_stops_at_once_and_keeps_the_checkpoint_before(tmp_path)
             signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGINT)
 
+    before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         fit(task(), Plan(steps=9, save_seconds=1e9), tmp_path, watch=stop_at(2))
     with pytest.raises(KeyboardInterrupt):
         fit(task(), Plan(steps=9, save_seconds=1e9), tmp_path, watch=twice)
     assert checkpoint.state_of(tmp_path / "checkpoint.safetensors")["step"] == 2
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_closed_terminal_stops_in_order_unless_nohup_was_asked_for(tmp_path):
