@@ -13,15 +13,12 @@ from torch import nn
 from denoisers.errors import NotUsable
 
 
-def grow(old: nn.Module, new: nn.Module) -> nn.Module:
-    """Fill a fresh network with a smaller one of its kind.
+def grow(old: nn.Module, new: nn.Module) -> None:
+    """Fill a fresh network with a smaller one of its kind, so that it computes the same.
 
     Args:
         old: with residual blocks named like …N.first and …N.second.
         new: of the same kind, each of its numbers at least as large; is changed.
-
-    Returns:
-        `new`, which computes the same function as `old`.
 
     Raises:
         NotUsable: if `new` is smaller somewhere.
@@ -38,7 +35,6 @@ def grow(old: nn.Module, new: nn.Module) -> nn.Module:
                 _fill(fresh, kept[name], turned=turned)
             elif layer.endswith(".second"):
                 fresh.zero_()  # a block more adds nothing
-    return new
 
 
 def _fill(fresh: torch.Tensor, kept: torch.Tensor, *, turned: bool) -> None:

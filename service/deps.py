@@ -18,6 +18,7 @@ from service.edges.prefer import Preference
 from service.forms import CertifyForm, Form, PredictForm, read_fields
 from service.multipart import read_multipart, require_multipart
 from service.running import Running
+from service.single_members import TWICE
 
 
 @dataclass
@@ -67,9 +68,8 @@ def refuse_unknown(request: Request, known: Collection[str] = ()) -> None:
         {"type": "extra_forbidden", "loc": ("query", name), "msg": ""}
         for name in sorted({*given} - {*known})
     ]
-    twice = "given more than once: send it once"
     wrong += [
-        {"type": "value_error", "loc": ("query", name), "msg": twice}
+        {"type": "value_error", "loc": ("query", name), "msg": TWICE}
         for name in known
         if given[name] > 1
     ]

@@ -7,6 +7,8 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import UploadFile
 
+from service.single_members import TWICE
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -39,7 +41,7 @@ def read_parts(
     seen: set[str] = set()
     for name, value in items:
         if name in seen:
-            found.append(wrong_part(name, "given more than once: send it once"))
+            found.append(wrong_part(name, TWICE))
         elif isinstance(value, UploadFile) and name in files:
             given[name] = value
         elif isinstance(value, UploadFile) and name in model.model_fields:

@@ -9,7 +9,7 @@ from pydantic_core import from_json
 from starlette.exceptions import HTTPException
 
 from service.edges.idempotency_key import json_sha256
-from service.single_members import NamedTwice, check_members
+from service.single_members import TWICE, NamedTwice, check_members
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -36,9 +36,8 @@ async def read_json(request: Request, model: type[Model], *, may_lack: bool = Fa
         if not lacks:
             check_members(body)
     except NamedTwice as twice:
-        message = "given more than once: send it once"
         raise RequestValidationError(
-            [{"type": "value_error", "loc": ("body", twice.name), "msg": message}]
+            [{"type": "value_error", "loc": ("body", twice.name), "msg": TWICE}]
         ) from None
     except ValueError as error:
         raise HTTPException(400, f"the body is no JSON: {error}") from None

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+TWICE = "given more than once: send it once"
+
 
 class NamedTwice(ValueError):
     """An object names a member more than once.
@@ -12,7 +14,7 @@ class NamedTwice(ValueError):
     """
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"{name[:40]!r} is given more than once: send it once")
+        super().__init__(f"{name[:40]!r} is {TWICE}")
         self.name = name
 
 

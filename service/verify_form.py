@@ -7,6 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import UploadFile
 
 from service.multipart import read_multipart
+from service.single_members import TWICE
 
 FIELDS = {
     "certificate": "The certificate, as a file or as text.",
@@ -47,7 +48,7 @@ async def read_verify_form(request: Request) -> dict[str, bytes]:
             if name not in FIELDS:
                 wrong.append(_error(name, "there is no such field"))
             elif name in found:
-                wrong.append(_error(name, "given more than once: send it once"))
+                wrong.append(_error(name, TWICE))
             else:
                 file = isinstance(value, UploadFile)
                 found[name] = await value.read() if file else str(value).encode()  # type: ignore[union-attr]

@@ -112,9 +112,7 @@ class DenoiseTask:
             seen = [torch.roll(pictures, places, dims=(2, 3)) for pictures in (clean, cleaned)]
             lost, _ = stability(self._surrogates, *seen)
             if objective.stable_from:
-                weak = (sigma / objective.stable_from).clamp(max=1)
-                among = len(self._surrogates)  # in the order in which the batch is dealt out
-                lost = lost * torch.cat([weak[place::among] for place in range(among)])
+                lost = lost * (sigma / objective.stable_from).clamp(max=1)
             total = total + objective.stability * lost.mean()
         return total, psnr(errors.detach().mean().item()), len(clean)
 

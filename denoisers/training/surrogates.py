@@ -81,12 +81,13 @@ def stability(
         denoised: the same shape; is clipped, as the pixels that a classifier gets are.
 
     Returns:
-        Cross-entropy (N,) and whether the answer stayed (N,), bool.
+        Cross-entropy (N,) and whether the answer stayed (N,), bool, both as the pictures stand.
 
     Raises:
         BadSurrogate: if one fails on the pictures, or does not score them.
     """
-    losses, stayed = [], []
+    losses = denoised.new_zeros(len(clean), dtype=torch.float32)
+    stayed = torch.zeros(len(clean), dtype=torch.bool, device=clean.device)
     seen = denoised.clamp(0, 1)
     for place, surrogate in enumerate(surrogates):
         mine = slice(place, None, len(surrogates))
@@ -95,12 +96,14 @@ def stability(
         with torch.no_grad():
             answer = _scores(place, surrogate, clean[mine]).argmax(1)
         scores = _scores(place, surrogate, seen[mine]).float()
-        losses.append(functional.cross_entropy(scores, answer, reduction="none"))
-        stayed.append(scores.argmax(1) == answer)
-    return torch.cat(losses), torch.cat(stayed)
+        losses[mine] = functional.cross_entropy(scores, answer, reduction="none")
+        stayed[mine] = scores.argmax(1) == answer
+    return losses, stayed
 
 
-def try_out(surrogates: Sequence[nn.Module], size: int, device: torch.device | str = "cpu") -> None:
+def try_out(
+    surrogates: Sequence[nn.Module], size: int, device: torch.device | str = "cpu"
+) -> list[int]:
     """See that each surrogate scores pictures of this size, and that they can be learnt from.
 
     Args:
@@ -108,9 +111,13 @@ def try_out(surrogates: Sequence[nn.Module], size: int, device: torch.device | s
         size: side of the pictures.
         device: where they are.
 
+    Returns:
+        How many classes each of them tells apart.
+
     Raises:
         BadSurrogate: if one cannot be used; says why.
     """
+    classes = []
     generator = torch.Generator().manual_seed(0)
     pictures = torch.rand((2, 3, size, size), generator=generator).to(device)
     for place, surrogate in enumerate(surrogates):
@@ -124,6 +131,8 @@ def try_out(surrogates: Sequence[nn.Module], size: int, device: torch.device | s
                 f"{_name(place, surrogate)} passes no usable gradient to its pictures (is it "
                 "quantised, or inside no_grad?): it cannot be learnt from"
             )
+        classes.append(scores.shape[1])
+    return classes
 
 
 def _scores(place: int, surrogate: nn.Module, pictures: torch.Tensor) -> torch.Tensor:

@@ -1,5 +1,7 @@
 """One key cannot fill the store with pictures, and is told how to make room."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from tests.service.access.keyed import client_with
@@ -14,12 +16,19 @@ def images(first: int, count: int) -> list[tuple[str, tuple[str, bytes]]]:
     return [("image", (f"{n}.png", picture(n))) for n in range(first, first + count)]
 
 
-async def test_uploads_of_one_key_leave_room_for_the_others(make_app: Any) -> None:
+@asynccontextmanager
+async def two_keys(make_app: Any) -> AsyncIterator[tuple[Any, Any, Any]]:
+    """A deployment with little room, and clients of two keys."""
     async with (
         make_app(max_stored_pictures_bytes=MOST) as app,
         client_with(app, "jobs") as greedy,
         client_with(app, "jobs") as other,
     ):
+        yield app, greedy, other
+
+
+async def test_uploads_of_one_key_leave_room_for_the_others(make_app: Any) -> None:
+    async with two_keys(make_app) as (app, greedy, other):
         stored = app.state.surety.state.stored
         assert (await greedy.post("/pictures", files=images(0, 15))).status_code == 201
         before = await stored.figures()
@@ -35,11 +44,7 @@ async def test_uploads_of_one_key_leave_room_for_the_others(make_app: Any) -> No
 
 
 async def test_a_job_that_does_not_fit_leaves_nothing(make_app: Any) -> None:
-    async with (
-        make_app(max_stored_pictures_bytes=MOST) as app,
-        client_with(app, "jobs") as greedy,
-        client_with(app, "jobs") as other,
-    ):
+    async with two_keys(make_app) as (app, greedy, other):
         stored = app.state.surety.state.stored
         again = {"Idempotency-Key": "one"}
         where = await submitted(greedy, pictures(6), provider="stuck")

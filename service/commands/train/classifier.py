@@ -141,17 +141,10 @@ def _made(network: str | None, init: Path | None, seed: int) -> "nn.Module":
 
 
 def _try_out(network: "nn.Module", size: int, classes: int) -> None:
-    import torch
-
     from denoisers.errors import NotUsable
     from denoisers.training.surrogates import try_out
 
-    try_out([network.eval()], size)
-    with torch.no_grad():
-        shape = tuple(network(torch.zeros(2, 3, size, size)).shape)
-    if shape != (2, classes):
-        raise NotUsable(
-            f"the network scores two pictures of {size}×{size} as {shape}: there are {classes} "
-            f"classes, (2, {classes}) is needed"
-        )
+    (told,) = try_out([network.eval()], size)
+    if told != classes:
+        raise NotUsable(f"the network tells {told} classes apart: there are {classes} classes")
     network.train()

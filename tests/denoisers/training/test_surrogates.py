@@ -92,6 +92,21 @@ def test_every_surrogate_is_used_and_each_on_its_share():
     assert bool(stayed.all())
 
 
+def test_what_each_picture_loses_stands_where_it_stood():
+    """Though the batch is dealt out among the surrogates."""
+    torch.manual_seed(0)
+    clean, denoised = torch.rand(8, 3, 16, 16), torch.rand(8, 3, 16, 16)
+    judges = [Brightness(slope).eval() for slope in (3.0, 9.0, 27.0)]
+    denoised.requires_grad_()
+    lost, stayed = stability(judges, clean, denoised)
+    for n in range(8):
+        one, kept = stability([judges[n % 3]], clean[n : n + 1], denoised[n : n + 1])
+        assert torch.allclose(lost[n], one[0], rtol=1e-5)
+        assert stayed[n] == kept[0]
+    lost.sum().backward()
+    assert denoised.grad.flatten(1).abs().sum(1).min() > 0  # each picture learns
+
+
 def test_stability_is_cross_entropy_to_the_answer_to_the_clean_picture():
     weak = Brightness(slope=3.0).eval()
     clean, denoised = torch.rand(5, 3, 16, 16), torch.rand(5, 3, 16, 16) * 1.6 - 0.3
