@@ -36,8 +36,6 @@ class DenoiseTask:
         surrogates: for its stability, see :mod:`denoisers.training.surrogates`; are put into
             evaluation mode, their weights fixed.
         device: where it is computed.
-        labelled: surrogates are to answer the pictures' labels (:meth:`Pictures.labels`), not what
-            they answer to the clean pictures.
 
     Attributes:
         identity: what besides the plan decides the curve, by name.
@@ -46,9 +44,8 @@ class DenoiseTask:
         device: as given.
 
     Raises:
-        BadData: if every picture is smaller than the squares, or has no label.
-        BadSurrogate: if stability has no surrogates, or one cannot be used, or has other classes
-            than the labels.
+        BadData: if every picture is smaller than the squares.
+        BadSurrogate: if stability has no surrogates, or one cannot be used.
         NotUsable: if the network does not return pictures of the same shape.
     """
 
@@ -62,8 +59,6 @@ class DenoiseTask:
         objective: Objective,
         surrogates: Sequence[nn.Module] = (),
         device: torch.device | str = "cpu",
-        *,
-        labelled: bool = False,
     ) -> None:
         self.objective, self.device = objective, torch.device(device)
         self._pictures = pictures
@@ -85,10 +80,6 @@ class DenoiseTask:
         )
         # no memory format: a batch norm's or linear layer's surrogate may be of any kind
         self._surrogates = [s.to(device).eval().requires_grad_(False) for s in surrogates]
-        self._classes: list[str] = []
-        if labelled:
-            self._classes, labels = pictures.labels()
-            self._labels = torch.from_numpy(labels)
         self._check_network()
         self._check_surrogates()
         self.identity = self._identify()
@@ -106,8 +97,7 @@ class DenoiseTask:
         Every choice is drawn on the CPU: the same ones, wherever it is computed.
         """
         objective = self.objective
-        chosen = self._choose(step)
-        clean = self._draw(chosen, generator)
+        clean = self._draw(step, generator)
         sigma = self._levels(len(clean), generator)
         noise = torch.randn(clean.shape, generator=generator).to(self.device)
         clean, sigma = clean.to(self.device).float() / 255, sigma.to(self.device)
@@ -120,22 +110,19 @@ class DenoiseTask:
             most = objective.jitter
             places = torch.randint(-most, most + 1, (2,), generator=generator).tolist()
             seen = [torch.roll(pictures, places, dims=(2, 3)) for pictures in (clean, cleaned)]
-            labels = self._labels[chosen].to(self.device) if self._classes else None
-            lost, _ = stability(self._surrogates, seen[0], seen[1], labels)
+            lost, _ = stability(self._surrogates, *seen)
             if objective.stable_from:
                 lost = lost * (sigma / objective.stable_from).clamp(max=1)
             total = total + objective.stability * lost.mean()
         return total, psnr(errors.detach().mean().item()), len(clean)
 
-    def _choose(self, step: int) -> torch.Tensor:
+    def _draw(self, step: int, generator: torch.Generator) -> torch.Tensor:
         epoch, place = divmod(step, self.usable // self._batch)
         if epoch != self._epoch:
             order = torch.Generator().manual_seed(self.objective.seed * 7919 + epoch)
             self._order = self._usable[torch.randperm(self.usable, generator=order)]
             self._epoch = epoch
-        return self._order[place * self._batch : (place + 1) * self._batch]
-
-    def _draw(self, chosen: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        chosen = self._order[place * self._batch : (place + 1) * self._batch]
         return self._pictures.crops(
             chosen.tolist(), self.objective.size, generator, shift=self._shift
         )
@@ -178,12 +165,7 @@ class DenoiseTask:
                 f"{len(self._surrogates)} surrogates share batches of {self._batch}: with fewer "
                 "pictures than surrogates some would never be asked"
             )
-        told = try_out(self._surrogates, self.objective.size, self.device)
-        if self._classes and set(told) != {len(self._classes)}:
-            raise BadSurrogate(
-                f"the surrogates tell {told} classes apart: --labels needs as many as there are "
-                f"folders, {len(self._classes)} ({', '.join(self._classes)[:60]})"
-            )
+        try_out(self._surrogates, self.objective.size, self.device)
 
     def _identify(self) -> dict[str, object]:
         numbers = dataclasses.asdict(self.objective)
@@ -193,7 +175,6 @@ class DenoiseTask:
         used = self._surrogates if self.objective.stability else []
         return {
             **numbers,
-            **({"labels": len(self._classes)} if self._classes else {}),
             "pictures": f"{len(self._pictures)} ({self._pictures.digest[:12]})",
             "network": f"{made} {json.dumps(getattr(self.model, 'arguments', {}))}",
             "initial weights": digest_of(self.model)[:12],

@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -78,19 +78,6 @@ class Pictures:
             cut = whole[top : top + size, left : left + size]
             out[row] = cut[:, ::-1] if places[row, 2] < 0.5 else cut
         return torch.from_numpy(out).permute(0, 3, 1, 2)
-
-    def labels(self) -> tuple[list[str], NDArray[np.int64]]:
-        """Return the classes, sorted, and each picture's: the folders that they lie in.
-
-        Raises:
-            BadData: if a picture lies in no folder but `train` or `test`.
-        """
-        folders = [PurePosixPath(name).parent for name in self.names]
-        for name, folder in zip(self.names, folders, strict=True):
-            if len(folder.parts) < 2 or folder.name in ("train", "test"):
-                raise BadData(f"--labels takes the folders' names for labels: {name} lies in none")
-        classes, places = np.unique([folder.name for folder in folders], return_inverse=True)
-        return classes.tolist(), places.astype(np.int64)
 
     def at_least(self, size: int) -> list[int]:
         """Return the indices of all pictures whose sides are both at least `size`."""

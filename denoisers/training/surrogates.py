@@ -67,10 +67,7 @@ def make_module(text: str, what: str) -> nn.Module:
 
 
 def stability(
-    surrogates: Sequence[nn.Module],
-    clean: torch.Tensor,
-    denoised: torch.Tensor,
-    labels: torch.Tensor | None = None,
+    surrogates: Sequence[nn.Module], clean: torch.Tensor, denoised: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Cross-entropy between each surrogate's answer to the clean picture and to the denoised.
 
@@ -82,11 +79,9 @@ def stability(
         surrogates: score pictures on [0, 1].
         clean: float32 (N, 3, H, W) on [0, 1], in random order.
         denoised: the same shape; is clipped, as the pixels that a classifier gets are.
-        labels: int64 (N,), to be answered in place of what each surrogate answers to the clean
-            picture.
 
     Returns:
-        Cross-entropy (N,) and whether the answer is that (N,), bool, both as the pictures stand.
+        Cross-entropy (N,) and whether the answer stayed (N,), bool, both as the pictures stand.
 
     Raises:
         BadSurrogate: if one fails on the pictures, or does not score them.
@@ -98,11 +93,8 @@ def stability(
         mine = slice(place, None, len(surrogates))
         if not len(clean[mine]):
             continue
-        if labels is None:
-            with torch.no_grad():
-                answer = _scores(place, surrogate, clean[mine]).argmax(1)
-        else:
-            answer = labels[mine]
+        with torch.no_grad():
+            answer = _scores(place, surrogate, clean[mine]).argmax(1)
         scores = _scores(place, surrogate, seen[mine]).float()
         losses[mine] = functional.cross_entropy(scores, answer, reduction="none")
         stayed[mine] = scores.argmax(1) == answer

@@ -123,12 +123,6 @@ def test_a_surrogate_of_a_strangers_kind_and_a_denoiser_that_learns_from_it(
         *("--surrogate", f"hues:network={tmp_path / 's' / 'weights.safetensors'}"),
     )
     assert learnt.exit_code == 0, learnt.output
-    labelled = surety(
-        *("denoiser", "--data", colours, "--out", tmp_path / "e", "--steps", 3, "--batch", 4),
-        *("--crop", 24, "--stability", 0.1, *SMALL, "--labels"),
-        *("--surrogate", f"hues:network={tmp_path / 's' / 'weights.safetensors'}"),
-    )
-    assert labelled.exit_code == 0, labelled.output
     other = surety(*robust[:-3], 0.7, *robust[-2:], "--epochs", 20)
     assert "(robust: 0.5 then, 0.7 now)" in other.stderr
 

@@ -222,7 +222,6 @@ def test_the_curve_can_be_drawn_again(surety, pictures, tmp_path):
         (("--set", "other=99999"), "numbers up to"),
         (("--init", "weights.safetensors", "--architecture", "unet"), "leave --architecture out"),
         (("--surrogate", "zoo:halves"), "--surrogate needs --stability"),
-        (("--labels",), "--labels needs --stability"),
         (("--stability", "0.1"), "at least one surrogate"),
         (("--stability", "0.1", "--surrogate", "zoo:horses"), "'zoo:horses' cannot be made"),
         (("--stability", "0.1", "--surrogate", "zoo:halves=nan"), "not finite"),

@@ -67,14 +67,6 @@ def denoiser(
             "imported and run; the current directory is searched first, as with python -m.",
         ),
     ] = None,
-    labels: Annotated[
-        bool,
-        typer.Option(
-            "--labels",
-            help="The surrogates are to answer each picture's label (the name of its folder, "
-            "classes sorted), not what they answer to the clean picture.",
-        ),
-    ] = False,
     check: Annotated[
         Texts | None,
         typer.Option(
@@ -150,8 +142,6 @@ def denoiser(
                 "--surrogate needs --stability, such as 0.1: without it no answer is looked at "
                 "(--check only measures)"
             )
-        if labels and not stability:
-            raise BadRequest("--labels needs --stability and --surrogate: they are to answer them")
         arguments = parse_arguments(set_ or [])
         where = parts.device(device)
 
@@ -165,7 +155,7 @@ def denoiser(
         network = parts.network(architecture or "unet", arguments, init, seed)
         with counting("decoding") as watch:
             pictures, held_out = load_all(data, out / "cache", hold_out=hold_out, watch=watch)
-        task = DenoiseTask(network, pictures, objective, surrogates, where, labelled=labels)
+        task = DenoiseTask(network, pictures, objective, surrogates, where)
         left_out = len(pictures) - task.usable
         say(
             f"{task.usable:,} pictures to learn from, {len(held_out):,} to measure with"

@@ -1,7 +1,6 @@
 """Pictures, networks and classifiers that tests train with."""
 
 import csv
-import dataclasses
 import signal
 
 import numpy as np
@@ -33,13 +32,6 @@ def held(arrays):
     pixels = np.concatenate([np.ascontiguousarray(array).reshape(-1) for array in arrays])
     names = tuple(str(place) for place in range(len(arrays)))
     return Pictures(pixels, shapes, names, digest="held")
-
-
-def named(pictures, classes="abc"):
-    """The same pictures, as if they lay in folders in turn."""
-    places = range(len(pictures))
-    names = tuple(f"zip/{classes[i % len(classes)]}/{i}.png" for i in places)
-    return dataclasses.replace(pictures, names=names)
 
 
 def waves(count=24, size=16):
@@ -76,13 +68,11 @@ def brightness(slope="40"):
     return Brightness(float(slope))
 
 
-def task(pictures=None, network=None, surrogates=(), *, labelled=False, **objective):
+def task(pictures=None, network=None, surrogates=(), **objective):
     """A small denoising task; options as those of the objective."""
     numbers = {"size": 16, "batch": 8} | objective
     network = network or small_unet()
-    return DenoiseTask(
-        network, pictures or waves(), Objective(**numbers), surrogates, labelled=labelled
-    )
+    return DenoiseTask(network, pictures or waves(), Objective(**numbers), surrogates)
 
 
 def curve(out):

@@ -10,7 +10,7 @@ from torch import nn
 from denoisers.dncnn import DnCNN
 from denoisers.errors import BadData, BadPlan, BadSurrogate, NotUsable
 from denoisers.training.denoise_task import Objective, psnr
-from tests.denoisers.training.scenes import Brightness, held, named, task, waves
+from tests.denoisers.training.scenes import Brightness, held, task, waves
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -47,22 +47,6 @@ def test_stability_counts_in_proportion_where_noise_is_weak(monkeypatch):
     assert loss(made)[0].item() == pytest.approx(expected.item(), rel=1e-6)
 
 
-def test_labels_are_those_of_the_pictures_that_are_shown(monkeypatch):
-    asked = []
-
-    def noting(_, clean, __, labels):
-        asked.extend(zip(clean, labels.tolist(), strict=True))
-        return torch.zeros(len(clean), requires_grad=True), None
-
-    monkeypatch.setattr("denoisers.training.denoise_task.stability", noting)
-    flat = [np.full((16, 16, 3), 80 * place, dtype=np.uint8) for place in (0, 1, 2) * 4]
-    made = task(named(held(flat)), stability=1.0, surrogates=[Brightness()], labelled=True)
-    loss(made)
-    loss(made, step=1)
-    assert len(asked) == 16
-    assert all(round(picture.mean().item() * 255) == 80 * label for picture, label in asked)
-
-
 def test_levels_are_drawn_by_ratio_or_evenly():
     def levels(even):
         made = task(sigmas=(0.01, 1.0), even=even)
@@ -81,9 +65,7 @@ def test_every_picture_comes_once_in_an_epoch_and_in_another_order_in_the_next()
     made = task(pictures, batch=8)
 
     def seen(steps):
-        batches = [
-            made._draw(made._choose(step), torch.Generator().manual_seed(step)) for step in steps
-        ]
+        batches = [made._draw(step, torch.Generator().manual_seed(step)) for step in steps]
         return [int(v) // 10 for batch in batches for v in batch[:, 0, 0, 0]]
 
     first, second = seen(range(3)), seen(range(3, 6))
@@ -132,8 +114,6 @@ def test_what_decides_the_curve_is_in_the_identity():
         task(stability=1.0, surrogates=surrogates, jitter=1),
         task(stability=1.0, surrogates=surrogates, network=DnCNN(depth=3, width=4)),
     ]
-    labelled = task(named(waves()), stability=1.0, surrogates=surrogates, labelled=True).identity
-    assert labelled == known | {"labels": 3}
     changed = [{name for name in known if known[name] != made.identity[name]} for made in different]
     assert changed == [
         {"surrogates"},
@@ -196,9 +176,6 @@ def test_what_cannot_be_trained_is_told_before():
         task(stability=1.0)
     with pytest.raises(BadSurrogate, match="3 surrogates share batches of 2"):
         task(stability=1.0, surrogates=[Brightness() for _ in range(3)], batch=2)
-    two = named(waves(), "ab")
-    with pytest.raises(BadSurrogate, match=r"tell \[3\] classes apart.* folders, 2 \(a, b\)"):
-        task(two, stability=1.0, surrogates=[Brightness()], labelled=True)
     with pytest.raises(NotUsable, match="shape that it is given"):
         task(network=Grey())
     with pytest.raises(NotUsable, match="fails on a picture of 16×16"):

@@ -86,25 +86,6 @@ def test_whole_pictures_are_shifted_over_their_reflected_edge():
     assert len(seen) > 15
 
 
-def test_labels_are_the_folders_names_of_all_sources_together(tmp_path):
-    noise_pictures(tmp_path / "one", count=2, classes=("dog", "cat"))
-    noise_pictures(tmp_path / "other", count=1, classes=("dog", "ant"))
-    learnt, _ = load_all([tmp_path / "one", tmp_path / "other"], tmp_path / "cache")
-    classes, places = learnt.labels()
-    assert classes == ["ant", "cat", "dog"]
-    named = [name.split("/")[-2] for name in learnt.names]
-    assert [classes[place] for place in places] == named
-    assert places.tolist() == [1, 1, 2, 2, 0, 2]
-
-
-@pytest.mark.parametrize("inside", [(), ("train",), ("more", "train")])
-def test_pictures_without_a_folder_have_no_label(tmp_path, inside):
-    photographs(tmp_path.joinpath("photographs", *inside))
-    learnt, _ = load_all([tmp_path / "photographs"], tmp_path / "cache")
-    with pytest.raises(BadData, match=r"000\.png lies in none"):
-        learnt.labels()
-
-
 def test_smaller_pictures_are_told():
     pictures = held([numbered(16, 40), numbered(20, 20), numbered(19, 50)])
     assert pictures.at_least(20) == [1]
