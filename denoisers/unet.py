@@ -18,6 +18,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from denoisers.finish import AS_IT_IS, Finish
 from denoisers.growing import grow
 
 MULTIPLE = 8  # three halvings
@@ -47,13 +48,27 @@ class UNet(nn.Module):
         half: residual blocks at half resolution, on the way down and again on the way up.
         quarter: the same at a quarter.
         eighth: residual blocks at an eighth of the resolution, in the middle.
+        mirror, again, contrast: what is done with it once it is trained, see
+            :class:`denoisers.finish.Finish`.
     """
 
     architecture = "unet"
 
-    def __init__(self, width: int = 48, half: int = 1, quarter: int = 2, eighth: int = 2) -> None:
+    def __init__(
+        self,
+        width: int = 48,
+        half: int = 1,
+        quarter: int = 2,
+        eighth: int = 2,
+        *,
+        mirror: int = 0,
+        again: int = 0,
+        contrast: int = AS_IT_IS,
+    ) -> None:
         super().__init__()
         self.arguments = {"width": width, "half": half, "quarter": quarter, "eighth": eighth}
+        self.finish = Finish(mirror, again, contrast)
+        self.arguments |= self.finish.arguments()
         w = width
         self.head = nn.Conv2d(13, w, 3, padding=1)
         self.down1 = _blocks(half, w)
@@ -91,6 +106,11 @@ class UNet(nn.Module):
         Returns:
             float32 (N, 3, H, W), not clipped.
         """
+        if self.training:  # on what it computes itself
+            return self._once(noisy, sigma)
+        return self.finish.clean(self._once, noisy, sigma)
+
+    def _once(self, noisy: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         count, _, height, width = noisy.shape
         level = sigma.view(count, 1, 1, 1)
         total = level.square() + SPREAD**2

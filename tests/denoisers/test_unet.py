@@ -60,6 +60,28 @@ def test_the_arguments_build_the_same_network_again():
     again.load_state_dict(network.state_dict(), strict=True)
 
 
+def test_the_finish_is_for_the_trained_network_alone():
+    """While it trains it learns from what it computes itself."""
+    plain = trained()
+    finished = UNet(**SMALL, mirror=1, again=5, contrast=130)
+    finished.load_state_dict(plain.state_dict())
+    noisy, level = torch.rand(2, 3, 11, 16), torch.tensor([0.2, 0.6])
+    assert torch.equal(finished.train()(noisy, level), plain(noisy, level))
+    both = (plain(noisy, level) + plain(noisy.flip(3), level).flip(3)) / 2
+    again = plain(both, torch.full((2,), 0.05))
+    middle = again.mean((1, 2, 3), keepdim=True)
+    expected = middle + 1.3 * (again - middle)
+    assert torch.allclose(finished.eval()(noisy, level), expected, atol=1e-6)
+
+
+def test_arguments_name_the_finish_where_there_is_any():
+    """Weights files and checkpoints written before there were any stay what they are."""
+    assert UNet(**SMALL, mirror=0, again=0, contrast=100).arguments == SMALL
+    assert UNet(**SMALL, mirror=1).arguments == SMALL | {"mirror": 1}
+    finished = UNet(**SMALL).grown({"mirror": 1, "again": 5, "contrast": 130})
+    assert finished.arguments == SMALL | {"mirror": 1, "again": 5, "contrast": 130}
+
+
 def test_an_odd_size_is_mirrored_at_its_edge():
     """Repeating the last row would show the network stripes where it expects noise."""
     network, level = trained(), torch.full((1,), 0.3)
