@@ -3,8 +3,9 @@
 An architecture is a torch module, called as network(noisy, sigma): float32 (N, 3, H, W) on [0, 1]
 plus noise, any height and width, and float32 (N,) to float32 (N, 3, H, W). It has the attributes
 `architecture`, its name here, and `arguments`, small whole numbers that its class is called with.
-Optionally `folded()` returns the same function in a form that runs faster, and `grown(arguments)`
-the same in a larger network, to be trained further.
+Optionally `folded()` returns the same function in a form that runs faster, `grown(arguments)` the
+same in a larger network, to be trained further, and `finished(finish)` the same network, to be used
+as :class:`denoisers.finish.Finish` says.
 """
 
 from collections.abc import Callable

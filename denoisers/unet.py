@@ -96,6 +96,17 @@ class UNet(nn.Module):
         grow(self, larger)
         return larger
 
+    def finished(self, finish: Finish) -> "UNet":
+        """Return the same network, to be used in another way.
+
+        Args:
+            finish: that way; this network's own is given up.
+        """
+        sizes = {name: self.arguments[name] for name in ("width", "half", "quarter", "eighth")}
+        made = UNet(**sizes, **finish.arguments())
+        made.load_state_dict(self.state_dict())
+        return made.train(self.training)
+
     def forward(self, noisy: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         """Clean pictures.
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from denoisers.finish import Finish
 from denoisers.unet import CENTRE, SPREAD, UNet
 
 SMALL = {"width": 4, "half": 1, "quarter": 1, "eighth": 1}
@@ -80,6 +81,15 @@ def test_arguments_name_the_finish_where_there_is_any():
     assert UNet(**SMALL, mirror=1).arguments == SMALL | {"mirror": 1}
     finished = UNet(**SMALL).grown({"mirror": 1, "again": 5, "contrast": 130})
     assert finished.arguments == SMALL | {"mirror": 1, "again": 5, "contrast": 130}
+
+
+def test_finished_anew_it_has_learnt_the_same_and_forgets_how_it_was_used():
+    network = trained(**SMALL, again=5)
+    made = network.finished(Finish(mirror=1))
+    assert made.arguments == SMALL | {"mirror": 1}
+    assert not made.training
+    state = network.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in made.state_dict().items())
 
 
 def test_an_odd_size_is_mirrored_at_its_edge():

@@ -262,6 +262,35 @@ def test_a_network_that_has_learnt_grows(surety, pictures, tmp_path):
     assert "'dncnn' cannot grow" in done.stderr
 
 
+def test_a_network_that_has_learnt_is_finished(surety, pictures, tmp_path):
+    data = ("--data", pictures / "small.zip")
+    assert surety("denoiser", *data, *SMALL, *QUICK, "--out", "one").exit_code == 0
+    learnt, made = "one/weights.safetensors", tmp_path / "made.safetensors"
+    done = surety("finish", learnt, made, "--mirror", "--again", 5, "--contrast", 130)
+    assert done.exit_code == 0, done.output
+    before, after = load_weights(tmp_path / learnt)[0], load_weights(made)[0]
+    assert after.arguments == before.arguments | {"mirror": 1, "again": 5, "contrast": 130}
+    noisy, sigma = torch.rand(1, 3, 16, 16), torch.full((1,), 0.25)
+    assert not torch.allclose(after(noisy, sigma), before(noisy, sigma), atol=1e-3)
+    plain = tmp_path / "plain.safetensors"
+    assert surety("finish", made, plain).exit_code == 0
+    assert plain.read_bytes() == (tmp_path / learnt).read_bytes()
+    for given, words in (
+        ((learnt, made), "made.safetensors is there already"),
+        (("nowhere.safetensors", "new"), "nowhere.safetensors"),
+        ((learnt, "nowhere/new"), "nowhere/new"),
+    ):
+        done = surety("finish", *given)
+        assert done.exit_code == ExitCode.BAD_INPUT, done.output
+        assert words in done.stderr
+        assert done.stderr.count("\n") == 1
+    dncnn = ("--architecture", "dncnn", "--set", "depth=3", "--set", "width=4")
+    assert surety("denoiser", *data, *dncnn, *QUICK, "--out", "four").exit_code == 0
+    done = surety("finish", "four/weights.safetensors", "five.safetensors")
+    assert "'dncnn' cannot be finished" in done.stderr
+    assert not (tmp_path / "five.safetensors").exists()
+
+
 def test_weights_to_begin_with_that_cannot_be_used(surety, pictures, tmp_path):
     (tmp_path / "rubbish.safetensors").write_bytes(b"rubbish")
     for name in ("nowhere.safetensors", "rubbish.safetensors"):

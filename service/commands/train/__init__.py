@@ -1,14 +1,15 @@
-"""`surety train classifier|denoiser|plot`: train the networks that Surety ships, or your own."""
+"""`surety train classifier|denoiser|finish|plot`: train those that ship, or your own."""
 
 import typer
 
 from service.commands.train.classifier import classifier
 from service.commands.train.denoiser import denoiser
+from service.commands.train.finish import finish
 from service.commands.train.plot import plot
 
 app = typer.Typer(
     no_args_is_help=True,
     help="Train a network; a run that was killed goes on where it stood.",
 )
-for command in (classifier, denoiser, plot):
+for command in (classifier, denoiser, finish, plot):
     app.command()(command)

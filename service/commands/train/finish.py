@@ -1,0 +1,52 @@
+"""`surety train finish`: say how a trained denoiser is to be used, without training it further."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from service.commands.train.running import friendly
+from service.errors import BadRequest
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+
+def finish(
+    weights: Annotated[Path, typer.Argument(help="Weights file of a denoiser.")],
+    out: Annotated[Path, typer.Argument(help="Weights file to write; must not exist yet.")],
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="The mean of both ways round; twice the time.")
+    ] = False,
+    again: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=100,
+            help="Clean the result once more, as if noise with a sigma of that many hundredths "
+            "were left, such as 5; the time of one cleaning more.",
+        ),
+    ] = 0,
+    contrast: Annotated[
+        int, typer.Option(min=1, max=1000, help="Percent of the result's contrast, such as 130.")
+    ] = 100,
+) -> None:
+    """Write a denoiser's weights anew, to be used in another way.
+
+    Exit codes: 0 written, 2 bad usage or files, 1 internal error.
+    """
+    with friendly():
+        from denoisers.finish import Finish
+        from denoisers.weights import load_weights, save_weights
+
+        if out.exists():
+            raise BadRequest(f"{out} is there already: name another file")
+        network, _ = load_weights(weights)
+        made = str(getattr(network, "architecture", type(network).__name__))
+        finished: Callable[[Finish], nn.Module] | None = getattr(network, "finished", None)
+        if finished is None:
+            raise BadRequest(f"the architecture {made!r} cannot be finished: unet can")
+        save_weights(finished(Finish(int(mirror), again, contrast)), out)
+        typer.echo(out)
