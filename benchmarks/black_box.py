@@ -10,6 +10,7 @@ Asking ends early only where no answer could change the result.
         --denoiser none --denoiser cifar --denoiser dncnn=dncnn.safetensors
         [--denoiser LABEL@TARGET=FILE] [--sigma 0.25,0.5,1.0] [--pictures 500] [--votes 1000]
 
+With --offset 3 the pictures are others, for what was chosen by looking at those without it.
 The same command goes on where it was ended, and another --alpha or --process needs no new votes.
 FOLDER gets results.json with the counts of every picture, TARGET.svg, best.svg (the best sigma for
 each radius, chosen on these very pictures as papers do) and the votes.
@@ -34,13 +35,15 @@ RADII = (0.0, 0.25, 0.5, 0.75, 1.0)
 FIRST = 100  # votes that choose the label
 
 
-def pictures_of(source: Source, part: str, count: int) -> list[Picture]:
+def pictures_of(source: Source, part: str, count: int, offset: int = 0) -> list[Picture]:
     """Take pictures spread evenly over one part, sorted by path: as many of each class.
 
     Args:
         source: laid out PART/CLASS/FILE.
         part: "test".
         count: how many; all if there are fewer.
+        offset: of each, in the order of the paths: other pictures than without it, if it is less
+            than their distance.
 
     Returns:
         The pictures in an order that mixes the classes, so that the first few stand for all.
@@ -50,7 +53,7 @@ def pictures_of(source: Source, part: str, count: int) -> list[Picture]:
         raise SystemExit(f"--data {source.title} holds no pictures under {part}/CLASS/")
     classes = sorted({name.split("/")[-2] for name in names})
     count = min(count, len(names))
-    chosen = [names[i * len(names) // count] for i in range(count)]
+    chosen = [names[(i * len(names) // count + offset) % len(names)] for i in range(count)]
     mixed = [chosen[i] for i in np.random.default_rng(0).permutation(count)]
     return [Picture(n, source.read(n), classes.index(n.split("/")[-2])) for n in mixed]
 
@@ -66,6 +69,7 @@ def main() -> None:
     parser.add_argument("--denoiser", action="append", type=Entry.parse, required=True)
     parser.add_argument("--sigma", type=report.numbers, default=[0.25, 0.5, 1.0])
     parser.add_argument("--pictures", type=int, default=500)
+    parser.add_argument("--offset", type=int, default=0)
     parser.add_argument("--votes", type=int, default=1000)
     parser.add_argument("--alpha", type=float, default=0.001)
     parser.add_argument("--process", action="store_true")
@@ -75,7 +79,7 @@ def main() -> None:
     source = data_of(asked.data)
     targets = [target_of(text, choose(asked.device)) for text in asked.target]
     check(asked.denoiser, [target.name for target in targets])
-    pictures = pictures_of(source, asked.part, asked.pictures)
+    pictures = pictures_of(source, asked.part, asked.pictures, asked.offset)
     ready = [(entry, runtime_of(entry, asked.device)) for entry in asked.denoiser]
     header = {"data": source.mark, "first": FIRST, "votes": asked.votes}
     everything = [
