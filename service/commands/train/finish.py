@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-
 def finish(
     weights: Annotated[Path, typer.Argument(help="Weights file of a denoiser.")],
     out: Annotated[Path, typer.Argument(help="Weights file to write; must not exist yet.")],
