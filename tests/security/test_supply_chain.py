@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,8 @@ def test_a_secret_in_the_source_is_found(tmp_path: Path) -> None:
         ('key = "nothing of the kind"', 0),
     ):
         file.write_text(line + "\n")
-        command = ["detect-secrets-hook", "--baseline", str(BASELINE), "--no-verify", str(file)]
+        hook = [sys.executable, "-m", "detect_secrets.pre_commit_hook"]  # no PATH leads to it
+        command = [*hook, "--baseline", str(BASELINE), "--no-verify", str(file)]
         assert subprocess.run(command, capture_output=True, check=False).returncode == expected, (
             line
         )
