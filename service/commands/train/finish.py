@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.commands.train.running import friendly
+from service.commands.train.running import friendly, save_aside
 from service.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -47,5 +47,6 @@ def finish(
         finished: Callable[[Finish], nn.Module] | None = getattr(network, "finished", None)
         if finished is None:
             raise BadRequest(f"the architecture {made!r} cannot be finished: unet can")
-        save_weights(finished(Finish(int(mirror), again, contrast)), out)
+        made_so = finished(Finish(int(mirror), again, contrast))
+        save_aside(lambda aside: save_weights(made_so, aside), out, like=weights)
         typer.echo(out)

@@ -67,12 +67,13 @@ def finish(out: Path, plan: "Plan", seconds: float, figures: Mapping[str, Any]) 
     typer.echo(f"weights: {out / 'weights.safetensors'}")
 
 
-def save_aside(save: Callable[[Path], None], path: Path) -> None:
+def save_aside(save: Callable[[Path], None], path: Path, like: Path | None = None) -> None:
     """Let a file be written beside its place and move it there; the old one stays until then.
 
     Args:
         save: writes what it is about to the path that it gets.
         path: the place.
+        like: file that is as readable; else the log beside it.
     """
     from denoisers.training.files import told
 
@@ -80,7 +81,7 @@ def save_aside(save: Callable[[Path], None], path: Path) -> None:
     try:
         with told(path):
             save(aside)
-            aside.chmod((path.parent / "log.csv").stat().st_mode)  # as readable as the log
+            aside.chmod((like or path.parent / "log.csv").stat().st_mode)
             aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
