@@ -21,8 +21,7 @@ class Finish:
     Attributes:
         mirror: 1 for the mean of both ways, see :func:`both_ways`; takes twice as long.
         again: more than 0 to clean the result once more, as if noise with a sigma of that many
-            hundredths were left in it. What is left of the noise is no noise as such, and still
-            most of it goes.
+            hundredths were left in it.
         contrast: percent, see :func:`with_contrast`.
     """
 
@@ -55,9 +54,9 @@ class Finish:
 def both_ways(network: Network, noisy: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
     """Clean each picture and its mirror image, and take the mean (both the same way round).
 
-    Errors that are not the same both ways are halved (Timofte, Rothe, Van Gool, "Seven ways to
-    improve example-based single image super resolution", CVPR 2016, section 3.3, "enhanced
-    prediction").
+    Errors that differ from one way to the other average out ("enhanced prediction" of Timofte,
+    Rothe, Van Gool, "Seven ways to improve example-based single image super resolution", CVPR
+    2016).
 
     Args:
         network: called as network(noisy, sigma).

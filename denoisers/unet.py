@@ -102,8 +102,7 @@ class UNet(nn.Module):
         Args:
             finish: that way; this network's own is given up.
         """
-        sizes = {name: self.arguments[name] for name in ("width", "half", "quarter", "eighth")}
-        made = UNet(**sizes, **finish.arguments())
+        made = UNet(**{**self.arguments, **vars(finish)})
         made.load_state_dict(self.state_dict())
         return made.train(self.training)
 

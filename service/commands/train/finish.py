@@ -43,10 +43,10 @@ def finish(
         if out.exists():
             raise BadRequest(f"{out} is there already: name another file")
         network, _ = load_weights(weights)
-        made = str(getattr(network, "architecture", type(network).__name__))
+        kind = str(getattr(network, "architecture", type(network).__name__))
         finished: Callable[[Finish], nn.Module] | None = getattr(network, "finished", None)
         if finished is None:
-            raise BadRequest(f"the architecture {made!r} cannot be finished: unet can")
-        made_so = finished(Finish(int(mirror), again, contrast))
-        save_aside(lambda aside: save_weights(made_so, aside), out, like=weights)
+            raise BadRequest(f"the architecture {kind!r} cannot be finished: unet can")
+        made = finished(Finish(int(mirror), again, contrast))
+        save_aside(lambda aside: save_weights(made, aside), out, like=weights)
         typer.echo(out)
