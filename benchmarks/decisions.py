@@ -11,7 +11,6 @@ latest. A picture counts if the radius is certified for its true label.
 """
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -71,8 +70,8 @@ def main() -> None:
         {"data": source.mark, "votes": wanted},
     )
 
-    def stop(votes: Sequence[int], _: int) -> str | None:
-        return "complete" if len(votes) >= wanted else None
+    def stop(found: Record, _: float) -> str | None:
+        return "complete" if len(found.votes) >= wanted else None
 
     for _ in collect_all([series], pictures, stop, wanted):
         pass

@@ -115,8 +115,8 @@ def certified(
     source = data_of(asked.data[0])
     names = held_out(source, asked.pictures)
 
-    def stop(votes: Sequence[int], truth: int) -> str | None:
-        return "complete" if len(votes) >= asked.votes else None
+    def stop(found: Record, _: float) -> str | None:
+        return "complete" if len(found.votes) >= asked.votes else None
 
     def radius(found: Record, sigma: float) -> float:
         level = Level(sigma, asked.alpha, null_margin(sigma, pictures[0].pixels.size))

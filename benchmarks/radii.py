@@ -11,9 +11,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from certification import clopper_pearson
+from certification.certify import stop_rules
 from certification.confidence import ConfidenceProcess
 from certification.martingale import STEPS, null
+from certification.options import Options
 from certification.radius import l2_radius
+from certification.tally import CertifyTally
 
 NOTHING = -1.0
 
@@ -95,6 +98,25 @@ def anytime(
     if process.label != str(wanted) or process.pointer is None:
         return NOTHING
     return float(l2_radius(level.sigma, process.pointer))
+
+
+def decided(votes: Sequence[int], named: int, level: Level, reach: float, most: int) -> str | None:
+    """Tell whether Surety would ask no further about "is the radius at least `reach`?".
+
+    Args:
+        votes: in order.
+        named: the answer to the clean picture.
+        level: sigma, alpha, margin.
+        reach: the radius.
+        most: votes at most; also the n of the one Clopper-Pearson look.
+
+    Returns:
+        Surety's own reason, see :mod:`certification.stopping`; None while it would go on.
+    """
+    options = Options(level.sigma, level.alpha, target_radius=reach, max_votes=most)
+    process = ConfidenceProcess(level.alpha, str(named), most, margin=level.margin)
+    _, reason = CertifyTally(process, stop_rules(options)).feed([str(vote) for vote in votes])
+    return reason
 
 
 def settled(votes: Sequence[int], wanted: int, first: int, n: int) -> str | None:

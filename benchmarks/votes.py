@@ -1,7 +1,7 @@
 """Votes over noisy, denoised copies of pictures."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,6 @@ from certification.noise import derive_key, draw_many
 
 SECRET = b"a benchmark's noise need not be secret"
 CHUNK = 128  # copies at a time, rounded up to whole batches of the denoiser
-
-Stop = Callable[[Sequence[int], int], str | None]
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,10 @@ class Record:
     truth: int
     clean: int
     votes: list[int]
-    stopped: str
+    stopped: str = ""
+
+
+Stop = Callable[[Record, float], str | None]  # from the votes so far and sigma
 
 
 def ask(
@@ -66,8 +67,8 @@ def ask(
         denoiser: cleans the copies.
         sigma: standard deviation of the noise.
         targets: are asked.
-        stop: given votes and true label, why to stop, or None to go on; asked now and then, at
-            the latest after `most` votes, where it must not say None.
+        stop: why to stop, or None to go on; asked now and then, at the latest after `most` votes,
+            where it must not say None.
         most: votes a target is asked for at most.
 
     Returns:
@@ -90,7 +91,8 @@ def ask(
             if name in done:
                 continue
             votes[name] += target.labels(cleaned)
-            if (reason := stop(votes[name], truths[name])) is not None:
-                done[name] = Record(picture.name, truths[name], clean[name], votes[name], reason)
+            so_far = Record(picture.name, truths[name], clean[name], votes[name])
+            if (reason := stop(so_far, sigma)) is not None:
+                done[name] = replace(so_far, stopped=reason)
         start += step
     return done

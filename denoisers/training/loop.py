@@ -16,6 +16,7 @@ from typing import Protocol
 import torch
 from torch import nn
 
+from denoisers.device import precision
 from denoisers.errors import BadPlan, Diverged, OutOfMemory
 from denoisers.memory import out_of_memory
 from denoisers.training import checkpoint
@@ -86,7 +87,8 @@ class Plan:
         clip: largest gradient norm.
         save_seconds: between checkpoints.
         log_steps: between lines of the log.
-        mixed: compute in bfloat16 where that is safe; weights and sums stay float32.
+        mixed: compute in bfloat16 where that is safe; weights and sums stay float32. Nothing where
+            the device would only emulate it, see :func:`denoisers.device.precision`.
 
     Raises:
         BadPlan: if a number is out of its range.
@@ -177,7 +179,8 @@ class _Run:
         self._log = Log(out / LOG)
         self._optimizer = task.optimizer()
         self._peaks = [group["lr"] for group in self._optimizer.param_groups]
-        self._device = next(task.model.parameters()).device.type
+        self._device = next(task.model.parameters()).device
+        self._mixed = in_bfloat16(plan, task.model)
         self.average = {k: v.detach().clone() for k, v in task.model.state_dict().items()}
         self.step, self._spent, self._pictures = 0, 0.0, 0
 
@@ -201,7 +204,7 @@ class _Run:
         for group, peak in zip(self._optimizer.param_groups, self._peaks, strict=True):
             group["lr"] = peak * _schedule(step, plan)
         self._optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(self._device, torch.bfloat16, enabled=plan.mixed):
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._mixed):
             loss, metric, pictures = self._task.loss(step, generator)
         value = float(loss.item())
         if not math.isfinite(value):
@@ -246,6 +249,11 @@ class _Run:
             "--rate or a longer --warmup, or without --mixed"
             + (f"; the checkpoint of step {kept} is kept" if kept is not None else "")
         )
+
+
+def in_bfloat16(plan: Plan, model: nn.Module) -> bool:
+    """Say whether this is computed in bfloat16: planned, and the model's device has it."""
+    return plan.mixed and precision(next(model.parameters()).device) is torch.bfloat16
 
 
 def draw_curve(out: Path, metric: str) -> None:

@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import nn
 
+from denoisers.device import precision
+
 FEWEST = 16  # channels; a layer with fewer on one side is a first or a last one
 STEPS = 5
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the iteration: fast, ends near 1 and not at it
@@ -71,7 +73,9 @@ def is_hidden(parameter: torch.Tensor) -> bool:
 
 
 def orthogonal(matrix: torch.Tensor) -> torch.Tensor:
-    """Return about the nearest orthogonal matrix, by Newton–Schulz iteration in bfloat16.
+    """Return about the nearest orthogonal matrix, by Newton–Schulz iteration.
+
+    In bfloat16, which is enough for it, where the device computes with that at full speed.
 
     Args:
         matrix: (m, n).
@@ -79,7 +83,7 @@ def orthogonal(matrix: torch.Tensor) -> torch.Tensor:
     Returns:
         float32 (m, n), with singular values of about 0.7 to 1.2.
     """
-    x = matrix.to(torch.bfloat16)
+    x = matrix.to(precision(matrix.device))
     x = x / (x.norm() + 1e-7)
     turned = len(x) > x.shape[1]
     if turned:

@@ -86,8 +86,8 @@ def test_an_error_gives_the_turn_back():
 
 
 def test_whoever_gives_up_waiting_leaves_the_queue():
-    turns = Turns()
-    holder = threading.Thread(target=lambda: hold(turns))
+    turns, given_up = Turns(), threading.Event()
+    holder = threading.Thread(target=lambda: hold(turns, given_up))
     holder.start()
     while not turns._taken:
         time.sleep(0.001)
@@ -96,11 +96,12 @@ def test_whoever_gives_up_waiting_leaves_the_queue():
     with pytest.raises(KeyboardInterrupt), turns:
         pass
     assert not turns._waiting
+    given_up.set()
     holder.join(10)
     with turns:
         pass
 
 
-def hold(turns):
+def hold(turns, given_up):
     with turns:
-        time.sleep(0.4)
+        given_up.wait(20)

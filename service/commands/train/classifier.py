@@ -101,7 +101,7 @@ def classifier(
             "classes": pictures.classes,
             "trained": identity,
         }
-        finish(out, plan, seconds, figures)
+        finish(task, plan, out, seconds, figures)
 
 
 def _check(epochs: float, robust: float, rate: float, seed: int) -> None:

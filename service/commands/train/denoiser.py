@@ -164,4 +164,4 @@ def denoiser(
         seconds = train(task, plan, out, resume=resume)
         checks += parts.as_checks(surrogate or [], surrogates, crop, where)
         figures = parts.save_and_measure(task, out, held_out, checks, half=half)
-        finish(out, plan, seconds, figures)
+        finish(task, plan, out, seconds, figures)

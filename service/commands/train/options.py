@@ -15,7 +15,7 @@ Seed = Annotated[int, typer.Option(help="The same seed gives the same curve.")]
 Batch = Annotated[int, typer.Option(min=1, help="Pictures per step.")]
 Mixed = Annotated[
     bool,
-    typer.Option("--mixed", help="bfloat16 where safe: twice as fast where the hardware has it."),
+    typer.Option("--mixed", help="bfloat16 where safe and the hardware has it: twice as fast."),
 ]
 Resume = Annotated[
     bool, typer.Option("--resume/--fresh", help="Go on from the checkpoint in --out.")

@@ -41,9 +41,11 @@ def train(
         Seconds of all the runs that it took.
     """
     from denoisers.training import checkpoint
-    from denoisers.training.loop import CHECKPOINT, fit
+    from denoisers.training.loop import CHECKPOINT, fit, in_bfloat16
 
     files = f"log: {out / 'log.csv'}   curve: {out / 'curve.svg'}"
+    if plan.mixed and not in_bfloat16(plan, task.model):
+        say("--mixed is left out: bfloat16 is only emulated here, which is slower than float32")
     say(f"{files}   Ctrl-C stops, the same command goes on")
     with _bar(task.name, task.metric, plan.steps) as watch:
         weights = fit(task, plan, out, resume=resume, identity=identity, watch=watch)
@@ -51,14 +53,17 @@ def train(
     return float(checkpoint.state_of(out / CHECKPOINT)["seconds"])
 
 
-def finish(out: Path, plan: "Plan", seconds: float, figures: Mapping[str, Any]) -> None:
+def finish(
+    task: "Task", plan: "Plan", out: Path, seconds: float, figures: Mapping[str, Any]
+) -> None:
     """Write `figures.json` and print it."""
     from denoisers.training.files import write_whole
+    from denoisers.training.loop import in_bfloat16
 
     summary = {
         "steps": plan.steps,
         "seed": plan.seed,
-        "mixed": plan.mixed,
+        "mixed": in_bfloat16(plan, task.model),
         "seconds": round(seconds),
         **figures,
     }

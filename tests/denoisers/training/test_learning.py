@@ -49,6 +49,7 @@ def test_a_network_with_batch_norms_trains_averages_resumes_and_saves(tmp_path):
     assert not torch.equal(model.body[0][1].running_var, torch.ones(8))
     save_weights(model, tmp_path / "weights.safetensors")
     loaded, _ = load_weights(tmp_path / "weights.safetensors")
+    loaded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # as the trained is
     noisy, level = torch.rand(2, 3, 16, 16), torch.full((2,), 0.5)
     assert torch.equal(loaded(noisy, level), model.eval()(noisy, level))
     figures = quality(loaded, waves(), (0.5,))

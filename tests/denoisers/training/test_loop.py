@@ -16,7 +16,7 @@ from denoisers.errors import (
     Diverged,
     OutOfMemory,
 )
-from denoisers.training import checkpoint
+from denoisers.training import checkpoint, loop
 from denoisers.training.files import alone_in
 from denoisers.training.loop import Plan, _follow, _schedule, fit
 from tests.denoisers.training.scenes import (
@@ -28,6 +28,14 @@ from tests.denoisers.training.scenes import (
 )
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def test_bfloat16_that_would_be_emulated_is_left_out(tmp_path, monkeypatch):
+    plain = fit(task(), Plan(steps=3), tmp_path / "plain")
+    monkeypatch.setattr(loop, "precision", lambda _: torch.float32)
+    assert same(plain, fit(task(), Plan(steps=3, mixed=True), tmp_path / "slow"))
+    monkeypatch.setattr(loop, "precision", lambda _: torch.bfloat16)
+    assert not same(plain, fit(task(), Plan(steps=3, mixed=True), tmp_path / "fast"))
 
 
 def test_a_second_signal_stops_at_once_and_keeps_the_checkpoint_before(tmp_path):

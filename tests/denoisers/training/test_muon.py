@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 
+from denoisers.training import muon
 from denoisers.training.muon import Muon, is_hidden, orthogonal
 from denoisers.unet import UNet
 
@@ -24,6 +25,14 @@ def test_the_result_is_nearly_orthogonal_and_points_the_same_way(shape):
     likeness = (found * nearest).sum() / (found.norm() * nearest.norm())
     assert likeness > 0.9
     assert torch.allclose(orthogonal(matrix * 1024), found, atol=1e-3)  # size does not matter
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float32])
+def test_it_is_as_orthogonal_in_either_precision(kind, monkeypatch):
+    monkeypatch.setattr(muon, "precision", lambda _: kind)
+    matrix = torch.randn((24, 90), generator=torch.Generator().manual_seed(3))
+    values = torch.linalg.svdvals(orthogonal(matrix))
+    assert 0.6 < values.min() < values.max() < 1.3
 
 
 def test_no_gradient_no_change():
@@ -46,7 +55,8 @@ def follow(parameters, optimizers, steps=5):
 
 
 @pytest.mark.parametrize("shape", [(24, 40), (40, 24)])
-def test_matrices_move_as_with_torchs_own(shape):
+def test_matrices_move_as_with_torchs_own(shape, monkeypatch):
+    monkeypatch.setattr(muon, "precision", lambda _: torch.bfloat16)  # which torch's takes always
     mine, theirs = twins(shape)
     own = torch.optim.Muon(
         [theirs], lr=0.01, weight_decay=1e-4, momentum=0.95, adjust_lr_fn="match_rms_adamw"
