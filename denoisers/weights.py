@@ -88,6 +88,17 @@ def save_weights(network: nn.Module, path: Path, dtype: torch.dtype = torch.floa
     path.write_bytes(len(text).to_bytes(8, "little") + text + rest)
 
 
+def smallest_exact_type(network: nn.Module) -> torch.dtype:
+    """Return bfloat16 if the weights are those of such a file, which so loses nothing; or float32.
+
+    Args:
+        network: as :func:`load_weights` returns it, always float32.
+    """
+    tensors = [t for t in network.state_dict().values() if t.is_floating_point()]
+    exact = all(torch.equal(t, t.bfloat16().to(t.dtype)) for t in tensors)
+    return torch.bfloat16 if exact else torch.float32
+
+
 def _parsed(name: str, data: bytes) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """Return tensors, floating point as float32, and metadata."""
     try:

@@ -265,9 +265,10 @@ def test_a_network_that_has_learnt_grows(surety, pictures, tmp_path):
     assert "'dncnn' cannot grow" in done.stderr
 
 
-def test_a_network_that_has_learnt_is_finished(surety, pictures, tmp_path):
+@pytest.mark.parametrize("half", [(), ("--half",)])
+def test_a_network_that_has_learnt_is_finished(surety, pictures, tmp_path, half):
     data = ("--data", pictures / "small.zip")
-    assert surety("denoiser", *data, *SMALL, *QUICK, "--out", "one").exit_code == 0
+    assert surety("denoiser", *data, *SMALL, *QUICK, *half, "--out", "one").exit_code == 0
     learnt, made = "one/weights.safetensors", tmp_path / "made.safetensors"
     done = surety("finish", learnt, made, "--mirror", "--again", 5, "--contrast", 130)
     assert done.exit_code == 0, done.output

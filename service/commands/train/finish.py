@@ -38,7 +38,7 @@ def finish(
     """
     with friendly():
         from denoisers.finish import Finish
-        from denoisers.weights import load_weights, save_weights
+        from denoisers.weights import load_weights, save_weights, smallest_exact_type
 
         if out.exists():
             raise BadRequest(f"{out} is there already: name another file")
@@ -48,5 +48,6 @@ def finish(
         if finished is None:
             raise BadRequest(f"the architecture {kind!r} cannot be finished: unet can")
         made = finished(Finish(int(mirror), again, contrast))
-        save_aside(lambda aside: save_weights(made, aside), out, like=weights)
+        dtype = smallest_exact_type(network)
+        save_aside(lambda aside: save_weights(made, aside, dtype), out, like=weights)
         typer.echo(out)
