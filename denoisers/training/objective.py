@@ -8,6 +8,16 @@ from denoisers.errors import BadPlan
 LEAST_SIGMA, MOST_SIGMA = 0.001, 2.0  # beyond 2 the service draws no noise
 LEAST_SIZE, MOST_SIZE = 8, 2048
 OPTIMIZERS = ("muon", "adamw")
+BATCH, SMALLEST_BATCH, SIDE = 128, 4, 32
+
+
+def batch_for(size: int) -> int:
+    """Return how many squares make a step of about the time of 128 with 32×32 pixels.
+
+    Args:
+        size: side of the squares.
+    """
+    return max(SMALLEST_BATCH, min(BATCH, BATCH * SIDE**2 // size**2 if size > 0 else BATCH))
 
 
 @dataclass(frozen=True)
@@ -41,7 +51,7 @@ class Objective:
     even: float = 0.0
     jitter: int = 0
     size: int = 32
-    batch: int = 128
+    batch: int = BATCH
     seed: int = 0
     rate: float = 1.5e-3
     optimizer: str = "muon"

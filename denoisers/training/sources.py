@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from certification.errors import UnsupportedImage
 from certification.samples import depth_steps, to_rgb, upright
@@ -100,6 +100,10 @@ def _pictures(path: Path, mark: str, names: list[str], read: Callable[[str], byt
     def decode(name: str) -> NDArray[np.uint8]:
         try:
             return _decoded(read(name))
+        except UnidentifiedImageError:
+            raise BadData(
+                f"{name} of {path} is not a picture of a known format: take it away, or mend it"
+            ) from None
         except UnsupportedImage as error:
             raise BadData(f"the picture {name} of {path} cannot be used: {error}") from None
         except Exception as error:  # noqa: BLE001  decoders raise all sorts on damaged data

@@ -162,7 +162,7 @@ def _act(name: str, action: "Action", as_json: bool) -> None:
     import json
 
     from service.commands.jobs_follow import say_who_works
-    from service.jobs.job_words import progress
+    from service.jobs.job_words import progress, title
     from service.jobs.naming import job_called
 
     async def acted() -> "Job":
@@ -176,4 +176,4 @@ def _act(name: str, action: "Action", as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(job.describe()))
     else:
-        typer.echo(f"job {job.id} is {job.state}: {progress(job)}")
+        typer.echo(f"job {title(job)} is {job.state}: {progress(job)}")

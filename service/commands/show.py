@@ -44,11 +44,11 @@ def show(
     import asyncio
 
     from certification.canonical import Limits, canonicalise, parse_size
+    from certification.errors import ImageError
     from service.core import Surety
     from service.load_settings import load_settings
     from service.output_file import check_output, write_output
     from service.sheet import rows, sheet
-    from service.terminal import say
 
     levels = _levels(sigma)
     a.check_pictures([image])
@@ -57,12 +57,15 @@ def show(
     check_output(target, force=force, inputs=[image])
     if len(denoiser or ()) > MOST_DENOISERS:
         raise BadRequest(f"at most {MOST_DENOISERS} denoisers fit on a sheet", "denoiser")
-    picture = canonicalise(
-        a.read_file(image, settings.max_upload_bytes),
-        size=None if size is None else parse_size(size),
-        limits=Limits(settings.max_upload_bytes, settings.max_pixels),
-        name=a.picture_name(image),
-    )
+    try:
+        picture = canonicalise(
+            a.read_file(image, settings.max_upload_bytes),
+            size=None if size is None else parse_size(size),
+            limits=Limits(settings.max_upload_bytes, settings.max_pixels),
+            name=a.picture_name(image),
+        )
+    except ImageError as error:
+        raise type(error)(f"{a.picture_name(image)}: {error}") from error
 
     names: list[str | None] = []
     given: list[str | None] = [*denoiser] if denoiser else [None]
@@ -80,7 +83,7 @@ def show(
             await surety.close()
 
     write_output(target, asyncio.run(drawn()), force=force)
-    say(f"{target}")
+    typer.echo(str(target))
 
 
 def _levels(text: str) -> list[float]:

@@ -23,7 +23,7 @@ def picture(tmp_path, monkeypatch):
 def test_one_sheet_beside_the_picture(surety, picture):
     done = surety("denoisers", "show", str(picture), "--sigma", "0.25,0.5,1.0")
     assert done.code == 0
-    assert "mine-denoised.png" in done.err
+    assert done.out == "mine-denoised.png\n"
     with Image.open("mine-denoised.png") as sheet:
         assert sheet.format == "PNG"
         tall = sheet.height
@@ -33,6 +33,13 @@ def test_one_sheet_beside_the_picture(surety, picture):
     assert surety("denoisers", "show", str(picture), "--sigma", "0.25", "--force").code == 0
     with Image.open("mine-denoised.png") as sheet:
         assert sheet.height < tall / 2
+
+
+def test_a_file_that_is_no_picture_is_named(surety, picture):
+    Path("notes.png").write_text("no picture")
+    done = surety("denoisers", "show", "notes.png")
+    assert done.code == ExitCode.BAD_INPUT
+    assert "notes.png: the upload is not a picture" in done.err
 
 
 def test_several_denoisers_stand_side_by_side(surety, picture):

@@ -277,7 +277,9 @@ def test_a_network_that_has_learnt_is_finished(surety, pictures, tmp_path, half)
     noisy, sigma = torch.rand(1, 3, 16, 16), torch.full((1,), 0.25)
     assert not torch.allclose(after(noisy, sigma), before(noisy, sigma), atol=1e-3)
     plain = tmp_path / "plain.safetensors"
-    assert surety("finish", made, plain).exit_code == 0
+    done = surety("finish", made, plain)
+    assert done.exit_code == 0
+    assert "finished before (mirror 1, again 5, contrast 130): these options replace" in done.stderr
     assert plain.read_bytes() == (tmp_path / learnt).read_bytes()
     for given, words in (
         ((learnt, made), "made.safetensors is there already"),
@@ -297,7 +299,7 @@ def test_a_network_that_has_learnt_is_finished(surety, pictures, tmp_path, half)
 
 def test_weights_to_begin_with_that_cannot_be_used(surety, pictures, tmp_path):
     (tmp_path / "rubbish.safetensors").write_bytes(b"rubbish")
-    for name in ("nowhere.safetensors", "rubbish.safetensors"):
+    for name in ("one/nowhere.safetensors", "rubbish.safetensors"):
         done = surety("denoiser", "--data", pictures / "small.zip", *QUICK, "--init", name)
         assert done.exit_code == ExitCode.BAD_INPUT
         assert name in done.stderr

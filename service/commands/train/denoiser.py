@@ -8,7 +8,7 @@ import typer
 from service.commands.train import parts
 from service.commands.train.options import (
     MOST_STEPS,
-    Batch,
+    BatchByCrop,
     Mixed,
     Out,
     Resume,
@@ -86,7 +86,7 @@ def denoiser(
     jitter: Annotated[
         int, typer.Option(help="Pixels by which what surrogates see is shifted at random.")
     ] = 0,
-    batch: Batch = 128,
+    batch: BatchByCrop = None,
     steps: Annotated[
         int, typer.Option(min=1, max=MOST_STEPS, help="Steps of the optimizer.")
     ] = 9000,
@@ -119,7 +119,7 @@ def denoiser(
     with friendly():
         check_seed(seed)
         from denoisers.training.loop import Plan
-        from denoisers.training.objective import Objective
+        from denoisers.training.objective import Objective, batch_for
 
         plan = Plan(steps=steps, seed=seed, warmup=warmup, mixed=mixed)
         objective = Objective(
@@ -130,7 +130,7 @@ def denoiser(
             even=even,
             jitter=jitter,
             size=crop,
-            batch=batch,
+            batch=batch or batch_for(crop),
             seed=seed,
             rate=rate,
             optimizer=optimizer,

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from service.commands.train import parts
 from service.commands.train.running import friendly, save_aside
 from service.errors import BadRequest
+from service.terminal import say
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,16 +40,21 @@ def finish(
     """
     with friendly():
         from denoisers.finish import Finish
-        from denoisers.weights import load_weights, save_weights, smallest_exact_type
+        from denoisers.weights import save_weights, smallest_exact_type
 
         if out.exists():
             raise BadRequest(f"{out} is there already: name another file")
-        network, _ = load_weights(weights)
+        network = parts.weights(weights)
         kind = str(getattr(network, "architecture", type(network).__name__))
         finished: Callable[[Finish], nn.Module] | None = getattr(network, "finished", None)
         if finished is None:
             raise BadRequest(f"the architecture {kind!r} cannot be finished: unet can")
-        made = finished(Finish(int(mirror), again, contrast))
+        wanted = Finish(int(mirror), again, contrast)
+        before: Finish = getattr(network, "finish", wanted)
+        if before not in (Finish(), wanted):
+            said = ", ".join(f"{name} {value}" for name, value in before.arguments().items())
+            say(f"{weights} has been finished before ({said}): these options replace all of it")
+        made = finished(wanted)
         dtype = smallest_exact_type(network)
         save_aside(lambda aside: save_weights(made, aside, dtype), out, like=weights)
         typer.echo(out)

@@ -13,6 +13,14 @@ MOST_SEED = 10**12  # the generators of the steps are seeded with a million time
 
 Seed = Annotated[int, typer.Option(help="The same seed gives the same curve.")]
 Batch = Annotated[int, typer.Option(min=1, help="Pictures per step.")]
+BatchByCrop = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Pictures per step.",
+        show_default="128 of 32×32, fewer of a larger --crop",
+    ),
+]
 Mixed = Annotated[
     bool,
     typer.Option("--mixed", help="bfloat16 where safe and the hardware has it: twice as fast."),

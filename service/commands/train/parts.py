@@ -47,6 +47,22 @@ def search_current_directory() -> None:
         sys.path.insert(0, here)
 
 
+def weights(path: Path) -> "nn.Module":
+    """Read a weights file.
+
+    Raises:
+        DenoiserError: if it cannot be used; names it as it was given, since those of all trainings
+            have the same name.
+    """
+    from denoisers.errors import BrokenWeights
+    from denoisers.weights import load_weights
+
+    try:
+        return load_weights(path)[0]
+    except BrokenWeights as error:
+        raise BrokenWeights(str(error).replace(path.name, str(path), 1)) from error
+
+
 def network(
     architecture: str, arguments: Mapping[str, int], init: Path | None, seed: int
 ) -> "nn.Module":
@@ -60,7 +76,7 @@ def network(
     from torch import nn
 
     from denoisers import architectures
-    from denoisers.weights import LARGEST_ARGUMENT, load_weights
+    from denoisers.weights import LARGEST_ARGUMENT
 
     torch.manual_seed(seed)
     if any(value > LARGEST_ARGUMENT for value in arguments.values()):
@@ -68,7 +84,7 @@ def network(
     if init is None:
         made = _made(architectures.find(architecture), architecture, arguments)
     else:
-        made = load_weights(init)[0]
+        made = weights(init)
         if arguments:
             architecture = str(getattr(made, "architecture", type(made).__name__))
             if not hasattr(made, "grown"):

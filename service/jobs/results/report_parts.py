@@ -51,7 +51,7 @@ def headline(job: Mapping[str, Any], seen: Gathered, now: datetime) -> str:
         ("votes", f"{seen.votes:,}", f"{seen.votes / done:,.0f} a picture" if done else ""),
         ("calls", f"{job.get('calls', seen.calls):,}", f"{seen.retries:,} asked again"),
         ("cost", money(job.get("cost", seen.cost)), _at_most(job)),
-        ("time", _elapsed(job, now), f"{duration(seen.seconds)} of work on pictures"),
+        ("time", _elapsed(job, now), f"{duration(seen.seconds)} of all pictures together"),
     ]
     target = (job.get("arguments") or {}).get("target_radius")
     if target is not None:

@@ -111,4 +111,4 @@ def _cost(job: Mapping[str, Any], seen: Gathered) -> str:
     cost, cap = job.get("cost", seen.cost), job.get("max_cost")
     of = "" if cap is None else f" of {money(cap)}"
     calls = counted(job.get("calls", seen.calls), "call")
-    return f"{money(cost)}{of} · {calls} · {duration(seen.seconds)} of work"
+    return f"{money(cost)}{of} · {calls} · {duration(seen.seconds)} of all pictures together"

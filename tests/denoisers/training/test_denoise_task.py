@@ -10,6 +10,7 @@ from torch import nn
 from denoisers.dncnn import DnCNN
 from denoisers.errors import BadData, BadPlan, BadSurrogate, NotUsable
 from denoisers.training.denoise_task import Objective, psnr
+from denoisers.training.objective import batch_for
 from tests.denoisers.training.scenes import Brightness, held, task, waves
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -180,6 +181,10 @@ def test_what_cannot_be_trained_is_told_before():
         task(network=Grey())
     with pytest.raises(NotUsable, match="fails on a picture of 16×16"):
         task(network=Fixed())
+
+
+def test_a_larger_crop_has_smaller_batches():
+    assert [batch_for(size) for size in (8, 32, 64, 96, 128, 512)] == [128, 128, 32, 14, 8, 4]
 
 
 def test_smaller_pictures_are_left_out_and_a_batch_is_never_larger_than_the_data():
