@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from service import log_lines
+from service import log_lines, threads
 from service.commands.apikeys import app as apikeys
 from service.commands.audit import audit
 from service.commands.certificates import app as certificates
@@ -96,6 +96,7 @@ def _options(
 def main() -> None:
     """Run a command; every error becomes one red line and an exit code."""
     prepare_streams()
+    threads.prepare()
     log_lines.configure("warning")  # for people the commands themselves tell what there is to tell
     try:
         app(prog_name="surety")
