@@ -35,7 +35,15 @@ class Taken(NamedTuple):
     at: int
 
 
-PARTS = ("items", "rows", "pending", "failures", "first", "calls")  # of what is kept for a job
+PARTS = (
+    "items",
+    "rows",
+    "pending",
+    "before",
+    "failures",
+    "first",
+    "calls",
+)  # of what is kept for a job
 FAILURES = 5  # the latest ones, for whoever watches
 
 
@@ -163,6 +171,7 @@ class RedisJobPictures(JobRows):
         key = self._jobs.key
         keys = [key(job_id), key(job_id, "rows"), key(job_id, "pending"), self._out(compute)]
         keys += [self._jobs.ready(compute), self._store.key("jobs:clock"), key(job_id, "first")]
+        keys.append(key(job_id, "before"))
         sealed = b"" if row is None else self._row(job_id, row)
         args = [job_id, number, number if order is None else order, sealed]
         await self._store.script("job_back", keys, args)
@@ -174,7 +183,7 @@ class RedisJobPictures(JobRows):
             JobConflict: if the job has not ended.
         """
         key, count = self._jobs.key, 0
-        keys = [key(job.id), key(job.id, "rows"), key(job.id, "pending")]
+        keys = [key(job.id), *(key(job.id, part) for part in ("rows", "pending", "before"))]
         async for chunk in self._raw_rows(job):
             args: list[Any] = []
             for row, raw in chunk:

@@ -5,6 +5,7 @@
     job:ID:rows       number → what came of it (sealed)
     job:ID:pending    numbers of the pictures that wait, by order
     job:ID:failures   numbers of the pictures that failed last
+    job:ID:before     number → state of a picture before it had to wait again
     job:ID:first      numbers of those that workers have for the first time
     jobs              ids by date; jobs:ended those that have ended, by date of that
     jobs:owner:KEY  ids by date, of those that an API key submitted
@@ -143,6 +144,7 @@ class RedisJobs:
         job, now = await self.get(job_id), time.time()
         keys = [self.key(job_id), self.key(job_id, "pending"), self.ready(job.spec.compute)]
         keys += [self._store.key("jobs:clock"), self._store.key("jobs:ended")]
+        keys.append(self.key(job_id, "before"))
         args: list[Any] = [job_id, TO[action], now, _date(now), json.dumps(dict(fields or {}))]
         told = await self._store.script("job_move", keys, [*args, *FROM[action]])
         if told[0] == b"gone":

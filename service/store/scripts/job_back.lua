@@ -1,5 +1,5 @@
 -- Puts a picture that was not brought to its end back among those that wait.
--- KEYS job, rows, pending, out, ready, clock, first slices
+-- KEYS job, rows, pending, out, ready, clock, first slices, states of before
 -- ARGV job's id, number, order among those that wait, row ('' for none)
 if redis.call('ZREM', KEYS[4], ARGV[1] .. '/' .. ARGV[2]) == 0 then return 0 end
 redis.call('SREM', KEYS[7], ARGV[2])
@@ -8,7 +8,8 @@ if not state then return 0 end
 if ARGV[4] ~= '' then redis.call('HSET', KEYS[2], ARGV[2], ARGV[4]) end
 redis.call('HINCRBY', KEYS[1], 'working', -1)
 if state == 'cancelled' then
-  redis.call('HINCRBY', KEYS[1], 'cancelled', 1)
+  local before = ARGV[4] == '' and redis.call('HGET', KEYS[8], ARGV[2])
+  redis.call('HINCRBY', KEYS[1], before or 'cancelled', 1)
   return 1
 end
 redis.call('HINCRBY', KEYS[1], 'waiting', 1)

@@ -1,5 +1,6 @@
 -- Changes the state of a job, if it may be changed from where it stands; returns where it stood.
--- KEYS job, pending, ready, clock, index of ended jobs
+-- Of a cancelled one, pictures that had an end before they waited again have it still.
+-- KEYS job, pending, ready, clock, index of ended jobs, states of before
 -- ARGV job's id, state to be, now, date, further fields as JSON, states that it may be changed from …
 local was = redis.call('HGET', KEYS[1], 'state')
 if not was then return {'gone'} end
@@ -16,9 +17,21 @@ redis.call('ZREM', KEYS[3], ARGV[1])
 redis.call('ZREM', KEYS[5], ARGV[1])
 if to == 'cancelled' then
   local waiting = redis.call('ZCARD', KEYS[2])
+  local counts = {cancelled = waiting}
+  if redis.call('EXISTS', KEYS[6]) == 1 then
+    for start = 0, waiting - 1, 1000 do
+      local numbers = redis.call('ZRANGE', KEYS[2], start, start + 999)
+      for _, before in ipairs(redis.call('HMGET', KEYS[6], unpack(numbers))) do
+        if before then
+          counts[before] = (counts[before] or 0) + 1
+          counts.cancelled = counts.cancelled - 1
+        end
+      end
+    end
+  end
   redis.call('DEL', KEYS[2])
   redis.call('HINCRBY', KEYS[1], 'waiting', -waiting)
-  redis.call('HINCRBY', KEYS[1], 'cancelled', waiting)
+  for name, count in pairs(counts) do redis.call('HINCRBY', KEYS[1], name, count) end
 end
 local left = redis.call('ZCARD', KEYS[2]) + tonumber(redis.call('HGET', KEYS[1], 'working') or '0')
 if to == 'running' and left == 0 then to = 'finished' end

@@ -1,8 +1,12 @@
 """The table of transitions is what the store does, for every state and every action."""
 
+import dataclasses
+from collections import Counter
+
 import pytest
 
 from service.errors import JobConflict, NotFound
+from service.jobs.rows import State
 from service.jobs.states import FROM, JOB_STATES, TO, actions
 from tests.service.jobs.running import grey, opened, submitted
 
@@ -53,6 +57,29 @@ async def test_cancelling_ends_what_waits_and_paused_jobs_are_handed_out_to_nobo
         found = await state.jobs.get(job.id)
         assert (found.counts["cancelled"], found.counts["working"]) == (3, 0)
         assert {r.state for r in await state.pictures.rows(found)} == {"cancelled"}
+
+
+@pytest.mark.usefixtures("small_providers")
+async def test_pictures_of_an_extended_job_that_is_cancelled_are_what_they_were(tmp_path):
+    async with opened(tmp_path) as surety:
+        state = surety.state
+        job = await submitted(surety, grey(4))
+        ends: list[State] = ["done", "done", "failed", "unpaid"]
+        for end, taken in zip(ends, await state.pictures.take("cpu/int16", 4, 10), strict=True):
+            (row,) = await state.pictures.rows(job, taken.number, 1)
+            await state.pictures.end(job, dataclasses.replace(row, state=end))
+        ended = await state.jobs.get(job.id)
+        assert (ended.state, ended.counts["waiting"]) == ("finished", 0)
+        assert await state.pictures.again(ended, "extend") == 4
+        assert (await state.jobs.move(job.id, "extend")).counts["waiting"] == 4
+        (taken,) = await state.pictures.take("cpu/int16", 1, 10)
+        await state.jobs.move(job.id, "cancel")
+        await state.pictures.back(job.id, "cpu/int16", taken.number)
+        found = await state.jobs.get(job.id)
+        rows = await state.pictures.rows(found)
+        assert [row.state for row in rows] == ends
+        assert {name: n for name, n in found.counts.items() if n} == Counter(ends)
+        assert await state.pictures.again(found, "retry") == 2
 
 
 @pytest.mark.usefixtures("small_providers")
