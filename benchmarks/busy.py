@@ -3,8 +3,8 @@
     python -m benchmarks.busy [--denoiser cifar] [--side 32] [--seconds 5] [--rounds 3]
 
 Each setting runs in a process of its own, in turn, on a quiet machine and beside one busy process
-per CPU; what is printed is the median time of a batch. "spin" is torch's own way, "sleep" is what
-`surety` sets, and the last is one thread.
+per CPU; what is printed is the median time of a batch. "spin" is torch's own way, "spin briefly"
+is what `surety` sets.
 """
 
 import argparse
@@ -18,8 +18,11 @@ import time
 from rich.console import Console
 from rich.table import Table
 
+from service import threads
+
 SETTINGS = {
-    "spin": {"OMP_WAIT_POLICY": ""},
+    "spin": {},
+    "spin briefly": {"GOMP_SPINCOUNT": threads.SPIN},
     "sleep": {"OMP_WAIT_POLICY": "PASSIVE"},
     "one thread": {"OMP_NUM_THREADS": "1"},
 }
@@ -46,8 +49,8 @@ def measure(name: str, side: int, seconds: float) -> list[float]:
 
 def in_a_process(setting: dict[str, str], asked: argparse.Namespace) -> list[float]:
     """Measure under other variables."""
-    environ = {k: v for k, v in os.environ.items() if not k.startswith("OMP_")}
-    environ |= {name: value for name, value in setting.items() if value}
+    environ = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_"))}
+    environ |= setting
     command = [sys.executable, "-m", "benchmarks.busy", "--measure", "--denoiser", asked.denoiser]
     command += ["--side", str(asked.side), "--seconds", str(asked.seconds)]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)

@@ -3,9 +3,11 @@
 torch counts the machine's CPUs and knows nothing of a container's limit (`docker run --cpus 2`,
 Kubernetes). With more threads than CPUs the kernel stops them all again and again.
 
-Its threads spin while they wait. Where something else needs a CPU that one of them has to wait for,
-the others burn theirs: on two busy cores a batch took three times as long as with waiting threads
-that sleep, see docs/operating.md. Both can be set by OpenMP's own variables, which win.
+Its threads spin while they wait for each other, for milliseconds. Where another process has the
+CPU that one of them needs, the others burn theirs. A thread that sleeps at once has to be woken for
+each layer, which takes as long as a small one does. So they spin for a moment and then sleep: as
+fast as ever on a quiet machine, and much faster on a busy one (docs/benchmarks.md, "Threads").
+OpenMP's own variables, if they are set, win.
 """
 
 import math
@@ -14,14 +16,18 @@ from collections.abc import Iterator, MutableMapping
 from pathlib import Path, PurePosixPath
 
 
+SPIN = "10000"  # turns of a loop, some ten microseconds; libgomp's own is 30 times as many
+
+
 def prepare(environ: MutableMapping[str, str] = os.environ, root: Path = Path("/")) -> None:
-    """Set OMP_WAIT_POLICY, and OMP_NUM_THREADS where a limit of CPUs calls for it.
+    """Set GOMP_SPINCOUNT, and OMP_NUM_THREADS where a limit of CPUs calls for it.
 
     Args:
         environ: is changed where it does not say so itself.
         root: of the file system.
     """
-    environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if "OMP_WAIT_POLICY" not in environ:
+        environ.setdefault("GOMP_SPINCOUNT", SPIN)
     limit = cpu_limit(root)
     if limit is not None and math.ceil(limit) < _allowed():
         environ.setdefault("OMP_NUM_THREADS", str(math.ceil(limit)))

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from service import threads
-from service.threads import cpu_limit, prepare
+from service.threads import SPIN, cpu_limit, prepare
 
 V2 = "0::/a/b\n"
 V1 = "9:name=systemd:/\n3:cpuset:/x\n2:cpu,cpuacct:/a/b\n"
@@ -72,22 +72,22 @@ def test_threads_are_limited_unless_the_user_says_how_many(
     environ = dict(given)
     prepare(environ, tmp_path)
     assert environ.get("OMP_NUM_THREADS") == expected
-    assert environ["OMP_WAIT_POLICY"] == "PASSIVE"
-    environ = {"OMP_WAIT_POLICY": "ACTIVE"}
+    assert environ["GOMP_SPINCOUNT"] == SPIN
+    environ = {"OMP_WAIT_POLICY": "PASSIVE"}
     prepare(environ, tmp_path)
-    assert environ["OMP_WAIT_POLICY"] == "ACTIVE"
+    assert "GOMP_SPINCOUNT" not in environ
 
 
 def test_it_is_said_before_anything_that_computes_is_imported():
     code = """
 import os, sys
-os.environ.pop("OMP_WAIT_POLICY", None)
+os.environ.pop("OMP_WAIT_POLICY", None), os.environ.pop("GOMP_SPINCOUNT", None)
 import service.cli
 assert "torch" not in sys.modules and "numpy" not in sys.modules
-service.cli.app = lambda **_: print(os.environ["OMP_WAIT_POLICY"])
+service.cli.app = lambda **_: print(os.environ["GOMP_SPINCOUNT"])
 service.cli.main()
 """
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
-    assert done.stdout == "PASSIVE\n"
+    assert done.stdout == f"{SPIN}\n"
