@@ -15,7 +15,6 @@ import os
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path, PurePosixPath
 
-
 SPIN = "10000"  # turns of a loop, some ten microseconds; libgomp's own is 30 times as many
 
 
