@@ -85,6 +85,14 @@ def test_an_error_gives_the_turn_back():
         pass
 
 
+@pytest.fixture
+def interruptible():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # what `&` starts ignores it
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_whoever_gives_up_waiting_leaves_the_queue():
     turns, given_up = Turns(), threading.Event()
     holder = threading.Thread(target=lambda: hold(turns, given_up))
