@@ -109,7 +109,8 @@ def main() -> None:
     def stop(found: Record, sigma: float) -> str | None:
         if asked.reach is None:
             return settled(found.votes, found.truth, FIRST, asked.votes)
-        return decided(found.votes, found.clean, level_at(sigma), asked.reach, asked.votes)
+        level, n = level_at(sigma), asked.votes
+        return decided(found.votes, found.clean, level, asked.reach, n, milestone=n)[2]
 
     def radius(found: Record, sigma: float) -> float:
         level = level_at(sigma)

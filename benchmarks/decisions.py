@@ -18,14 +18,10 @@ from rich.table import Table
 
 from benchmarks.black_box import FIRST, pictures_of
 from benchmarks.contestants import Entry, check, data_of, runtime_of, target_of
-from benchmarks.radii import Level, certify
+from benchmarks.radii import Level, certify, decided
 from benchmarks.series import Series, collect_all
 from benchmarks.votes import Record
-from certification.certify import stop_rules
-from certification.confidence import ConfidenceProcess
 from certification.noise import null_margin
-from certification.options import Options
-from certification.tally import CertifyTally
 from denoisers.device import choose
 
 FIXED = (100, 1000, 10_000)
@@ -33,12 +29,8 @@ FIXED = (100, 1000, 10_000)
 
 def surety(record: Record, level: Level, radius: float, most: int) -> tuple[bool, int]:
     """Tell whether Surety certifies the radius for the true label, and after how many votes."""
-    options = Options(level.sigma, level.alpha, target_radius=radius, max_votes=most)
-    process = ConfidenceProcess(level.alpha, str(record.clean), margin=level.margin)
-    tally = CertifyTally(process, stop_rules(options))
-    used, reason = tally.feed([str(vote) for vote in record.votes])
-    right = process.label == str(record.truth) and reason == "target_reached"
-    return right, used
+    label, used, reason = decided(record.votes, record.clean, level, radius, most)
+    return label == str(record.truth) and reason == "target_reached", used
 
 
 def main() -> None:

@@ -100,23 +100,33 @@ def anytime(
     return float(l2_radius(level.sigma, process.pointer))
 
 
-def decided(votes: Sequence[int], named: int, level: Level, reach: float, most: int) -> str | None:
-    """Tell whether Surety would ask no further about "is the radius at least `reach`?".
+def decided(
+    votes: Sequence[int],
+    named: int,
+    level: Level,
+    reach: float,
+    most: int,
+    milestone: int | None = None,
+) -> tuple[str | None, int, str | None]:
+    """Let Surety answer "is the radius at least `reach`?" by its own stop rules.
 
     Args:
         votes: in order.
         named: the answer to the clean picture.
         level: sigma, alpha, margin.
         reach: the radius.
-        most: votes at most; also the n of the one Clopper-Pearson look.
+        most: votes at most.
+        milestone: n of one Clopper-Pearson look.
 
     Returns:
-        Surety's own reason, see :mod:`certification.stopping`; None while it would go on.
+        The certified label, votes used, and why it asks no further, see
+        :mod:`certification.stopping`; None while it would go on.
     """
     options = Options(level.sigma, level.alpha, target_radius=reach, max_votes=most)
-    process = ConfidenceProcess(level.alpha, str(named), most, margin=level.margin)
-    _, reason = CertifyTally(process, stop_rules(options)).feed([str(vote) for vote in votes])
-    return reason
+    process = ConfidenceProcess(level.alpha, str(named), milestone, margin=level.margin)
+    tally = CertifyTally(process, stop_rules(options))
+    used, reason = tally.feed([str(vote) for vote in votes])
+    return process.label, used, reason
 
 
 def settled(votes: Sequence[int], wanted: int, first: int, n: int) -> str | None:

@@ -17,7 +17,7 @@ def batch_for(size: int) -> int:
     Args:
         size: side of the squares.
     """
-    return max(SMALLEST_BATCH, min(BATCH, BATCH * SIDE**2 // size**2 if size > 0 else BATCH))
+    return max(SMALLEST_BATCH, min(BATCH, BATCH * SIDE**2 // max(size, 1) ** 2))
 
 
 @dataclass(frozen=True)
