@@ -8,6 +8,7 @@ SURETY_DEVICE   auto     a CUDA GPU if there is one, else the CPU
 import torch
 
 from denoisers.errors import NotUsable
+from denoisers.fused import WORD as FUSED
 
 WORDS = "auto, cpu, cuda or cuda:N"
 
@@ -53,9 +54,16 @@ def cpu_has_bfloat16() -> bool:
     return any(bool(getattr(torch.cpu, name, bool)()) for name in asked)
 
 
-def compute_type(device: torch.device, dtype: torch.dtype) -> str:
-    """Name device class and precision, such as "cpu/bfloat16"; part of the subject."""
-    return f"{device.type}/{str(dtype).removeprefix('torch.')}"
+def compute_type(device: torch.device, dtype: torch.dtype, *, fused: bool = False) -> str:
+    """Name device class and precision, such as "cpu/bfloat16"; part of the subject.
+
+    Args:
+        device: where is computed.
+        dtype: what with.
+        fused: in :mod:`denoisers.fused`'s way, whose low bits are others: "cpu/bfloat16/fused".
+    """
+    plain = f"{device.type}/{str(dtype).removeprefix('torch.')}"
+    return f"{plain}/{FUSED}" if fused else plain
 
 
 def working(text: str) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from denoisers.errors import BadData
 from denoisers.training.files import told, write_whole
-from denoisers.training.sources import Source, open_source
+from denoisers.training.sources import Source, open_source, reduced
 
 Watch = Callable[[int, int], None]  # pictures that are decoded, of how many
 
@@ -89,6 +89,7 @@ def load_all(
     cache: Path,
     *,
     hold_out: int = 10,
+    also_at: int | None = None,
     watch: Watch = lambda *_: None,
 ) -> tuple[Pictures, Pictures]:
     """Read pictures to train on and pictures to measure with.
@@ -101,6 +102,7 @@ def load_all(
         data: folders, zips and CIFAR-10 archives.
         cache: folder for the decoded pictures.
         hold_out: 10 keeps the tenth, twentieth, … for measuring.
+        also_at: shorter side to which every picture is reduced and taken once more.
         watch: called after every picture that had to be decoded.
 
     Returns:
@@ -113,6 +115,8 @@ def load_all(
     if hold_out < 2:
         raise BadData("--hold-out must be at least 2: with 10, every tenth picture is kept apart")
     sources = [open_source(path) for path in data]
+    if also_at is not None:
+        sources += [reduced(source, also_at) for source in sources]
     parts = [_split(source.names, hold_out) for source in sources]
     train = [(source, names) for source, (names, _) in zip(sources, parts, strict=True)]
     test = [(source, names) for source, (_, names) in zip(sources, parts, strict=True)]

@@ -62,6 +62,28 @@ def open_source(path: Path) -> Source:
     )
 
 
+def reduced(source: Source, side: int) -> Source:
+    """Return the same pictures, each reduced until its shorter side has so many pixels.
+
+    A picture that is brought to a classifier's size shows more detail in a square of pixels than
+    the one that was taken.
+
+    Args:
+        source: the pictures; smaller ones stay as they are.
+        side: pixels.
+    """
+
+    def read(name: str) -> NDArray[np.uint8]:
+        whole = Image.fromarray(source.read(name))
+        shorter = min(whole.size)
+        if shorter > side:
+            width, height = (max(side, round(length * side / shorter)) for length in whole.size)
+            whole = whole.resize((width, height), Image.Resampling.LANCZOS)
+        return np.asarray(whole, dtype=np.uint8)
+
+    return Source(f"{source.title} at {side}", f"{source.mark} at {side}", source.names, read)
+
+
 def _folder(path: Path) -> Source:
     files = [p for p in path.rglob("*") if _is_picture(p.relative_to(path)) and p.is_file()]
     names = sorted(p.relative_to(path).as_posix() for p in files)

@@ -223,7 +223,7 @@ class AsksForFloat32(UNet):
 
 
 def test_the_compute_type_is_what_is_computed_with():
-    fast = "cpu/bfloat16" if cpu_has_bfloat16() else "cpu/float32"
+    fast = "cpu/bfloat16/fused" if cpu_has_bfloat16() else "cpu/float32/fused"
     small = {"width": 8, "half": 1, "quarter": 1, "eighth": 1}
     assert Runtime("a", UNet(**small), "0" * 64, device="cpu").compute == fast
     assert Runtime("b", Float32Only(), "0" * 64, device="cpu").compute == "cpu/float32"

@@ -7,6 +7,8 @@ import typer
 
 from service.commands.train import parts
 from service.commands.train.options import (
+    LEAST_SIDE,
+    MOST_SIDE,
     MOST_STEPS,
     BatchByCrop,
     Mixed,
@@ -83,6 +85,15 @@ def denoiser(
         typer.Option(help="Share of levels drawn evenly, which is stronger, not by ratio."),
     ] = 0.0,
     crop: Annotated[int, typer.Option(help="Side of the squares cut out, in pixels.")] = 32,
+    also_at: Annotated[
+        int | None,
+        typer.Option(
+            min=LEAST_SIDE,
+            max=MOST_SIDE,
+            help="Take every picture once more, reduced to this shorter side, such as the "
+            "classifier's 224.",
+        ),
+    ] = None,
     jitter: Annotated[
         int, typer.Option(help="Pixels by which what surrogates see is shifted at random.")
     ] = 0,
@@ -154,7 +165,9 @@ def denoiser(
         checks = parts.checks(check or [], crop, where)
         network = parts.network(architecture or "unet", arguments, init, seed)
         with counting("decoding") as watch:
-            pictures, held_out = load_all(data, out / "cache", hold_out=hold_out, watch=watch)
+            pictures, held_out = load_all(
+                data, out / "cache", hold_out=hold_out, also_at=also_at, watch=watch
+            )
         task = DenoiseTask(network, pictures, objective, surrogates, where)
         left_out = len(pictures) - task.usable
         say(

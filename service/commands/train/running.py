@@ -40,9 +40,10 @@ def train(
     Returns:
         Seconds of all the runs that it took.
     """
-    from denoisers.training import checkpoint
+    from denoisers.training import checkpoint, heap
     from denoisers.training.loop import CHECKPOINT, fit, in_bfloat16
 
+    heap.keep_freed()
     files = f"log: {out / 'log.csv'}   curve: {out / 'curve.svg'}"
     if plan.mixed and not in_bfloat16(plan, task.model):
         say("--mixed is left out: bfloat16 is only emulated here, which is slower than float32")

@@ -107,6 +107,20 @@ def test_every_tenth_picture_is_held_out_of_a_source_without_parts(tmp_path):
     assert len(train) == 15
 
 
+def test_every_picture_is_taken_once_more_at_a_smaller_side(tmp_path):
+    photos = photographs(tmp_path / "photos", size=(20, 30))
+    plain, apart = load_all([photos], tmp_path / "cache")
+    train, test = load_all([photos], tmp_path / "cache", also_at=16)
+    assert train.shapes.tolist() == [[20, 30]] * 18 + [[16, 24]] * 18
+    assert np.array_equal(train.picture(3), plain.picture(3))
+    whole = Image.fromarray(plain.picture(3))
+    assert np.array_equal(train.picture(21), whole.resize((24, 16), Image.Resampling.LANCZOS))
+    # What is kept apart is so at either size.
+    assert test.names == (*apart.names, "photos at 16/009.png", "photos at 16/019.png")
+    small, _ = load_all([photos], tmp_path / "cache", also_at=24)
+    assert np.array_equal(small.picture(18), plain.picture(0))  # none is enlarged
+
+
 def test_folders_named_train_and_test_decide(tmp_path):
     root = noise_pictures(tmp_path / "data", count=3)
     photographs(root / "elsewhere", count=2)
