@@ -1,11 +1,14 @@
 """The gates of one job: its own rate and its own money, in front of the gates of the accounts.
 
 A call waits for a place in the job's rate, then at the account's gate, and at last takes its money
-from the job's purse; what it was not billed goes back there afterwards.
+from the job's purse; what it was not billed goes back there afterwards. If the money took long to
+come (the store was away, say) the place has passed: calls that had one each would all go at once,
+beside those that come then. So it is given back, and the call waits for another.
 """
 
 import asyncio
 import secrets
+import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -19,6 +22,8 @@ from certification.bill import billed_units
 from certification.protocols import Classifier, Gate, Gates, Outcome, Permit, Traits
 
 log = structlog.get_logger("surety.jobs")
+
+LATE = 0.05  # seconds from a place to its call, of which the limits keep as many in reserve
 
 
 class Purse(Protocol):
@@ -110,16 +115,23 @@ class JobGate:
         """
         held = _Held(self._job, self._traits.units(images))
         try:
-            if self._job.limit is None:
-                held.permit = await self._gate.enter(images)
-            else:
-                await self._in_turn(held, self._job.limit, images)
+            await self._places(held, images)
             async with self._paying:  # in the order in which the calls come
                 await self._pay(held)
+            while time.monotonic() - held.since > LATE:
+                held.leave_places()
+                await self._places(held, images)
         except BaseException:
             held.unused()
             raise
         return held
+
+    async def _places(self, held: "_Held", images: int) -> None:
+        if self._job.limit is None:
+            held.permit = await self._gate.enter(images)
+        else:
+            await self._in_turn(held, self._job.limit, images)
+        held.since = time.monotonic()
 
     async def _in_turn(self, held: "_Held", limit: Limit, images: int) -> None:
         """Wait for both places.
@@ -156,6 +168,7 @@ class _Held:
         units: that the call may be billed.
         place: in the job's rate.
         permit: of the account.
+        since: when they came, on the monotonic clock.
         paid: whether the units are set aside.
         call: its name in the purse.
     """
@@ -164,6 +177,7 @@ class _Held:
     units: int
     place: Reservation | None = None
     permit: Permit | None = None
+    since: float = 0.0
     paid: bool = False
     call: str = field(default_factory=lambda: secrets.token_hex(8))
 
@@ -175,11 +189,16 @@ class _Held:
 
     def unused(self) -> None:
         """See :class:`certification.protocols.Permit`."""
+        self.leave_places()
+        self._settle(0)
+
+    def leave_places(self) -> None:
+        """Give back the place in the job's rate and the account's permit."""
         if self.permit is not None:
             self.permit.unused()
         if self.place is not None:
             self.place.give_back()
-        self._settle(0)
+        self.permit = self.place = None
 
     def _settle(self, billed: int) -> None:
         if self.paid and self.job.purse is not None:

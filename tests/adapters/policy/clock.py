@@ -10,9 +10,15 @@ from unittest import mock
 import adapters.policy.gate
 import adapters.policy.limit
 import certification.patience
+import service.jobs.engine.gates
 
 START = 1000.0
-READERS = (adapters.policy.gate, adapters.policy.limit, certification.patience)
+READERS = (
+    adapters.policy.gate,
+    adapters.policy.limit,
+    certification.patience,
+    service.jobs.engine.gates,
+)
 
 
 class Skipping(selectors.SelectSelector):

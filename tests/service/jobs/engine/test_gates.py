@@ -1,6 +1,7 @@
 """The gates of a job: its rate and its money are never passed, and nothing of them is lost."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from certification.asking import Asker, AskingEndedError
 from certification.protocols import Answer, Retry, Traits
 from service.jobs.engine.gates import JobGates
 from tests.adapters.policy.clock import START, now, run
+from tests.adapters.policy.test_window import most_in_window
 
 OK, FREE, BILLED = Answer(()), Retry("busy"), Retry("lost", billed=True)
 
@@ -166,6 +168,37 @@ def test_calls_do_not_gather_behind_the_limit_of_the_job():
         assert starts[0] >= START + 60
         assert starts[2] - starts[1] >= 1
         assert starts[-1] - starts[0] >= 8
+
+    run(main)
+
+
+class Away(Purse):
+    """The store is away for a while, and then answers all who have asked it."""
+
+    async def reserve(self, call, units):
+        if 1 <= now() - START < 4:
+            await asyncio.sleep(START + 4 - now())
+        return await super().reserve(call, units)
+
+
+@pytest.mark.parametrize("of", ["account", "job"])
+def test_calls_whose_money_comes_late_do_not_all_go_at_once(of):
+    async def main():
+        starts, limit = [], LocalLimit(8, 1) if of == "job" else None
+        provider = Provider(rate=8 if of == "account" else None, max_batch=1, concurrency=16)
+        gates = JobGates(AccountGates(), limit, Away(100))
+
+        async def one():
+            permit = await gates.of(provider).enter(1)
+            starts.append(SimpleNamespace(at=now(), units=1))
+            await asyncio.sleep(0.1)
+            permit.done([OK])
+
+        await asyncio.gather(*(one() for _ in range(40)))
+        await gates.drain()
+        between = int(of == "job")  # one call stood between the job's rate and the account's gate
+        assert most_in_window(starts, 1.0) <= 8 + between
+        assert starts[-1].at < START + 4 + 40 / 8 + 1  # and places that passed are not lost
 
     run(main)
 
