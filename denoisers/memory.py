@@ -10,8 +10,9 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from denoisers.control_groups import ROOT, memory_left
+
 SHARE = 0.4  # of the free memory; the rest is for scratch space, other requests and the system
-CGROUP = Path("/sys/fs/cgroup")
 FULL = ("can't allocate memory", "not enough memory")  # words of torch on a CPU
 SMALL = 2**16  # pixels of a picture that is denoised in less time than the estimate takes
 UNKNOWN = 2**30  # free bytes that are assumed where the system does not tell
@@ -29,23 +30,24 @@ def largest_batch(network: nn.Module, height: int, width: int, device: torch.dev
     return SHARE * free_bytes(device) / peak_bytes(network, height, width)
 
 
-def free_bytes(device: torch.device) -> int:
-    """Return the memory that can still be had, a container's limit included."""
+def free_bytes(device: torch.device, root: Path = ROOT) -> int:
+    """Return the memory that can still be had, a container's limit included.
+
+    Args:
+        device: whose.
+        root: of the file system.
+    """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(free + cached)
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
+        lines = (root / "proc/meminfo").read_text().splitlines()
         free = next(int(x.split()[1]) * 1024 for x in lines if x.startswith("MemAvailable"))
     except (OSError, StopIteration, ValueError, IndexError):
         return UNKNOWN
-    try:
-        limit = int((CGROUP / "memory.max").read_text())
-        free = min(free, limit - int((CGROUP / "memory.current").read_text()))
-    except (OSError, ValueError):  # no container, or one without a limit ("max")
-        pass
-    return max(1, free)
+    left = memory_left(root)
+    return max(1, free if left is None else min(free, left))
 
 
 def peak_bytes(network: nn.Module, height: int, width: int) -> int:

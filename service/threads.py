@@ -12,13 +12,15 @@ OpenMP's own variables, if they are set, win.
 
 import math
 import os
-from collections.abc import Iterator, MutableMapping
-from pathlib import Path, PurePosixPath
+from collections.abc import MutableMapping
+from pathlib import Path
+
+from denoisers.control_groups import ROOT, cpu_limit
 
 SPIN = "10000"  # turns of a loop, some ten microseconds; libgomp's own is 30 times as many
 
 
-def prepare(environ: MutableMapping[str, str] = os.environ, root: Path = Path("/")) -> None:
+def prepare(environ: MutableMapping[str, str] = os.environ, root: Path = ROOT) -> None:
     """Set GOMP_SPINCOUNT, and OMP_NUM_THREADS where a limit of CPUs calls for it.
 
     Args:
@@ -30,54 +32,6 @@ def prepare(environ: MutableMapping[str, str] = os.environ, root: Path = Path("/
     limit = cpu_limit(root)
     if limit is not None and math.ceil(limit) < _allowed():
         environ.setdefault("OMP_NUM_THREADS", str(math.ceil(limit)))
-
-
-def cpu_limit(root: Path = Path("/")) -> float | None:
-    """Return how many CPUs' time the control groups of this process allow; None for all.
-
-    Args:
-        root: of the file system.
-    """
-    limits = [limit for text in _quotas(root) if (limit := _cpus(text)) is not None]
-    return min(limits, default=None)
-
-
-def _quotas(root: Path) -> Iterator[str]:
-    """Yield "quota period" of each control group that this process is in, of both versions."""
-    try:
-        groups = (root / "proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return  # no Linux
-    mounted = root / "sys/fs/cgroup"
-    for line in groups:
-        number, controllers, path = [*line.split(":", 2), "", ""][:3]
-        if number == "0":
-            for folder in _upwards(mounted, path):
-                yield _text(folder / "cpu.max")
-        elif "cpu" in controllers.split(","):
-            for folder in _upwards(mounted / "cpu", path):
-                quota, period = (_text(folder / f"cpu.cfs_{n}_us") for n in ("quota", "period"))
-                yield f"{quota} {period}"
-
-
-def _upwards(mounted: Path, path: str) -> Iterator[Path]:
-    # A container may see its own group as the root, and be told its path outside all the same.
-    inside = PurePosixPath(path.lstrip("/"))
-    yield from (mounted / folder for folder in (inside, *inside.parents))
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""
-
-
-def _cpus(text: str) -> float | None:
-    parts = text.split()
-    if len(parts) != 2 or not all(part.isdecimal() for part in parts) or "0" in parts:
-        return None  # "max 100000", "-1 100000", or nothing
-    return int(parts[0]) / int(parts[1])
 
 
 def _allowed() -> int:

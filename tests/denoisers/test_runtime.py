@@ -228,7 +228,7 @@ def test_the_compute_type_is_what_is_computed_with():
     assert Runtime("a", UNet(**small), "0" * 64, device="cpu").compute == fast
     assert Runtime("b", Float32Only(), "0" * 64, device="cpu").compute == "cpu/float32"
     asks = Runtime("c", AsksForFloat32(**small), "0" * 64, device="cpu")
-    assert asks.compute == "cpu/float32"
+    assert asks.compute == "cpu/float32/fused"
     assert {p.dtype for p in asks._network.parameters()} == {torch.float32}
 
 

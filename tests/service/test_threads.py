@@ -1,4 +1,4 @@
-"""Threads that fit the CPUs: both versions of control groups, and what the user says wins."""
+"""Threads that fit the CPUs: a container's limit counts, and what the user says wins."""
 
 import subprocess
 import sys
@@ -6,53 +6,9 @@ import sys
 import pytest
 
 from service import threads
-from service.threads import SPIN, cpu_limit, prepare
+from service.threads import SPIN, prepare
 
-V2 = "0::/a/b\n"
-V1 = "9:name=systemd:/\n3:cpuset:/x\n2:cpu,cpuacct:/a/b\n"
-FILES_1 = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
-
-
-def write(root, files):
-    for name, text in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text + "\n")
-
-
-def v1(folder, quota, period="100000"):
-    return dict(
-        zip((f"sys/fs/cgroup/cpu/{folder}{n}" for n in FILES_1), (quota, period), strict=True)
-    )
-
-
-@pytest.mark.parametrize(
-    ("groups", "files", "expected"),
-    [
-        (V2, {"sys/fs/cgroup/a/b/cpu.max": "250000 100000"}, 2.5),
-        (V2, {"sys/fs/cgroup/a/b/cpu.max": "max 100000"}, None),
-        (V2, {"sys/fs/cgroup/cpu.max": "50000 100000"}, 0.5),  # a container's own root
-        (V2, {}, None),
-        (
-            V2,
-            {
-                "sys/fs/cgroup/a/b/cpu.max": "400000 100000",
-                "sys/fs/cgroup/a/cpu.max": "300000 100000",
-            },
-            3,
-        ),
-        (V1, v1("a/b/", "150000"), 1.5),
-        (V1, v1("", "200000"), 2),
-        (V1, v1("a/b/", "-1"), None),
-        (V1, v1("a/b/", "-1") | v1("a/", "100000"), 1),
-        ("2:cpu:/\n0::/\n", v1("", "100000"), 1),
-        (V1, v1("a/b/", "0") | v1("a/", "100000", "0"), None),
-        ("", {}, None),
-        (None, {}, None),
-    ],
-)
-def test_the_smallest_limit_of_all_groups_counts(tmp_path, groups, files, expected):
-    write(tmp_path, files if groups is None else {"proc/self/cgroup": groups.rstrip("\n"), **files})
-    assert cpu_limit(tmp_path) == expected
+V2, LIMIT = "0::/a/b", "sys/fs/cgroup/a/b/cpu.max"
 
 
 @pytest.mark.parametrize(
@@ -67,7 +23,9 @@ def test_the_smallest_limit_of_all_groups_counts(tmp_path, groups, files, expect
 def test_threads_are_limited_unless_the_user_says_how_many(
     tmp_path, monkeypatch, quota, allowed, given, expected
 ):
-    write(tmp_path, {"proc/self/cgroup": V2, "sys/fs/cgroup/a/b/cpu.max": f"{quota} 100000"})
+    for name, text in (("proc/self/cgroup", V2), (LIMIT, f"{quota} 100000")):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
     monkeypatch.setattr(threads, "_allowed", lambda: allowed)
     environ = dict(given)
     prepare(environ, tmp_path)
