@@ -80,7 +80,7 @@ def _turn(asked: argparse.Namespace, name: str, *, keep: bool) -> float:
     options = ["--steps", str(asked.steps), "--threads", str(asked.threads)]
     command = [sys.executable, "-m", "benchmarks.training_speed", *options]
     command += ["--turn", json.dumps([name, keep])]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 if __name__ == "__main__":

@@ -204,7 +204,7 @@ class Denoiser(Protocol):
 
     @property
     def compute(self) -> str:
-        """Compute type: device class and precision, such as "cpu/float32"."""
+        """Compute type: device class, precision and way, such as "cpu/float32"."""
         ...
 
     def batch_of(self, height: int, width: int) -> int:

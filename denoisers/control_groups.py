@@ -30,7 +30,7 @@ def cpu_limit(root: Path = ROOT) -> float | None:
 
 
 def memory_left(root: Path = ROOT) -> int | None:
-    """Return how many bytes they leave, which may be less than 0; None where there is no limit.
+    """Return how many bytes they leave, which may be less than 0; None where none says anything.
 
     What the kernel keeps of files that nobody has looked at of late counts as free: it lets go of
     that before anything else.

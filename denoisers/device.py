@@ -1,4 +1,4 @@
-"""Where a denoiser runs, and in which precision: together the *compute type*.
+"""Where a denoiser runs, and in which precision and way: together the *compute type*.
 
 SURETY_DEVICE   auto     a CUDA GPU if there is one, else the CPU
                 cpu

@@ -7,17 +7,21 @@ a step on a CPU. Only the training does so: a service should return what it does
 
 import ctypes
 
-_SETTINGS = (  # of glibc's mallopt(3)
-    (-3, 2**30),  # M_MMAP_THRESHOLD: blocks below it come from the heap
-    (-1, 2**31 - 1),  # M_TRIM_THRESHOLD: and stay there when they are freed
-    (-2, 2**26),  # M_TOP_PAD: which grows by so much at once
-)
+# Of glibc's mallopt(3)
+FROM_HEAP, SIZES = -3, (2**30, 2**25)  # M_MMAP_THRESHOLD: older versions take no more than 32 MiB
+KEEP, FOR_EVER = -1, 2**31 - 1  # M_TRIM_THRESHOLD
+GROW, AT_ONCE = -2, 2**26  # M_TOP_PAD
 
 
 def keep_freed() -> bool:
     """Tell the C library, for as long as the process lives; False where it has no such thing."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):  # musl's is another, Windows and macOS have none
+    except (OSError, AttributeError, TypeError):  # only glibc has it
         return False
-    return all([mallopt(setting, value) == 1 for setting, value in _SETTINGS])
+    # Without the first the others harm: each ends the library's own raising of that limit.
+    if not any(mallopt(FROM_HEAP, size) == 1 for size in SIZES):
+        return False
+    mallopt(KEEP, FOR_EVER)
+    mallopt(GROW, AT_ONCE)
+    return True

@@ -11,9 +11,10 @@ from denoisers.device import precision
 from denoisers.dncnn import DnCNN
 from denoisers.fused import ALIKE, Convolution, alike, available, fused, fusible
 from denoisers.runtime import Runtime
-from denoisers.unet import UNet
+from denoisers.unet import Residual, UNet
 
 CPU = torch.device("cpu")
+pytestmark = pytest.mark.skipif(not available(CPU), reason="this torch has no oneDNN")
 TYPES = sorted({torch.float32, precision(CPU)}, key=str)
 
 
@@ -134,12 +135,49 @@ class Negative(Looks):
         nn.init.constant_(self.row[0].weight, -1)
 
 
-@pytest.mark.parametrize("stranger", [NeedsWeights, Negative])
+class LongSkip(nn.Module):
+    """Looks at what a fused part has written over."""
+
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.Sequential(Residual(3), Residual(3))
+        learnt(self)
+
+    def forward(self, noisy, _):
+        x = noisy.to(self.blocks[0].first.weight.dtype)
+        x = x.contiguous(memory_format=torch.channels_last)
+        return (x + self.blocks(x)).float() / 2
+
+
+@pytest.mark.parametrize("stranger", [NeedsWeights, Negative, LongSkip])
 def test_a_network_that_fusing_would_change_is_run_as_it_is(stranger):
     network = stranger().eval()
     runtime = Runtime("s", network, "0" * 64, device="cpu")
     assert not runtime.compute.endswith("/fused")
     assert runtime._faster is runtime._network
+
+
+class Gentle(Residual):
+    """Another function, by the same parts."""
+
+    def forward(self, x):
+        return x + (super().forward(x) - x) / 3
+
+
+def test_a_part_of_another_kind_is_left_as_it_is():
+    row = nn.Sequential(learnt(Gentle(3)))
+    assert fused(row) is row
+    part = learnt(Residual(3))
+    part.register_forward_pre_hook(lambda *_: None)
+    assert fused(nn.Sequential(part))[0] is part
+
+
+@pytest.mark.parametrize("place", [1, 2])
+def test_hooks_between_convolution_and_relu_are_kept(place):
+    called = []
+    row = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Identity(), nn.ReLU()).eval()
+    row[place].register_forward_hook(lambda *_: called.append(place))
+    assert fused(row) is row
 
 
 def test_the_compute_type_says_so_and_only_where_something_was_fused(monkeypatch):

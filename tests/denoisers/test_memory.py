@@ -69,5 +69,5 @@ def test_a_network_that_cannot_be_run_without_memory_is_guessed():
 
 
 def test_where_the_memory_does_not_hold_one_picture(monkeypatch):
-    monkeypatch.setattr(memory, "memory_left", lambda *_: 50000)
+    monkeypatch.setattr(memory, "free_bytes", lambda _: 50000)
     assert memory.largest_batch(DnCNN(norm=0), 32, 32, CPU) < 1

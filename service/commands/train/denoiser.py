@@ -153,6 +153,8 @@ def denoiser(
                 "--surrogate needs --stability, such as 0.1: without it no answer is looked at "
                 "(--check only measures)"
             )
+        if also_at is not None and also_at < crop:
+            raise BadRequest(f"--also-at {also_at} is less than --crop {crop}: no square fits in")
         arguments = parse_arguments(set_ or [])
         where = parts.device(device)
 

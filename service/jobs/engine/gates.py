@@ -3,7 +3,8 @@
 A call waits for a place in the job's rate, then at the account's gate, and at last takes its money
 from the job's purse; what it was not billed goes back there afterwards. If the money took long to
 come (the store was away, say) the place has passed: calls that had one each would all go at once,
-beside those that come then. So it is given back, and the call waits for another.
+beside those that come then. So it is given back, and the call waits for another. As long as the
+money keeps coming late, calls take it first and wait for their places then, which costs no place.
 """
 
 import asyncio
@@ -45,6 +46,9 @@ class JobGates:
         gates: of the accounts.
         limit: of the job, counted in what its provider's rate counts; None for none of its own.
         purse: the job's; None if it may spend what it likes.
+
+    Attributes:
+        pays_late: whether the money of the last call took longer than a place lasts.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class JobGates:
         self._gates = gates
         self.limit, self.purse = limit, purse
         self.line = Line()
+        self.pays_late = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     def of(self, classifier: Classifier) -> "JobGate":
@@ -115,10 +120,13 @@ class JobGate:
         """
         held = _Held(self._job, self._traits.units(images))
         try:
-            await self._places(held, images)
+            if not self._job.pays_late:
+                await self._places(held, images)
+            began = time.monotonic()
             async with self._paying:  # in the order in which the calls come
                 await self._pay(held)
-            while time.monotonic() - held.since > LATE:
+            self._job.pays_late = time.monotonic() - began > LATE
+            if held.permit is None or self._job.pays_late:
                 held.leave_places()
                 await self._places(held, images)
         except BaseException:
@@ -131,7 +139,6 @@ class JobGate:
             held.permit = await self._gate.enter(images)
         else:
             await self._in_turn(held, self._job.limit, images)
-        held.since = time.monotonic()
 
     async def _in_turn(self, held: "_Held", limit: Limit, images: int) -> None:
         """Wait for both places.
@@ -168,7 +175,6 @@ class _Held:
         units: that the call may be billed.
         place: in the job's rate.
         permit: of the account.
-        since: when they came, on the monotonic clock.
         paid: whether the units are set aside.
         call: its name in the purse.
     """
@@ -177,7 +183,6 @@ class _Held:
     units: int
     place: Reservation | None = None
     permit: Permit | None = None
-    since: float = 0.0
     paid: bool = False
     call: str = field(default_factory=lambda: secrets.token_hex(8))
 

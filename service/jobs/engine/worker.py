@@ -20,6 +20,7 @@ from typing import Any
 import structlog
 
 from denoisers.device import choose, compute_type, precision
+from denoisers.fused import available
 from service.core import Surety
 from service.errors import StoreError
 from service.jobs.engine.queue import Queue
@@ -49,7 +50,9 @@ def computes_of(device: str) -> list[str]:
         NotUsable: if the device is not here.
     """
     chosen = choose(device)
-    return [compute_type(chosen, precision(chosen)), *EVERYWHERE]
+    fused = (True, False) if available(chosen) else (False,)  # some networks have nothing to fuse
+    own = [compute_type(chosen, precision(chosen), fused=way) for way in fused]
+    return [*own, *EVERYWHERE]
 
 
 class JobWorker:

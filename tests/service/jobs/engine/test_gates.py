@@ -203,6 +203,27 @@ def test_calls_whose_money_comes_late_do_not_all_go_at_once(of):
     run(main)
 
 
+def test_money_that_always_comes_late_costs_no_places():
+    async def main():
+        provider, ended = Provider(rate=8, max_batch=1, concurrency=16), 0
+        gates = JobGates(AccountGates(), None, Purse(1000, 0.06))
+
+        async def one_run():
+            nonlocal ended
+            way = gates.of(provider)
+            while now() < START + 30:
+                permit = await way.enter(1)
+                await asyncio.sleep(0.1)
+                permit.done([OK])
+                ended += 1
+
+        await asyncio.gather(*(one_run() for _ in range(6)))
+        await gates.drain()
+        assert ended > 0.9 * 8 * 30
+
+    run(main)
+
+
 @settings(deadline=None, max_examples=60)
 @given(
     calls=st.lists(
