@@ -1,8 +1,9 @@
 """Keeps memory that a training step has freed for the next one.
 
 A step allocates the same large blocks as the one before. The C library gives each back to the
-kernel when it is freed and gets it anew, page by page and filled with zeros, which takes a fifth of
-a step on a CPU. Only the training does so: a service should return what it does not need.
+kernel when it is freed and gets it anew, page by page and filled with zeros, which takes up to a
+third of a step where the kernel is busy (docs/benchmarks.md). Only the training does so: a service
+should return what it does not need.
 """
 
 import ctypes
