@@ -63,9 +63,6 @@ def words(document, **options):
 
 def test_it_says_what_a_reader_wants_to_know():
     text = words(certificate())
-    votes = CERTIFICATE["proof"]["votes"]
-    n, cats = votes["n"], votes["counts"]["cat"]
-    assert n > cats > 50  # recorded anew, it may be others
     for part in (
         "Certificate of Robustness",
         "“cat.png”",
@@ -76,15 +73,15 @@ def test_it_says_what_a_reader_wants_to_know():
         "up to 0.460/255 at once, or a single one by up to 25.5/255",
         "99.9 % (α = 0.001)",
         "σ = 0.25",
-        f"{n}, 0 without a label",
-        f"{cats} of the first {n} votes",
+        "105, 0 without a label",
+        "88 of the first 105 votes",
         "the target radius was reached",
         "model cifar-08a4fcc5b952",
         "denoiser cifar",
         "rule top1",
         "centre crop",
         CERTIFICATE["created"][:16].replace("T", ", ") + " UTC",
-        f"{cats} of {n}",
+        "88 of 105",
         CERTIFICATE["id"],
         CERTIFICATE["proof"]["subject_sha256"],
         "Ed25519, key ef198b2f3aadd39c",

@@ -182,6 +182,14 @@ def test_the_command_does_the_steps_that_the_pieces_do(surety, pictures, tmp_pat
     ).read_bytes()
 
 
+@pytest.mark.parametrize("side", [31, 2049])
+def test_a_second_size_that_holds_no_square_is_refused(surety, pictures, tmp_path, side):
+    done = surety("denoiser", "--data", pictures / "small.zip", "--out", "run", "--also-at", side)
+    assert done.exit_code == ExitCode.BAD_INPUT
+    assert "--also-at must be from --crop, 32, to 2048 pixels" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_curve_can_be_drawn_again(surety, pictures, tmp_path):
     surety("denoiser", "--data", pictures / "small.zip", "--out", "run", *SMALL, *QUICK)
     curve = tmp_path / "run/curve.svg"

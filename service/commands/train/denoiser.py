@@ -7,8 +7,6 @@ import typer
 
 from service.commands.train import parts
 from service.commands.train.options import (
-    LEAST_SIDE,
-    MOST_SIDE,
     MOST_STEPS,
     BatchByCrop,
     Mixed,
@@ -88,8 +86,6 @@ def denoiser(
     also_at: Annotated[
         int | None,
         typer.Option(
-            min=LEAST_SIDE,
-            max=MOST_SIDE,
             help="Take every picture once more, reduced to this shorter side, such as the "
             "classifier's 224.",
         ),
@@ -130,7 +126,7 @@ def denoiser(
     with friendly():
         check_seed(seed)
         from denoisers.training.loop import Plan
-        from denoisers.training.objective import Objective, batch_for
+        from denoisers.training.objective import MOST_SIZE, Objective, batch_for
 
         plan = Plan(steps=steps, seed=seed, warmup=warmup, mixed=mixed)
         objective = Objective(
@@ -153,8 +149,8 @@ def denoiser(
                 "--surrogate needs --stability, such as 0.1: without it no answer is looked at "
                 "(--check only measures)"
             )
-        if also_at is not None and also_at < crop:
-            raise BadRequest(f"--also-at {also_at} is less than --crop {crop}: no square fits in")
+        if also_at is not None and not crop <= also_at <= MOST_SIZE:
+            raise BadRequest(f"--also-at must be from --crop, {crop}, to {MOST_SIZE} pixels")
         arguments = parse_arguments(set_ or [])
         where = parts.device(device)
 

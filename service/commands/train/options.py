@@ -9,7 +9,6 @@ import typer
 from service.errors import BadRequest
 
 MOST_STEPS = 10**9
-LEAST_SIDE, MOST_SIDE = 8, 2048  # pixels
 MOST_SEED = 10**12  # the generators of the steps are seeded with a million times as much
 
 Seed = Annotated[int, typer.Option(help="The same seed gives the same curve.")]
