@@ -131,8 +131,11 @@ class DenoiseTask:
         low, high = self.objective.sigmas
         place = torch.rand(count, generator=generator)
         even = torch.rand(count, generator=generator) < self.objective.even
-        logarithmic = low * (high / low) ** place
-        return torch.where(even, low + (high - low) * place, logarithmic)
+        levels = torch.where(even, low + (high - low) * place, _by_ratio(low, high, place))
+        if self.objective.focus is None:
+            return levels
+        often = torch.rand(count, generator=generator) < 0.5
+        return torch.where(often, _by_ratio(*self.objective.focus, place), levels)
 
     @torch.no_grad()
     def _check_network(self) -> None:
@@ -171,6 +174,8 @@ class DenoiseTask:
         numbers = dataclasses.asdict(self.objective)
         for field, name in OPTIONS.items():
             numbers[name] = numbers.pop(field)
+        if numbers["focus"] is None:  # as before there was one: older checkpoints go on
+            del numbers["focus"]
         made = getattr(self.model, "architecture", type(self.model).__name__)
         used = self._surrogates if self.objective.stability else []
         return {
@@ -180,6 +185,11 @@ class DenoiseTask:
             "initial weights": digest_of(self.model)[:12],
             "surrogates": [f"{type(s).__name__} {digest_of(s)[:12]}" for s in used],
         }
+
+
+def _by_ratio(low: float, high: float, place: torch.Tensor) -> torch.Tensor:
+    """Return the level at each place from 0 to 1, as many below as above √(low·high)."""
+    return low * (high / low) ** place
 
 
 def psnr(squared_error: float) -> float:

@@ -33,6 +33,8 @@ class Objective:
         jitter: pixels by which the surrogates see both pictures shifted, alike and at random, so
             that nothing is learnt that hangs on one surrogate's grid of strides.
         even: share of the pictures whose level is drawn uniformly instead, which is stronger.
+        focus: narrower range from which half of the levels are drawn, log-uniformly; None for no
+            such range.
         size: side of the squares that are cut out of the pictures; whole pictures of that size
             are shifted by up to an eighth.
         batch: pictures per step.
@@ -49,6 +51,7 @@ class Objective:
     stable_from: float = 0.0
     sigmas: tuple[float, float] = (0.05, 1.0)
     even: float = 0.0
+    focus: tuple[float, float] | None = None
     jitter: int = 0
     size: int = 32
     batch: int = BATCH
@@ -58,6 +61,7 @@ class Objective:
 
     def __post_init__(self) -> None:
         low, high = self.sigmas
+        least, most = self.focus or self.sigmas
         weights = (self.mse, self.stability)
         checks = {
             "--mse and --stability must be 0 or more, and one of them more than 0": (
@@ -65,6 +69,8 @@ class Objective:
             ),
             f"--sigma must be a level or a range within {LEAST_SIGMA} and {MOST_SIGMA:g}, the "
             "smaller first, such as 0.05,1.0": LEAST_SIGMA <= low <= high <= MOST_SIGMA,
+            "--focus must be a level or a range within --sigma, the smaller first, such as "
+            "0.15,0.3": low <= least <= most <= high,
             "--even must be a share from 0 to 1": 0 <= self.even <= 1,
             f"--crop must be from {LEAST_SIZE} to {MOST_SIZE} pixels": (
                 LEAST_SIZE <= self.size <= MOST_SIZE

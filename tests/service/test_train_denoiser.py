@@ -108,6 +108,7 @@ def test_everything_at_once(surety, pictures, tmp_path):
         *("--mse", 1, "--stability", 0.1, "--surrogate", "zoo:halves"),
         *("--surrogate", "zoo:halves=9", "--check", model, "--check", "zoo:halves=2"),
         *("--sigma", "0.1,0.6", "--even", 0.5, "--jitter", 2, "--hold-out", 5, "--warmup", 0.2),
+        *("--focus", "0.2,0.3"),
     )
     done = surety(*arguments)
     assert done.exit_code == 0, done.output
@@ -123,6 +124,7 @@ def test_everything_at_once(surety, pictures, tmp_path):
         assert set(shares) == {"0.1", "0.25", "0.5"}
         assert all(0 <= share <= 1 for share in shares.values())
     assert figures["trained"]["sigma"] == [0.1, 0.6]
+    assert figures["trained"]["focus"] == [0.2, 0.3]
     assert len(figures["trained"]["surrogates"]) == 2
     ElementTree.fromstring((tmp_path / "run/curve.svg").read_text())  # noqa: S314
     network, sha256 = load_weights(tmp_path / "run/weights.safetensors")
@@ -218,6 +220,8 @@ def test_the_curve_can_be_drawn_again(surety, pictures, tmp_path):
         (("--mse", "0"), "one of them"),
         (("--stability", "inf"), "--mse and --stability"),
         (("--even", "-1"), "--even must be"),
+        (("--focus", "0.2,2"), "--focus must be"),
+        (("--focus", "some"), "--focus 'some' is no range"),
         (("--warmup", "nan"), "--warmup must be"),
         (("--crop", "33"), "smaller --crop"),
         (("--crop", "1"), "--crop must be"),

@@ -82,6 +82,12 @@ def denoiser(
         float,
         typer.Option(help="Share of levels drawn evenly, which is stronger, not by ratio."),
     ] = 0.0,
+    focus: Annotated[
+        str | None,
+        typer.Option(
+            help="Narrower range of noise levels, such as 0.15,0.3, for half of the pictures."
+        ),
+    ] = None,
     crop: Annotated[int, typer.Option(help="Side of the squares cut out, in pixels.")] = 32,
     also_at: Annotated[
         int | None,
@@ -135,6 +141,7 @@ def denoiser(
             stable_from=stable_from,
             sigmas=parse_range(sigma),
             even=even,
+            focus=None if focus is None else parse_range(focus, "--focus"),
             jitter=jitter,
             size=crop,
             batch=batch or batch_for(crop),

@@ -41,8 +41,12 @@ def check_seed(seed: int) -> None:
         raise BadRequest(f"--seed must be a whole number within ±{MOST_SEED:,}")
 
 
-def parse_range(text: str) -> tuple[float, float]:
-    """Read --sigma: "0.05,1.0", or one level.
+def parse_range(text: str, option: str = "--sigma") -> tuple[float, float]:
+    """Read a range of noise levels: "0.05,1.0", or one level.
+
+    Args:
+        text: as it was given.
+        option: that it was given for.
 
     Raises:
         BadRequest: if it is something else.
@@ -52,7 +56,9 @@ def parse_range(text: str) -> tuple[float, float]:
     except ValueError:
         values = []
     if len(values) not in (1, 2) or not all(map(math.isfinite, values)):
-        raise BadRequest(f"--sigma {text[:40]!r} is no range: write 0.05,1.0, or one level as 0.25")
+        raise BadRequest(
+            f"{option} {text[:40]!r} is no range: write 0.05,1.0, or one level as 0.25"
+        )
     return values[0], values[-1]
 
 

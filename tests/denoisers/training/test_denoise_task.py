@@ -61,6 +61,22 @@ def test_levels_are_drawn_by_ratio_or_evenly():
     assert levels(0).mean() < levels(0.5).mean() < levels(1).mean()
 
 
+def test_half_of_the_levels_are_in_the_focus():
+    def levels(**numbers):
+        made = task(sigmas=(0.01, 1.0), **numbers)
+        return made._levels(20_000, torch.Generator().manual_seed(0))
+
+    everywhere, drawn = levels(), levels(focus=(0.1, 0.2))
+    outside = drawn != everywhere
+    assert outside.float().mean().item() == pytest.approx(0.5, abs=0.02)
+    assert 0.1 <= drawn[outside].min() < 0.101
+    assert 0.199 < drawn[outside].max() <= 0.2
+    assert drawn[outside].log().mean().exp().item() == pytest.approx(0.02**0.5, rel=0.01)
+    one = task(focus=(0.5, 0.5), batch=1)  # a batch of one has it half of the times too
+    alone = [one._levels(1, torch.Generator().manual_seed(seed)).item() for seed in range(400)]
+    assert 160 < alone.count(0.5) < 240
+
+
 def test_every_picture_comes_once_in_an_epoch_and_in_another_order_in_the_next():
     pictures = held([np.full((16, 16, 3), 10 * i, dtype=np.uint8) for i in range(24)])
     made = task(pictures, batch=8)
@@ -124,6 +140,11 @@ def test_what_decides_the_curve_is_in_the_identity():
         {"jitter"},
         {"network", "initial weights"},
     ]
+    focused = task(stability=1.0, surrogates=surrogates, focus=(0.1, 0.2)).identity
+    assert focused == {
+        **known,
+        "focus": (0.1, 0.2),
+    }  # and checkpoints from before there was one go on
 
 
 @pytest.mark.parametrize(
@@ -141,6 +162,10 @@ def test_what_decides_the_curve_is_in_the_identity():
         ({"sigmas": (math.nan, 1.0)}, "--sigma"),
         ({"even": 1.5}, "--even"),
         ({"even": math.nan}, "--even"),
+        ({"focus": (0.2, 0.1)}, "--focus"),
+        ({"focus": (0.01, 0.2)}, "--focus"),
+        ({"focus": (0.5, 1.5)}, "--focus"),
+        ({"focus": (0.5, math.nan)}, "--focus"),
         ({"size": 4}, "--crop"),
         ({"jitter": 32}, "--jitter"),
         ({"jitter": -1}, "--jitter"),
