@@ -1,9 +1,11 @@
 """The denoiser on a CUDA GPU: one captured graph for each picture size, pinned transfers.
 
 A captured graph is launched at once where a network of small layers would spend more time on
-launching its kernels than on computing them. Its shape is fixed, as the runtime's batches are.
+launching its kernels than on computing them. Its shape is fixed, as the runtime's batches are, and
+so are its kernels: what was chosen when it was captured computes every batch.
 """
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -12,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 KEPT = 8  # graphs; each holds the memory of its activations
+
+_CAPTURING = threading.Lock()  # torch: one capture at a time in a process
 
 AsPixels = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -23,6 +27,10 @@ class Graph:
         function: (int16 (N, H, W, 3), float32 (N,)) to uint8 (N, H, W, 3), on the device.
         shape: N, H, W, 3.
         device: a CUDA GPU.
+
+    Raises:
+        RuntimeError: if the function cannot be captured, as one that looks at values cannot.
+        torch.OutOfMemoryError: if there is no memory for it.
     """
 
     def __init__(self, function: AsPixels, shape: tuple[int, ...], device: torch.device) -> None:
@@ -33,12 +41,23 @@ class Graph:
         self._graph = torch.cuda.CUDAGraph()
         beside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         beside.wait_stream(torch.cuda.current_stream(device))
-        with torch.cuda.stream(beside):  # libraries set themselves up outside of the capture
-            for _ in range(3):
+        with _CAPTURING, torch.cuda.stream(beside):
+            for _ in range(3):  # libraries set themselves up outside of the capture
                 function(self._noisy, self._sigma)
+            self._cleaned = self._captured(function, beside)
         torch.cuda.current_stream(device).wait_stream(beside)
-        with torch.cuda.graph(self._graph):
-            self._cleaned = function(self._noisy, self._sigma)
+
+    def _captured(self, function: AsPixels, beside: torch.cuda.Stream) -> torch.Tensor:
+        # Other threads may go on meanwhile, with another denoiser or the next request's picture:
+        # what they do would spoil a capture that were not this thread's alone.
+        capture = torch.cuda.graph(self._graph, stream=beside, capture_error_mode="thread_local")
+        try:
+            with capture:
+                return function(self._noisy, self._sigma)
+        except RuntimeError as error:  # the capture's own, which may hide why it ended
+            if isinstance(error.__context__, torch.OutOfMemoryError):
+                raise error.__context__ from None
+            raise
 
     def __call__(self, samples: torch.Tensor, sigma: float) -> NDArray[np.uint8]:
         """Denoise.
@@ -62,6 +81,17 @@ class Graph:
             torch.cuda.current_stream(device).synchronize()
         result: NDArray[np.uint8] = self._got[:count].numpy().copy()
         return result
+
+
+def compute_as_named() -> None:
+    """Have this process choose kernels that add in one order, and whose float32 is float32.
+
+    Left to itself, cuDNN takes some for transposed convolutions whose low bits change from run to
+    run, and multiplies float32 with 10 bits of mantissa (TF32): no compute type says so.
+    """
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = False
 
 
 class Graphs:

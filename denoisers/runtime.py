@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from denoisers import memory
-from denoisers.cuda_graphs import Graphs
+from denoisers.cuda_graphs import Graph, Graphs, compute_as_named
 from denoisers.device import choose, compute_type, precision
 from denoisers.device_noise import draw
 from denoisers.errors import BrokenWeights, NotUsable
@@ -59,6 +59,8 @@ class Runtime:
         self.name, self.summary = name, summary
         self.weights_sha256: str | None = weights_sha256
         self._device = choose(device)
+        if self._device.type == "cuda":
+            compute_as_named()
         self._network, dtype = _placed(network, self._device)
         self._faster = _faster(self._network, self._device, dtype)
         changed = self._faster is not self._network
@@ -156,8 +158,9 @@ class Runtime:
     def _run(
         self, shape: tuple[int, ...], samples: torch.Tensor, sigma: float
     ) -> NDArray[np.uint8]:
-        if self._graphs is not None:
-            return self._graphs.of(shape)(samples, sigma)
+        graph = self._graph(shape)
+        if graph is not None:
+            return graph(samples, sigma)
         batch = torch.zeros(shape, dtype=torch.int16, device=self._device)
         batch[: len(samples)] = samples
         level = torch.full(shape[:1], sigma, device=self._device)
@@ -165,11 +168,26 @@ class Runtime:
         result: NDArray[np.uint8] = whole[: len(samples)].cpu().numpy()
         return result
 
+    def _graph(self, shape: tuple[int, ...]) -> Graph | None:
+        """Return the graph of this shape; None on a CPU, and for a network that has none."""
+        if self._graphs is None:
+            return None
+        try:
+            return self._graphs.of(shape)
+        except RuntimeError as error:
+            if memory.out_of_memory(error):
+                raise
+            reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+            _log.warning("%s runs without CUDA graphs, which it cannot: %s", self.name, reason)
+            self._graphs = None
+            return None
+
     def _shrink(self, height: int, width: int, tried: int) -> None:
         self._sizes.halve(height, width, tried)
         if self._graphs is not None:
             with self._turns:
                 self._graphs.clear()
+        if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
 

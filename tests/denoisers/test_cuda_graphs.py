@@ -1,0 +1,117 @@
+"""A GPU gives what the CPU gives, to several at once; a network may be none for a graph."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from certification.noise import draw_many
+from denoisers import registry
+from denoisers.cuda_graphs import compute_as_named
+from denoisers.runtime import Runtime
+from tests.denoisers.threads import same_bits_in_threads
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+
+KEY = bytes(range(16))
+
+
+def noisy_batch(count=40, height=32, width=32):
+    rng = np.random.default_rng(0)
+    return rng.integers(-100, 356, (count, height, width, 3)).astype(np.int16)
+
+
+@needs_gpu
+def test_a_gpu_differs_from_the_cpu_by_rounding_alone():
+    there, here = registry.load("cifar", "cuda"), registry.load("cifar", "cpu")
+    noisy = noisy_batch()
+    moved = np.abs(there.clean(noisy, 0.25).astype(int) - here.clean(noisy, 0.25).astype(int))
+    assert moved.mean() < 1
+    assert np.array_equal(there.clean(noisy[7:9], 0.25), there.clean(noisy, 0.25)[7:9])
+
+
+@needs_gpu
+def test_noise_drawn_on_a_gpu_is_that_of_the_cpu():
+    there = registry.load("cifar", "cuda")
+    pixels = noisy_batch(1)[0].clip(0, 255).astype(np.uint8)
+    noisy = draw_many(KEY, range(3, 603), pixels.shape, 0.25) + pixels
+    assert np.array_equal(there.clean_drawn(pixels, KEY, 3, 600, 0.25), there.clean(noisy, 0.25))
+
+
+@needs_gpu
+def test_threads_that_capture_at_once_do_not_spoil_each_others_graphs():
+    sizes = [(32, 32), (48, 40), (64, 64)]
+    expected = {
+        size: registry.load("cifar", "cuda").clean(noisy_batch(9, *size), 0.5) for size in sizes
+    }
+    runtimes, wrong = [registry.load(name, "cuda") for name in ("cifar", "cifar", "photo")], []
+
+    def work(runtime):
+        for size in sizes:
+            cleaned = runtime.clean(noisy_batch(9, *size), 0.5)
+            if runtime.name == "cifar" and not np.array_equal(cleaned, expected[size]):
+                wrong.append(size)
+
+    threads = [threading.Thread(target=work, args=(r,)) for r in runtimes for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert all(runtime._graphs is not None for runtime in runtimes)
+    assert same_bits_in_threads(runtimes[0], noisy_batch())
+
+
+@needs_gpu
+def test_on_a_gpu_a_network_that_looks_at_its_values_runs_without_a_graph():
+    looks = Runtime("looks", Looks(), "0" * 64, device="cuda")
+    assert np.array_equal(looks.clean(noisy_batch(), 0.25), noisy_batch().clip(0, 255))
+    assert looks._graphs is None
+
+
+class Looks(torch.nn.Module):
+    def forward(self, noisy, sigma):
+        return noisy if noisy.mean().item() < 1e9 else noisy * 0
+
+
+class Graphless:
+    """Stands for the graphs of a GPU that is not here: capturing fails as `error` says."""
+
+    def __init__(self, error):
+        self.error, self.cleared = error, 0
+
+    def of(self, shape):
+        if shape[0] > 4:
+            raise self.error
+        return lambda samples, sigma: samples.numpy().clip(0, 255).astype(np.uint8)
+
+    def clear(self):
+        self.cleared += 1
+
+
+def test_a_network_that_cannot_be_captured_is_computed_without(caplog):
+    noisy, runtime = noisy_batch(), registry.load("cifar", "cpu")
+    expected = runtime.clean(noisy, 0.25)
+    runtime._graphs = Graphless(RuntimeError("operation not permitted when stream is capturing"))
+    for _ in range(2):
+        assert np.array_equal(runtime.clean(noisy, 0.25), expected)
+    (record,) = caplog.records
+    assert "cifar runs without CUDA graphs" in record.message
+    assert "operation not permitted" in record.message
+
+
+def test_a_graph_without_memory_is_tried_with_half_the_batch():
+    noisy, runtime = noisy_batch(), registry.load("cifar", "cpu")
+    runtime._graphs = graphs = Graphless(torch.OutOfMemoryError("CUDA out of memory"))
+    assert np.array_equal(runtime.clean(noisy, 0.25), noisy.clip(0, 255))
+    assert runtime.batch_of(32, 32) == 4
+    assert graphs.cleared == 3
+
+
+def test_the_compute_type_says_what_a_gpu_computes(monkeypatch):
+    for name in ("deterministic", "benchmark", "allow_tf32"):
+        monkeypatch.setattr(torch.backends.cudnn, name, getattr(torch.backends.cudnn, name))
+    compute_as_named()
+    cudnn = torch.backends.cudnn
+    assert (cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32) == (True, False, False)
