@@ -9,6 +9,7 @@ import torch
 
 from denoisers.errors import NotUsable
 from denoisers.fused import WORD as FUSED
+from denoisers.fused import available
 
 WORDS = "auto, cpu, cuda or cuda:N"
 
@@ -64,6 +65,20 @@ def compute_type(device: torch.device, dtype: torch.dtype, *, fused: bool = Fals
     """
     plain = f"{device.type}/{str(dtype).removeprefix('torch.')}"
     return f"{plain}/{FUSED}" if fused else plain
+
+
+def compute_types(text: str) -> list[str]:
+    """Return the compute types in which Surety's own networks may be run on a device.
+
+    Args:
+        text: as for :func:`choose`.
+
+    Raises:
+        NotUsable: if the device is not here.
+    """
+    device = choose(text)
+    ways = (True, False) if available(device) else (False,)  # some networks have nothing to fuse
+    return [compute_type(device, precision(device), fused=way) for way in ways]
 
 
 def working(text: str) -> str:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 
 GROUP = "surety.denoisers"
+OWN = ("cifar", "cifar-stable", "none", "photo")  # those that come with Surety
 AUTO = "auto"  # in place of a name: the service chooses by the size of the picture
 
 

@@ -1,6 +1,7 @@
 """What a deployment loads on first use: adapters and denoisers."""
 
 import asyncio
+import contextlib
 
 import adapters.errors
 import adapters.registry
@@ -13,6 +14,7 @@ from certification.protocols import Denoiser
 from service.seeing.scrubbing import SCRUBBER
 from service.settings import Settings
 
+WITHOUT_DEVICE = ("cpu/int16", "cpu/onnx-float32")  # compute types of denoisers that need none
 SMALL, SMALL_SIZE, OTHERS = "cifar", (32, 32), "photo"  # what "auto" stands for
 
 
@@ -89,6 +91,23 @@ class Parts:
                 self._denoisers[chosen] = made
             return self._denoisers[chosen]
 
+    async def compute_types(self) -> list[str]:
+        """Return the compute types of all denoisers of this deployment.
+
+        Those that come with Surety are not loaded for it. What others bring is: it may be run in a
+        way of its own. One that cannot be loaded has none.
+
+        Raises:
+            NotUsable: if the device is not here.
+        """
+        own = await asyncio.to_thread(_own_compute_types, self.settings.device)
+        found = dict.fromkeys([*own, *WITHOUT_DEVICE])
+        for name in self.denoiser_names():
+            if name not in denoisers.registry.OWN:
+                with contextlib.suppress(denoisers.errors.DenoiserError):
+                    found[(await self.denoiser(name)).compute] = None
+        return [*found]
+
     def loaded_adapters(self) -> list[Adapter]:
         """Return those that have been used."""
         return [*self._adapters.values()]
@@ -122,3 +141,9 @@ class Parts:
         closing = (adapter.close() for adapter in self._adapters.values())
         await asyncio.gather(*closing, return_exceptions=True)  # one that fails stops no other
         self._adapters.clear()
+
+
+def _own_compute_types(device: str) -> list[str]:
+    from denoisers.device import compute_types  # noqa: PLC0415  torch is slow to import
+
+    return compute_types(device)

@@ -62,7 +62,7 @@ def worker(
             figures = await around.enter_async_context(seeing.over(surety, whole=False))
             if listener is not None:
                 await around.enter_async_context(port.serving(listener, seeing.metrics, figures))
-            worker = JobWorker(surety, most)
+            worker = JobWorker(surety, most, await surety.compute_types())
             name = surety.state.process.id
             line = Text(
                 f"Worker {name} takes {most} pictures at a time, of {', '.join(worker.computes)}, "

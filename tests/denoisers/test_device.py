@@ -3,8 +3,11 @@
 import pytest
 import torch
 
-from denoisers.device import choose, compute_type, cpu_has_bfloat16, precision
+from denoisers.device import choose, compute_type, compute_types, cpu_has_bfloat16, precision
 from denoisers.errors import NotUsable
+from denoisers.registry import load
+from denoisers.runtime import Runtime
+from denoisers.unet import UNet
 
 GPUS = torch.cuda.device_count() if torch.cuda.is_available() else 0
 
@@ -38,3 +41,16 @@ def test_precision_is_named_in_the_compute_type():
     assert precision(cpu) == (torch.bfloat16 if cpu_has_bfloat16() else torch.float32)
     assert compute_type(cpu, torch.bfloat16) == "cpu/bfloat16"
     assert compute_type(torch.device("cuda:3"), torch.float32) == "cuda/float32"
+
+
+@pytest.mark.parametrize("name", ["cifar", "cifar-stable", "photo"])
+def test_our_networks_are_run_in_a_way_that_is_told_before(name):
+    assert load(name, "cpu").compute in compute_types("cpu")
+
+
+def test_networks_without_anything_to_fuse_are_run_as_they_are():
+    bare = Runtime("bare", UNet(4, 0, 0, 0), "0" * 64, device="cpu")
+    assert not bare.compute.endswith("fused")
+    assert bare.compute in compute_types("cpu")
+    first, *others = compute_types("cpu")
+    assert others == ([first.removesuffix("/fused")] if first.endswith("/fused") else [])

@@ -64,7 +64,7 @@ async def undisturbed(place, count):
     file = Path(told["SURETY_PROVIDERS_FILE"])
     settings = load_settings(data_dir=folder, providers_file=file)
     async with Surety.opened(settings) as surety:
-        working = asyncio.create_task(JobWorker(surety, 4).run())
+        working = asyncio.create_task(JobWorker(surety, 4, await surety.compute_types()).run())
         job = await submit(surety, await spec_of(surety, ARGUMENTS), given(pictures(count)))
         job = await ended(surety, job.id)
         working.cancel()

@@ -96,14 +96,15 @@ class Helper:
             await asyncio.sleep(LOOK_SECONDS)
         # In a thread: what a worker needs takes a second to import.
         module: ModuleType = await asyncio.to_thread(importlib.import_module, WORKER)
-        computes = await asyncio.to_thread(module.computes_of, self._surety.settings.device)
+        computes = await self._surety.compute_types()
         self.able = self._compute in computes
         if not self.able:
             return
         while True:
             if not await self._others():
                 most = module.pictures_at_once(self._surety.settings.max_runs, inside=False)
-                await self._until_relieved(module.JobWorker(self._surety, most, inside=True))
+                worker = module.JobWorker(self._surety, most, computes, inside=True)
+                await self._until_relieved(worker)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _until_relieved(self, worker: "JobWorker") -> None:

@@ -96,9 +96,8 @@ class Inside:
             return False
         if self._module is None:
             # On first use, in a thread: what a worker needs takes a second to import.
+            self._computes = await self._surety.compute_types()
             self._module = await asyncio.to_thread(importlib.import_module, WORKER)
-            device = self._surety.settings.device
-            self._computes = await asyncio.to_thread(self._module.computes_of, device)
         for compute in self._computes:
             if await self._state.pictures.any_left(compute):
                 return not await self._others()
@@ -113,7 +112,7 @@ class Inside:
         """Work until there are others, or the service ends."""
         assert self._module is not None  # noqa: S101  imported before anything is needed
         most = self._module.pictures_at_once(self._surety.settings.max_runs, inside=True)
-        worker = self._module.JobWorker(self._surety, most, inside=True)
+        worker = self._module.JobWorker(self._surety, most, self._computes, inside=True)
         working = asyncio.create_task(worker.run())
         ending = asyncio.create_task(self.ending.wait())
         try:

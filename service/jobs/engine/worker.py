@@ -19,8 +19,6 @@ from typing import Any
 
 import structlog
 
-from denoisers.device import choose, compute_type, precision
-from denoisers.fused import available
 from service.core import Surety
 from service.errors import StoreError
 from service.jobs.engine.queue import Queue
@@ -35,24 +33,8 @@ DISPATCH_SECONDS = 0.25
 REPORT_SECONDS = 1.0
 END_SECONDS = 3.0  # for what is worked on to go back
 LEASES = 3  # without a sign of life a worker's pictures go to another one
-EVERYWHERE = ("cpu/int16", "cpu/onnx-float32")  # compute types of denoisers that need no device
 
 log = structlog.get_logger("surety.jobs")
-
-
-def computes_of(device: str) -> list[str]:
-    """Return the compute types that a worker on a device works on.
-
-    Args:
-        device: as in SURETY_DEVICE.
-
-    Raises:
-        NotUsable: if the device is not here.
-    """
-    chosen = choose(device)
-    fused = (True, False) if available(chosen) else (False,)  # some networks have nothing to fuse
-    own = [compute_type(chosen, precision(chosen), fused=way) for way in fused]
-    return [*own, *EVERYWHERE]
 
 
 class JobWorker:
@@ -61,17 +43,20 @@ class JobWorker:
     Args:
         surety: an opened deployment.
         pictures: that it works on at the same time.
+        computes: compute types that it takes, usually the deployment's.
         inside: whether it is a service's own.
 
     Attributes:
         work: what it works with.
     """
 
-    def __init__(self, surety: Surety, pictures: int, *, inside: bool = False) -> None:
+    def __init__(
+        self, surety: Surety, pictures: int, computes: Sequence[str], *, inside: bool = False
+    ) -> None:
         self._surety, self._state = surety, surety.state
         self._pictures, self._inside = pictures, inside
         settings = surety.settings
-        self.computes = computes_of(settings.device)
+        self.computes = [*computes]
         self._watch = Watch(self._state.jobs)
         self.work = Work(surety, self._watch)
         self._wake = asyncio.Event()

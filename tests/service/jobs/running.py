@@ -56,7 +56,7 @@ async def opened(tmp_path: Any, **settings: Any) -> AsyncIterator[Surety]:
 
 @asynccontextmanager
 async def working(surety: Surety, pictures: int = 2) -> AsyncIterator[JobWorker]:
-    worker = JobWorker(surety, pictures)
+    worker = JobWorker(surety, pictures, await surety.compute_types())
     running = asyncio.create_task(worker.run())
     try:
         yield worker

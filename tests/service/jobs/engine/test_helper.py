@@ -8,8 +8,9 @@ import signal
 import pytest
 
 from denoisers.errors import NotUsable
+from service.core import Surety
 from service.jobs import following
-from service.jobs.engine import helper, worker
+from service.jobs.engine import helper
 from service.jobs.engine.helper import Helper
 from service.jobs.following import follow
 from service.store.embedded import EmbeddedServer
@@ -85,10 +86,10 @@ async def test_a_compute_type_that_is_not_here(tmp_path):
 
 
 async def test_what_its_work_breaks_off_with_reaches_whoever_waits(tmp_path, monkeypatch):
-    def broken(device):
+    async def broken(self):
         raise NotUsable("no such device")
 
-    monkeypatch.setattr(worker, "computes_of", broken)
+    monkeypatch.setattr(Surety, "compute_types", broken)
     async with opened(tmp_path) as surety:
         job = await submitted(surety, grey(1))
         async with Helper(surety, COMPUTE) as failing:

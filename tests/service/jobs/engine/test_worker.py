@@ -1,31 +1,36 @@
-"""Which compute types a worker takes."""
+"""What a worker takes."""
+
+from importlib.metadata import EntryPoint
 
 import pytest
 
-from denoisers.errors import NotUsable
-from denoisers.registry import load, names
-from denoisers.runtime import Runtime
-from denoisers.unet import UNet
-from service.jobs.engine.worker import EVERYWHERE, JobWorker, computes_of
-from tests.service.jobs.running import opened
+import denoisers.registry
+from denoisers.none import NoDenoiser
+from tests.service.jobs.running import grey, opened, submitted, until, working
+
+pytestmark = pytest.mark.usefixtures("small_providers")
 
 
-@pytest.mark.parametrize("name", names())
-def test_it_takes_jobs_of_every_denoiser_that_is_installed(name):
-    assert load(name, "cpu").compute in computes_of("cpu")
+class Odd(NoDenoiser):
+    """Somebody else's, who runs it in a way of their own."""
+
+    name, compute = "odd", "npu/int8"
 
 
-def test_it_takes_jobs_of_networks_that_are_run_as_they_are():
-    bare = Runtime("bare", UNet(4, 0, 0, 0), "0" * 64, device="cpu")
-    assert not bare.compute.endswith("fused")
-    assert bare.compute in computes_of("cpu")
+def odd(device):
+    return Odd()
 
 
-async def test_a_worker_is_of_the_device_that_it_is_given(tmp_path):
-    async with opened(tmp_path, device="cpu") as surety:
-        first, *others = JobWorker(surety, 1).computes
-    assert first.startswith("cpu/")
-    plain = [first.removesuffix("/fused")] if first.endswith("/fused") else []
-    assert others == [*plain, *EVERYWHERE]  # the latter of denoisers that need none
-    with pytest.raises(NotUsable):
-        computes_of("cuda:63")
+async def test_it_works_on_jobs_of_a_denoiser_that_is_run_in_a_way_of_its_own(
+    tmp_path, monkeypatch
+):
+    entry = EntryPoint("odd", f"{__name__}:odd", denoisers.registry.GROUP)
+    installed = denoisers.registry._entries() | {"odd": entry}
+    monkeypatch.setattr(denoisers.registry, "_entries", lambda: installed)
+    async with opened(tmp_path, denoiser="odd") as surety:
+        job = await submitted(surety, grey(2))
+        assert job.spec.compute == "npu/int8"
+        async with working(surety) as worker:
+            assert "npu/int8" in worker.computes
+            job = await until(surety, job.id)
+    assert job.counts["done"] == 2
