@@ -13,7 +13,15 @@ from torch.utils._pytree import tree_leaves
 from denoisers.control_groups import ROOT, memory_left
 
 SHARE = 0.4  # of the free memory; the rest is for scratch space, other requests and the system
-FULL = ("can't allocate memory", "not enough memory")  # words of torch on a CPU
+# Words of errors that are no torch.OutOfMemoryError
+FULL = (
+    "can't allocate memory",  # a CPU's
+    "not enough memory",
+    "CUDA error: out of memory",  # of pinned memory, or while a graph is made
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "unable to find an engine",  # cuDNN's, which had no room for any of its ways to compute
+)
 SMALL = 2**16  # pixels of a picture that is denoised in less time than the estimate takes
 UNKNOWN = 2**30  # free bytes that are assumed where the system does not tell
 
@@ -39,8 +47,7 @@ def free_bytes(device: torch.device, root: Path = ROOT) -> int:
     """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return int(free + cached)
+        return int(free)  # what torch keeps in reserve is mostly some graph's alone
     try:
         lines = (root / "proc/meminfo").read_text().splitlines()
         free = next(int(x.split()[1]) * 1024 for x in lines if x.startswith("MemAvailable"))

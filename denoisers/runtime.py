@@ -5,6 +5,7 @@ all batches of pictures of one size are padded to the same number: a picture's r
 depend on what shares its batch. bfloat16 and channels-last where the CPU or GPU has them.
 """
 
+import contextlib
 import copy
 import functools
 import logging
@@ -188,7 +189,8 @@ class Runtime:
             with self._turns:
                 self._graphs.clear()
         if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+            with contextlib.suppress(RuntimeError):  # torch refuses while another thread captures
+                torch.cuda.empty_cache()
 
 
 def as_pixels(network: nn.Module, noisy: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:

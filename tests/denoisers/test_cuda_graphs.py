@@ -8,7 +8,7 @@ import torch
 
 from certification.noise import draw_many
 from denoisers import registry
-from denoisers.cuda_graphs import compute_as_named
+from denoisers.cuda_graphs import Graph, compute_as_named
 from denoisers.runtime import Runtime
 from tests.denoisers.threads import same_bits_in_threads
 
@@ -107,6 +107,40 @@ def test_a_graph_without_memory_is_tried_with_half_the_batch():
     assert np.array_equal(runtime.clean(noisy, 0.25), noisy.clip(0, 255))
     assert runtime.batch_of(32, 32) == 4
     assert graphs.cleared == 3
+
+
+class Spoilt:
+    """A capture that ends with an error of its own, as torch's does where one was under way."""
+
+    def __init__(self, *_, **__):
+        pass
+
+    def __enter__(self):
+        pass
+
+    def __exit__(self, *_):
+        raise RuntimeError("operation failed due to a previous error during capture")
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("not permitted"), None]
+)
+def test_a_spoilt_capture_tells_what_spoilt_it(monkeypatch, error):
+    monkeypatch.setattr(torch.cuda, "graph", Spoilt)
+    graph = Graph.__new__(Graph)
+    graph._noisy = graph._sigma = graph._graph = None
+
+    def function(noisy, sigma):
+        if error is not None:
+            raise error
+        return noisy
+
+    with pytest.raises(RuntimeError) as caught:
+        graph._captured(function, None)
+    if error is None:
+        assert "previous error" in str(caught.value)
+    else:
+        assert caught.value is error
 
 
 def test_the_compute_type_says_what_a_gpu_computes(monkeypatch):

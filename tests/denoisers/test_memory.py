@@ -71,3 +71,19 @@ def test_a_network_that_cannot_be_run_without_memory_is_guessed():
 def test_where_the_memory_does_not_hold_one_picture(monkeypatch):
     monkeypatch.setattr(memory, "free_bytes", lambda _: 50000)
     assert memory.largest_batch(DnCNN(norm=0), 32, 32, CPU) < 1
+
+
+@pytest.mark.parametrize(
+    ("error", "full"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), True),
+        (torch.AcceleratorError("CUDA error: out of memory"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (RuntimeError("GET was unable to find an engine to execute this computation"), True),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), True),
+        (RuntimeError("CUDA error: operation not permitted when stream is capturing"), False),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+    ],
+)
+def test_full_memory_is_told_from_other_errors(error, full):
+    assert memory.out_of_memory(error) is full
