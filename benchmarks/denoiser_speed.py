@@ -71,9 +71,8 @@ def as_people_run_it(batch: int, device: torch.device) -> Contestant:
 
     @torch.inference_mode()
     def work() -> None:
-        with torch.backends.cudnn.flags(
-            enabled=True
-        ):  # torch's usual ones, which the runtime changes
+        # with torch's usual kernels: the runtime has others
+        with torch.backends.cudnn.flags(enabled=True):
             network(noisy, level)
         _wait(device)
 

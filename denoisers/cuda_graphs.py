@@ -34,6 +34,7 @@ class Graph:
     """
 
     def __init__(self, function: AsPixels, shape: tuple[int, ...], device: torch.device) -> None:
+        compute_as_named()  # whatever a stranger's package has set since
         self._noisy = torch.zeros(shape, dtype=torch.int16, device=device)
         self._sigma = torch.full((shape[0],), 0.25, device=device)
         self._sent = torch.zeros(shape, dtype=torch.int16, pin_memory=True)

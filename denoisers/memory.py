@@ -1,5 +1,6 @@
 """How many pictures fit into memory at once, and how torch says that it was too much."""
 
+import contextlib
 import copy
 import weakref
 from collections.abc import Callable
@@ -46,8 +47,9 @@ def free_bytes(device: torch.device, root: Path = ROOT) -> int:
         root: of the file system.
     """
     if device.type == "cuda":
+        give_back()  # what torch then still keeps in reserve is some graph's alone
         free, _ = torch.cuda.mem_get_info(device)
-        return int(free)  # what torch keeps in reserve is mostly some graph's alone
+        return int(free)
     try:
         lines = (root / "proc/meminfo").read_text().splitlines()
         free = next(int(x.split()[1]) * 1024 for x in lines if x.startswith("MemAvailable"))
@@ -55,6 +57,12 @@ def free_bytes(device: torch.device, root: Path = ROOT) -> int:
         return UNKNOWN
     left = memory_left(root)
     return max(1, free if left is None else min(free, left))
+
+
+def give_back() -> None:
+    """Give the memory of a GPU back that torch keeps in reserve and that no graph needs."""
+    with contextlib.suppress(RuntimeError):  # torch may refuse while another thread captures
+        torch.cuda.empty_cache()
 
 
 def peak_bytes(network: nn.Module, height: int, width: int) -> int:

@@ -69,9 +69,12 @@ def load(name: str, device: str = "cpu") -> "Denoiser":
         raise NotUsable(
             f"the denoiser {name!r} cannot be loaded ({type(error).__name__})"
         ) from error
-    if made.name != name:
-        # The name stands in the subject: two denoisers of one name could share their votes.
-        raise NotUsable(f"the denoiser of the entry point {name!r} calls itself {made.name!r}")
+    # Both stand in the subject: two denoisers of one name could share their votes.
+    called, compute = getattr(made, "name", None), getattr(made, "compute", None)
+    if called != name:
+        raise NotUsable(f"the denoiser of the entry point {name!r} calls itself {called!r}")
+    if not isinstance(compute, str) or not compute:
+        raise NotUsable(f"the denoiser {name!r} has {compute!r} for its compute type, not a word")
     return made
 
 

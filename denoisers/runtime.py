@@ -5,7 +5,6 @@ all batches of pictures of one size are padded to the same number: a picture's r
 depend on what shares its batch. bfloat16 and channels-last where the CPU or GPU has them.
 """
 
-import contextlib
 import copy
 import functools
 import logging
@@ -185,12 +184,12 @@ class Runtime:
 
     def _shrink(self, height: int, width: int, tried: int) -> None:
         self._sizes.halve(height, width, tried)
-        if self._graphs is not None:
+        graphs = self._graphs  # another thread may find just now that there can be none
+        if graphs is not None:
             with self._turns:
-                self._graphs.clear()
+                graphs.clear()
         if self._device.type == "cuda":
-            with contextlib.suppress(RuntimeError):  # torch refuses while another thread captures
-                torch.cuda.empty_cache()
+            memory.give_back()
 
 
 def as_pixels(network: nn.Module, noisy: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:

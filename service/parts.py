@@ -1,7 +1,8 @@
 """What a deployment loads on first use: adapters and denoisers."""
 
 import asyncio
-import contextlib
+
+import structlog
 
 import adapters.errors
 import adapters.registry
@@ -16,6 +17,8 @@ from service.settings import Settings
 
 WITHOUT_DEVICE = ("cpu/int16", "cpu/onnx-float32")  # compute types of denoisers that need none
 SMALL, SMALL_SIZE, OTHERS = "cifar", (32, 32), "photo"  # what "auto" stands for
+
+log = structlog.get_logger("surety.parts")
 
 
 class Parts:
@@ -50,6 +53,8 @@ class Parts:
             AdapterError: if it is unknown, not installed or not configured.
         """
         chosen = self.settings.provider if name is None else name
+        if chosen in self._adapters:
+            return self._adapters[chosen]  # whatever else is being loaded
         async with self._loading:
             if chosen not in self._adapters:
                 try:
@@ -80,6 +85,8 @@ class Parts:
         chosen = self.settings.denoiser if name is None else name
         if chosen == denoisers.registry.AUTO:
             chosen = SMALL if size == SMALL_SIZE else OTHERS
+        if chosen in self._denoisers:
+            return self._denoisers[chosen]
         async with self._loading:
             if chosen not in self._denoisers:
                 try:
@@ -92,21 +99,26 @@ class Parts:
             return self._denoisers[chosen]
 
     async def compute_types(self) -> list[str]:
-        """Return the compute types of all denoisers of this deployment.
+        """Return the compute types that this process's denoisers have, as far as is known.
 
-        Those that come with Surety are not loaded for it. What others bring is: it may be run in a
-        way of its own. One that cannot be loaded has none.
+        Those that come with Surety are not loaded for it. What others bring may be run in a way of
+        its own: it counts once it is loaded, see :meth:`load_others`.
 
         Raises:
             NotUsable: if the device is not here.
         """
         own = await asyncio.to_thread(_own_compute_types, self.settings.device)
-        found = dict.fromkeys([*own, *WITHOUT_DEVICE])
+        loaded = [denoiser.compute for denoiser in self.loaded_denoisers()]
+        return [*dict.fromkeys([*own, *WITHOUT_DEVICE, *loaded])]
+
+    async def load_others(self) -> None:
+        """Load what others bring: installed denoisers and files. One that fails is left out."""
         for name in self.denoiser_names():
             if name not in denoisers.registry.OWN:
-                with contextlib.suppress(denoisers.errors.DenoiserError):
-                    found[(await self.denoiser(name)).compute] = None
-        return [*found]
+                try:
+                    await self.denoiser(name)
+                except denoisers.errors.DenoiserError as error:
+                    log.warning("a denoiser cannot be loaded", denoiser=name, error=str(error))
 
     def loaded_adapters(self) -> list[Adapter]:
         """Return those that have been used."""

@@ -174,8 +174,6 @@ class DenoiseTask:
         numbers = dataclasses.asdict(self.objective)
         for field, name in OPTIONS.items():
             numbers[name] = numbers.pop(field)
-        if numbers["focus"] is None:  # as before there was one: older checkpoints go on
-            del numbers["focus"]
         made = getattr(self.model, "architecture", type(self.model).__name__)
         used = self._surrogates if self.objective.stability else []
         return {

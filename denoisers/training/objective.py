@@ -33,8 +33,8 @@ class Objective:
         jitter: pixels by which the surrogates see both pictures shifted, alike and at random, so
             that nothing is learnt that hangs on one surrogate's grid of strides.
         even: share of the pictures whose level is drawn uniformly instead, which is stronger.
-        focus: narrower range from which half of the levels are drawn, log-uniformly; None for no
-            such range.
+        focus: narrower range from which half of the levels are drawn, log-uniformly, whatever the
+            rest is drawn by; None for no such range.
         size: side of the squares that are cut out of the pictures; whole pictures of that size
             are shifted by up to an eighth.
         batch: pictures per step.

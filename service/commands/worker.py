@@ -62,16 +62,20 @@ def worker(
             figures = await around.enter_async_context(seeing.over(surety, whole=False))
             if listener is not None:
                 await around.enter_async_context(port.serving(listener, seeing.metrics, figures))
-            worker = JobWorker(surety, most, await surety.compute_types())
-            name = surety.state.process.id
-            line = Text(
-                f"Worker {name} takes {most} pictures at a time, of {', '.join(worker.computes)}, "
-                f"from {surety.state.address}. Ctrl-C ends it."
-            )
-            output().print(line, soft_wrap=True)
-            if listener is not None:
-                output().print(f"Metrics at {address_of(listener)}/metrics", soft_wrap=True)
-            await until_signal(worker.run())
+            await until_signal(take(surety, listener))
+
+    async def take(surety: Surety, listener: socket | None) -> None:
+        await surety.load_others()
+        worker = JobWorker(surety, most, await surety.compute_types())
+        name = surety.state.process.id
+        line = Text(
+            f"Worker {name} takes {most} pictures at a time, of {', '.join(worker.computes)}, "
+            f"from {surety.state.address}. Ctrl-C ends it."
+        )
+        output().print(line, soft_wrap=True)
+        if listener is not None:
+            output().print(f"Metrics at {address_of(listener)}/metrics", soft_wrap=True)
+        await worker.run()
 
     async def main() -> None:
         listener = None if metrics_port is None else port.listen(metrics_host, metrics_port)

@@ -1,10 +1,13 @@
 """Which compute types a deployment's denoisers have."""
 
+import asyncio
+import threading
 from importlib.metadata import EntryPoint, entry_points
 
 import pytest
 import torch
 from safetensors.torch import save_file
+from structlog.testing import capture_logs
 
 import denoisers.registry
 from denoisers.device import compute_types
@@ -27,6 +30,27 @@ def broken(device):
     raise ZeroDivisionError
 
 
+BEGUN, GO_ON = threading.Event(), threading.Event()
+
+
+def slow(device):
+    BEGUN.set()
+    GO_ON.wait(30)
+    made = NoDenoiser()
+    made.name = "slow"
+    return made
+
+
+def nothing(device):
+    return None
+
+
+def wordless(device):
+    made = NoDenoiser()
+    made.name, made.compute = "wordless", None
+    return made
+
+
 def parts(tmp_path, **settings):
     return Parts(Settings(data_dir=tmp_path, device="cpu", **settings))
 
@@ -38,7 +62,8 @@ def installed(monkeypatch):
     def install(**made):
         group = denoisers.registry.GROUP
         entries = {n: EntryPoint(n, f"{__name__}:{f}", group) for n, f in made.items()}
-        known = denoisers.registry._entries() | entries
+        ours = {n: e for n, e in denoisers.registry._entries().items() if n in OWN}
+        known = ours | entries
         monkeypatch.setattr(denoisers.registry, "_entries", lambda: known)
 
     return install
@@ -64,19 +89,40 @@ async def test_the_devices_own_come_first(tmp_path):
 
 
 async def test_what_others_bring_may_be_run_in_a_way_of_its_own(tmp_path, installed):
-    installed(odd="odd", broken="broken")
+    installed(odd="odd", broken="broken", nothing="nothing", wordless="wordless")
     made = parts(tmp_path)
-    known = await made.compute_types()
-    assert known == [*compute_types("cpu"), *WITHOUT_DEVICE, "npu/int8"]
+    before = await made.compute_types()
+    assert "npu/int8" not in before
+    with capture_logs() as logs:
+        await made.load_others()
+    assert await made.compute_types() == [*before, "npu/int8"]
     assert [one.name for one in made.loaded_denoisers()] == ["odd"]
+    assert [line["denoiser"] for line in logs] == ["broken", "nothing", "wordless"]
+    assert "None for its compute type" in logs[2]["error"]
 
 
 async def test_a_file_of_the_settings_counts_too(tmp_path, monkeypatch):
     path = tmp_path / "mine.safetensors"
     save_file({"x": torch.zeros(1)}, path)
     monkeypatch.setattr("denoisers.files.load", lambda name, file, device: Odd())
-    known = await parts(tmp_path, denoiser_files={"mine": path}).compute_types()
-    assert known[-1] == "npu/int8"
+    made = parts(tmp_path, denoiser_files={"mine": path})
+    await made.load_others()
+    assert "npu/int8" in await made.compute_types()
+
+
+async def test_what_is_loaded_already_does_not_wait_for_what_is_being_loaded(tmp_path, installed):
+    installed(slow="slow")
+    made = parts(tmp_path)
+    await made.denoiser("none")
+    loading = asyncio.create_task(made.load_others())
+    try:
+        assert await asyncio.to_thread(BEGUN.wait, 30)
+        async with asyncio.timeout(5):
+            assert (await made.denoiser("none")).name == "none"
+        assert not loading.done()
+    finally:
+        GO_ON.set()
+        await loading
 
 
 async def test_a_device_that_is_not_here(tmp_path):

@@ -97,6 +97,9 @@ class Helper:
         # In a thread: what a worker needs takes a second to import.
         module: ModuleType = await asyncio.to_thread(importlib.import_module, WORKER)
         computes = await self._surety.compute_types()
+        if self._compute not in computes:
+            await self._surety.load_others()
+            computes = await self._surety.compute_types()
         self.able = self._compute in computes
         if not self.able:
             return

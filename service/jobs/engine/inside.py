@@ -16,8 +16,10 @@ from service.core import Surety
 from service.edges.places import Places
 from service.errors import StoreError
 from service.jobs.engine.helper import WORKER
+from service.store.workers import WorkerInfo
 
 LOOK_SECONDS = 2.0
+LATEST = 100  # jobs among which one that runs is looked for
 AFTER_FAILURE = 15.0  # seconds until a worker that has failed begins again
 
 log = structlog.get_logger("surety.jobs")
@@ -50,6 +52,7 @@ class Inside:
         self._task: asyncio.Task[None] | None = None
         self._module: ModuleType | None = None
         self._computes: list[str] = []
+        self._loaded = False  # what others bring
 
     async def __aenter__(self) -> Self:
         """Begin to look for work."""
@@ -96,20 +99,30 @@ class Inside:
             return False
         if self._module is None:
             # On first use, in a thread: what a worker needs takes a second to import.
-            self._computes = await self._surety.compute_types()
             self._module = await asyncio.to_thread(importlib.import_module, WORKER)
+        if not self._loaded and not await self._workers() and await self._any_running():
+            self._loaded = True
+            await self._surety.load_others()  # one of the jobs may be of a stranger's denoiser
+        self._computes = await self._surety.compute_types()
         for compute in self._computes:
             if await self._state.pictures.any_left(compute):
                 return not await self._others()
         return False
 
+    async def _any_running(self) -> bool:
+        jobs, _ = await self._state.jobs.figures(LATEST)
+        return jobs["running"] > 0
+
+    async def _workers(self) -> list[WorkerInfo]:
+        return [w for w in await self._state.workers.list() if not w.inside]
+
     async def _others(self) -> bool:
         """Tell whether workers of their own can do all that this one could."""
-        workers = [w for w in await self._state.workers.list() if not w.inside]
-        return {*self._computes} <= {compute for w in workers for compute in w.computes}
+        computes = {compute for w in await self._workers() for compute in w.computes}
+        return {*self._computes} <= computes
 
     async def _work(self) -> None:
-        """Work until there are others, or the service ends."""
+        """Work until there are others, a further compute type is known, or the service ends."""
         assert self._module is not None  # noqa: S101  imported before anything is needed
         most = self._module.pictures_at_once(self._surety.settings.max_runs, inside=True)
         worker = self._module.JobWorker(self._surety, most, self._computes, inside=True)
@@ -130,6 +143,8 @@ class Inside:
             await asyncio.gather(working, ending, return_exceptions=True)
 
     async def _relieved(self) -> bool:
+        if self._computes != await self._surety.compute_types():
+            return True  # a denoiser was loaded since: it begins anew with that
         try:
             return await self._others()
         except StoreError:

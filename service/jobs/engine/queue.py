@@ -9,6 +9,7 @@ stream of its own, which only workers of that type read.
 import asyncio
 import contextlib
 import json
+import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -34,7 +35,11 @@ log = structlog.get_logger("surety.jobs")
 
 
 class _Streaq(Worker[None]):
-    """streaq's worker, but for signals, which are the process's own."""
+    """streaq's worker, but for signals, which are the process's own, and for its order.
+
+    A compute type stands for a priority there. None has one over the others: streaq empties the
+    streams in their order, and a long job of one type would have all workers to itself.
+    """
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401
         super().__init__(**settings)
@@ -43,6 +48,18 @@ class _Streaq(Worker[None]):
     async def signal_handler(self, scope: CancelScope) -> None:
         """Leave them alone."""
         await sleep_forever()
+
+    async def _read_streams_legacy(self, count: int, block: bool = False) -> Any:  # noqa: ANN401
+        self._mix()
+        return await super()._read_streams_legacy(count, block)
+
+    async def _read_streams_max_count(self, count: int, block: bool = False) -> Any:  # noqa: ANN401
+        self._mix()
+        return await super()._read_streams_max_count(count, block)
+
+    def _mix(self) -> None:
+        random.shuffle(self.priorities)
+        self._streams = {self.stream_key + name: ">" for name in self.priorities}
 
     async def run_consumers(
         self,

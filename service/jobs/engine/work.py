@@ -120,7 +120,7 @@ class Work:
                 data, name=item.name, truth=item.truth, owner=job.owner, **job.spec.arguments
             )
             if prepared.denoiser.compute != job.spec.compute:
-                return Stop("pause", _other_compute(where, job, prepared))
+                return Stop("elsewhere", _other_compute(where, job, prepared))
             money = self._gates_of(job, prepared.adapter.traits)
             into = [used, self.used, self._untold.setdefault(job.id, Used())]
             try:
@@ -210,7 +210,10 @@ class Work:
             self.pictures += 1
 
     async def _leave_to_others(self, job: Job, stop: Stop) -> None:
-        """Let others take a picture that this process lacks a credential or the like for."""
+        """Let others take a picture that this process lacks a credential or the like for.
+
+        Or a denoiser of the job's compute type: some other one of this process has that type.
+        """
         if len(await self._state.workers.covering(job.spec.compute)) > 1:
             await asyncio.sleep(ELSEWHERE_SECONDS)  # else it would come back here at once
         else:
@@ -320,6 +323,6 @@ def _other_compute(where: str, job: Job, prepared: Prepared) -> dict[str, Any]:
     return Problem(
         DENOISER_NOT_READY,
         f"the job's votes are of the compute type {job.spec.compute}, and the denoiser runs as "
-        f"{prepared.denoiser.compute} on this worker: resume the job where workers of its own "
-        "type run",
+        f"{prepared.denoiser.compute} on this worker: the job goes on once a worker of its own "
+        "type runs",
     ).describe(where)
