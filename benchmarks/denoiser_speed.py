@@ -10,7 +10,8 @@ random weights) and Surety's `photo`, both in its runtime. What goes through the
 from int16 samples to uint8 pictures, everything included, at its own batch.
 
 Every round each has one turn of about --seconds; ratios are taken within a round, and medians of
-the rounds reported. FLOPs (a multiplication and an addition are two) are counted by torch. `none`
+the rounds reported. FLOPs (a multiplication and an addition are two) are counted by torch. The
+product is of bfloat16 matrices, or of float32 ones where bfloat16 would only be emulated. `none`
 for --cifar or --photo leaves it out.
 """
 
@@ -32,7 +33,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.anchors import FFDNet
 from benchmarks.contestants import Cleans, Entry, runtime_of
-from denoisers.device import choose
+from denoisers.device import choose, precision
 from denoisers.dncnn import DnCNN
 from denoisers.runtime import Runtime
 
@@ -142,7 +143,7 @@ def lined_up(asked: argparse.Namespace, device: torch.device) -> list[Contestant
             found.append(
                 in_runtime(entry.label, runtime_of(entry, asked.device), entry.network()[0], side)
             )
-    for dtype in (torch.bfloat16, torch.float32):
+    for dtype in dict.fromkeys((precision(device), torch.float32)):  # bfloat16 but where emulated
         found += [product(side, dtype, device) for side in SIDES]
     return found
 
@@ -150,7 +151,9 @@ def lined_up(asked: argparse.Namespace, device: torch.device) -> list[Contestant
 def speeds(found: list[Contestant], times: Mapping[str, list[float]]) -> list[dict[str, object]]:
     """Print and return pictures/s and FLOP/s, medians of the rounds."""
     seconds = {name: statistics.median(taken) for name, taken in times.items()}
-    peak = max(c.flops / seconds[c.name] for c in found if not c.pictures and "bfloat16" in c.name)
+    products = [c for c in found if not c.pictures]
+    best = [c for c in products if c.setup == products[0].setup]  # in the runtime's own precision
+    peak = max(c.flops / seconds[c.name] for c in best)
     rows: list[dict[str, object]] = []
     print(f"\n{'':24}{'pictures/s':>11}{'MFLOP':>9}{'GFLOP/s':>9}{'of product':>11}")
     for c in found:
@@ -165,7 +168,7 @@ def speeds(found: list[Contestant], times: Mapping[str, list[float]]) -> list[di
                 "pictures_per_second": per_second or None,
                 "flops_per_picture": each if c.pictures else None,
                 "flops_per_second": speed,
-                "of_bfloat16_product": speed / peak,
+                "of_product": speed / peak,
             }
         )
     return rows

@@ -77,8 +77,9 @@ def compute_types(text: str) -> list[str]:
         NotUsable: if the device is not here.
     """
     device = choose(text)
-    ways = (True, False) if available(device) else (False,)  # some networks have nothing to fuse
-    return [compute_type(device, precision(device), fused=way) for way in ways]
+    dtype = precision(device)
+    ways = (True, False) if available(device, dtype) else (False,)  # some have nothing to fuse
+    return [compute_type(device, dtype, fused=way) for way in ways]
 
 
 def working(text: str) -> str:

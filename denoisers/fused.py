@@ -61,17 +61,25 @@ def fused(network: nn.Module) -> nn.Module:
     over what it is given. What has a hook is left as it is.
 
     Args:
-        network: in evaluation mode, on a CPU that :func:`available` accepts.
+        network: in evaluation mode, on a CPU.
     """
     made = copy.deepcopy(network)
     return made if _fuse(made) else network
 
 
-def available(device: torch.device) -> bool:
-    """Say whether this device and this torch have what it takes."""
+def available(device: torch.device, dtype: torch.dtype) -> bool:
+    """Say whether it can be done here, and is worth it: in bfloat16, on a CPU that multiplies it.
+
+    In float32 it was slower where it was measured, on a CPU with AVX2 (docs/benchmarks.md).
+
+    Args:
+        device: where is computed.
+        dtype: what with.
+    """
     names = ("_convolution_pointwise", "_convolution_pointwise_", "_reorder_convolution_weight")
     here = device.type == "cpu" and bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
-    return here and all(hasattr(torch.ops.mkldnn, name) for name in names)
+    fast = dtype is torch.bfloat16
+    return here and fast and all(hasattr(torch.ops.mkldnn, name) for name in names)
 
 
 def fusible(module: nn.Module) -> bool:

@@ -268,7 +268,7 @@ def _faster(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.
 
     In float32 too, where rounding hides less: a part may write over what others still look at.
     """
-    if not available(device):
+    if not available(device, dtype):
         return network
     try:
         faster = fused(network)

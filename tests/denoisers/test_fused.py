@@ -14,7 +14,17 @@ from denoisers.runtime import Runtime
 from denoisers.unet import Residual, UNet
 
 CPU = torch.device("cpu")
-pytestmark = pytest.mark.skipif(not available(CPU), reason="this torch has no oneDNN")
+pytestmark = pytest.mark.skipif(
+    not available(CPU, torch.bfloat16), reason="this torch has no oneDNN"
+)
+
+
+@pytest.fixture
+def _everywhere(monkeypatch):
+    """Have the runtime fuse in float32 too, where the CPU has no bfloat16."""
+    monkeypatch.setattr("denoisers.runtime.available", lambda *_: True)
+
+
 TYPES = sorted({torch.float32, precision(CPU)}, key=str)
 
 
@@ -149,6 +159,7 @@ class LongSkip(nn.Module):
         return (x + self.blocks(x)).float() / 2
 
 
+@pytest.mark.usefixtures("_everywhere")
 @pytest.mark.parametrize("stranger", [NeedsWeights, Negative, LongSkip])
 def test_a_network_that_fusing_would_change_is_run_as_it_is(stranger):
     network = stranger().eval()
@@ -180,20 +191,22 @@ def test_hooks_between_convolution_and_relu_are_kept(place):
     assert fused(row) is row
 
 
+@pytest.mark.usefixtures("_everywhere")
 def test_the_compute_type_says_so_and_only_where_something_was_fused(monkeypatch):
     assert Runtime("u", UNet(4, 1, 1, 1), "0" * 64, device="cpu").compute.endswith("/fused")
     bare = UNet(4, 0, 0, 0)
     assert not Runtime("u", bare, "0" * 64, device="cpu").compute.endswith("/fused")
-    monkeypatch.setattr("denoisers.runtime.available", lambda _: False)
+    monkeypatch.setattr("denoisers.runtime.available", lambda *_: False)
     plain = Runtime("u", UNet(4, 1, 1, 1), "0" * 64, device="cpu").compute
     assert plain == f"cpu/{str(precision(CPU)).removeprefix('torch.')}"
 
 
 def test_another_device_or_torch_does_without(monkeypatch):
-    assert available(CPU)
-    assert not available(torch.device("cuda"))
+    assert available(CPU, torch.bfloat16)
+    assert not available(CPU, torch.float32)  # where it is slower
+    assert not available(torch.device("cuda"), torch.bfloat16)
     monkeypatch.setattr(module.torch.ops, "mkldnn", object())
-    assert not available(CPU)
+    assert not available(CPU, torch.bfloat16)
 
 
 def test_alike_is_about_single_pixels():
