@@ -113,12 +113,11 @@ class Parts:
 
     async def load_others(self) -> None:
         """Load what others bring: installed denoisers and files. One that fails is left out."""
-        for name in self.denoiser_names():
-            if name not in denoisers.registry.OWN:
-                try:
-                    await self.denoiser(name)
-                except denoisers.errors.DenoiserError as error:
-                    log.warning("a denoiser cannot be loaded", denoiser=name, error=str(error))
+        for name in self.others():
+            try:
+                await self.denoiser(name)
+            except denoisers.errors.DenoiserError as error:
+                log.warning("a denoiser cannot be loaded", denoiser=name, error=str(error))
 
     def loaded_adapters(self) -> list[Adapter]:
         """Return those that have been used."""
@@ -131,6 +130,10 @@ class Parts:
     def denoiser_names(self) -> list[str]:
         """Return the names of all denoisers, installed or from files of the settings, sorted."""
         return sorted({*denoisers.registry.names(), *self.settings.denoiser_files})
+
+    def others(self) -> list[str]:
+        """Return the names of those denoisers that do not come with Surety, sorted."""
+        return [name for name in self.denoiser_names() if name not in denoisers.registry.OWN]
 
     def provider_names(self) -> list[str]:
         """Return the names of all providers, installed or from the operator's file, sorted."""

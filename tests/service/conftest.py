@@ -5,7 +5,7 @@ import os
 import secrets
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -38,6 +38,20 @@ def small_providers(monkeypatch: pytest.MonkeyPatch) -> None:
     cleaners = denoisers.registry._entries() | {"none": clip}
     monkeypatch.setattr(denoisers.registry, "_entries", lambda: cleaners)
     monkeypatch.setattr(providers.Slow, "calls", 0)
+
+
+@pytest.fixture
+def install_denoisers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let further denoisers be installed beside ours: name → "module:function"."""
+
+    def install(**made: str) -> None:
+        group = denoisers.registry.GROUP
+        entries = {name: EntryPoint(name, target, group) for name, target in made.items()}
+        known, own = denoisers.registry._entries(), denoisers.registry.OWN
+        ours = {name: known[name] for name in own}
+        monkeypatch.setattr(denoisers.registry, "_entries", lambda: ours | entries)
+
+    return install
 
 
 @pytest.fixture

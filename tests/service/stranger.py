@@ -23,6 +23,17 @@ class Clip(NoDenoiser):
     name = "clip"
 
 
+class Odd(NoDenoiser):
+    """The baseline, run in a way of its own."""
+
+    name, compute = "odd", "npu/int8"
+
+
+def odd(device):
+    """Make it; any device will do."""
+    return Odd()
+
+
 def clip(device):
     """Make it; any device will do."""
     return Clip()

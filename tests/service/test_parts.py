@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 
 import pytest
 import torch
@@ -16,14 +16,7 @@ from denoisers.none import NoDenoiser
 from denoisers.registry import OWN, load
 from service.parts import WITHOUT_DEVICE, Parts
 from service.settings import Settings
-
-
-class Odd(NoDenoiser):
-    name, compute = "odd", "npu/int8"
-
-
-def odd(device):
-    return Odd()
+from tests.service.stranger import Odd
 
 
 def broken(device):
@@ -55,20 +48,6 @@ def parts(tmp_path, **settings):
     return Parts(Settings(data_dir=tmp_path, device="cpu", **settings))
 
 
-@pytest.fixture
-def installed(monkeypatch):
-    """Let further denoisers be installed: name → function of this module."""
-
-    def install(**made):
-        group = denoisers.registry.GROUP
-        entries = {n: EntryPoint(n, f"{__name__}:{f}", group) for n, f in made.items()}
-        ours = {n: e for n, e in denoisers.registry._entries().items() if n in OWN}
-        known = ours | entries
-        monkeypatch.setattr(denoisers.registry, "_entries", lambda: known)
-
-    return install
-
-
 @pytest.mark.parametrize("name", OWN)
 async def test_that_of_each_denoiser_of_ours_is_known_without_loading_it(name, tmp_path):
     made = parts(tmp_path)
@@ -88,8 +67,9 @@ async def test_the_devices_own_come_first(tmp_path):
     assert all(name.startswith("cpu/") for name in known)
 
 
-async def test_what_others_bring_may_be_run_in_a_way_of_its_own(tmp_path, installed):
-    installed(odd="odd", broken="broken", nothing="nothing", wordless="wordless")
+async def test_what_others_bring_may_be_run_in_a_way_of_its_own(tmp_path, install_denoisers):
+    here = {name: f"{__name__}:{name}" for name in ("broken", "nothing", "wordless")}
+    install_denoisers(odd="tests.service.stranger:odd", **here)
     made = parts(tmp_path)
     before = await made.compute_types()
     assert "npu/int8" not in before
@@ -110,8 +90,10 @@ async def test_a_file_of_the_settings_counts_too(tmp_path, monkeypatch):
     assert "npu/int8" in await made.compute_types()
 
 
-async def test_what_is_loaded_already_does_not_wait_for_what_is_being_loaded(tmp_path, installed):
-    installed(slow="slow")
+async def test_what_is_loaded_already_does_not_wait_for_what_is_being_loaded(
+    tmp_path, install_denoisers
+):
+    install_denoisers(slow=f"{__name__}:slow")
     made = parts(tmp_path)
     await made.denoiser("none")
     loading = asyncio.create_task(made.load_others())

@@ -52,7 +52,7 @@ class Inside:
         self._task: asyncio.Task[None] | None = None
         self._module: ModuleType | None = None
         self._computes: list[str] = []
-        self._loaded = False  # what others bring
+        self._loaded = not surety.others()  # nothing is looked for where others bring nothing
 
     async def __aenter__(self) -> Self:
         """Begin to look for work."""

@@ -2,12 +2,10 @@
 
 import asyncio
 from contextlib import asynccontextmanager
-from importlib.metadata import EntryPoint
 
 import pytest
 from structlog.testing import capture_logs
 
-import denoisers.registry
 import service.jobs.engine.inside
 from service.errors import StoreUnavailable
 from service.jobs.engine.inside import Inside
@@ -49,10 +47,8 @@ async def test_it_does_the_work_and_begins_with_the_first_job(tmp_path):
         assert await surety.state.workers.list() == []
 
 
-async def test_it_loads_what_others_bring_for_a_job_that_needs_it(tmp_path, monkeypatch):
-    entry = EntryPoint("odd", "tests.service.jobs.engine.test_worker:odd", denoisers.registry.GROUP)
-    installed = denoisers.registry._entries() | {"odd": entry}
-    monkeypatch.setattr(denoisers.registry, "_entries", lambda: installed)
+async def test_it_loads_what_others_bring_for_a_job_that_needs_it(tmp_path, install_denoisers):
+    install_denoisers(odd="tests.service.stranger:odd")
     async with opened(tmp_path) as surety:
         first = await submitted(surety, grey(1))
         other = await submitted(surety, grey(2), {"denoiser": "odd"})

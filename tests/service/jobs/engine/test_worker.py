@@ -2,12 +2,9 @@
 
 import asyncio
 import dataclasses
-from importlib.metadata import EntryPoint
 
 import pytest
 
-import denoisers.registry
-from denoisers.none import NoDenoiser
 from service.jobs.engine.worker import JobWorker
 from service.jobs.submit import spec_of, submit
 from tests.service.jobs.running import (
@@ -23,21 +20,9 @@ from tests.service.jobs.running import (
 pytestmark = pytest.mark.usefixtures("small_providers")
 
 
-class Odd(NoDenoiser):
-    """Somebody else's, who runs it in a way of their own."""
-
-    name, compute = "odd", "npu/int8"
-
-
-def odd(device):
-    return Odd()
-
-
 @pytest.fixture
-def _with_odd(monkeypatch):
-    entry = EntryPoint("odd", f"{__name__}:odd", denoisers.registry.GROUP)
-    installed = denoisers.registry._entries() | {"odd": entry}
-    monkeypatch.setattr(denoisers.registry, "_entries", lambda: installed)
+def _with_odd(install_denoisers):
+    install_denoisers(odd="tests.service.stranger:odd")
 
 
 @pytest.mark.usefixtures("_with_odd")
