@@ -18,12 +18,15 @@ from adapters.profile import Profile
 from adapters.profiles import Profiles
 
 GROUP = "surety.adapters"
+OWN = "adapters."  # how the modules begin that come with Surety
 NO_PROFILES = Profiles()
 OF_TRAITS = ("price", "rate", "rate_unit", "concurrency", "timeout")
 
 
 def _entries() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=GROUP)}
+    """Return what stands behind each name; one of Surety's is Surety's, whoever else claims it."""
+    found = sorted(entry_points(group=GROUP), key=lambda entry: entry.module.startswith(OWN))
+    return {entry.name: entry for entry in found}
 
 
 def names(profiles: Profiles = NO_PROFILES) -> list[str]:
@@ -44,13 +47,17 @@ def adapter_class(name: str) -> type[Adapter]:
 
     Raises:
         UnknownAdapter: if no adapter of this name is installed.
-        AdapterError: if its package is broken.
+        AdapterError: if its package is broken, or two packages claim the name.
     """
     entry = _entries().get(name)
     if entry is None:
         raise UnknownAdapter(
             f"unknown provider {name[:60]!r}: installed are {', '.join(names()) or 'none'}"
         )
+    claims = {other.value for other in entry_points(group=GROUP, name=name)}
+    if len(claims) > 1 and not entry.module.startswith(OWN):
+        both = " and ".join(sorted(claims))
+        raise AdapterError(f"the adapter {name!r} is both {both}: uninstall one of them")
     try:
         loaded = entry.load()
     except Exception as error:  # a stranger's package may raise anything, paths included

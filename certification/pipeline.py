@@ -7,13 +7,19 @@ behind the horizon that the caller names anew each time, nor far ahead of a samp
 """
 
 import asyncio
+import contextvars
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 S = TypeVar("S")
 V = TypeVar("V")
+
+# Threads that wait for their turn at the denoiser, not asyncio's own: those are few, and with them
+# would wait all else that runs there, such as encoding and the looks at what is ready.
+_DRAWERS = ThreadPoolExecutor(256, "draw")
 
 
 @dataclass(frozen=True)
@@ -143,15 +149,18 @@ class Pipeline(Generic[S, V]):
         # denoiser pads to a full batch anyway.
         room = len(self._ready) < self._chunk + self._max_batch * self._concurrency
         if self._drawing is None and self._next_draw < limit and room:
-            self._drawing = asyncio.create_task(
-                asyncio.to_thread(self._draw, self._next_draw, self._chunk)
-            )
+            self._drawing = asyncio.create_task(self._drawn(self._next_draw, self._chunk))
         while len(self._asking) < self._concurrency:
             batch = self._batch(limit)
             if not batch:
                 break
             first = batch[0][0]
             self._asking[asyncio.create_task(self._ask([p for _, p in batch]))] = first
+
+    async def _drawn(self, start: int, count: int) -> Sequence[S]:
+        here = contextvars.copy_context()  # of the trace that this belongs to
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(_DRAWERS, here.run, self._draw, start, count)
 
     def _batch(self, limit: int) -> list[tuple[int, S]]:
         """Take the next call's samples; a part of a batch only if nothing else is under way."""

@@ -17,14 +17,15 @@ KEPT = 8  # graphs; each holds the memory of its activations
 
 _CAPTURING = threading.Lock()  # torch: one capture at a time in a process
 
-AsPixels = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+AsPixels = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
 class Graph:
     """A function of one fixed batch, captured.
 
     Args:
-        function: (int16 (N, H, W, 3), float32 (N,)) to uint8 (N, H, W, 3), on the device.
+        function: (int16 (N, H, W, 3), float32 (N,)) to uint8 (N, H, W, 3) and bool (N,), whether
+            what it made of each was finite; on the device.
         shape: N, H, W, 3.
         device: a CUDA GPU.
 
@@ -45,10 +46,12 @@ class Graph:
         with _CAPTURING, torch.cuda.stream(beside):
             for _ in range(3):  # libraries set themselves up outside of the capture
                 function(self._noisy, self._sigma)
-            self._cleaned = self._captured(function, beside)
+            self._cleaned, self._finite = self._captured(function, beside)
         torch.cuda.current_stream(device).wait_stream(beside)
 
-    def _captured(self, function: AsPixels, beside: torch.cuda.Stream) -> torch.Tensor:
+    def _captured(
+        self, function: AsPixels, beside: torch.cuda.Stream
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         # Other threads may go on meanwhile, with another denoiser or the next request's picture:
         # what they do would spoil a capture that were not this thread's alone.
         capture = torch.cuda.graph(self._graph, stream=beside, capture_error_mode="thread_local")
@@ -60,7 +63,9 @@ class Graph:
                 raise error.__context__ from None
             raise
 
-    def __call__(self, samples: torch.Tensor, sigma: float) -> NDArray[np.uint8]:
+    def __call__(
+        self, samples: torch.Tensor, sigma: float
+    ) -> tuple[NDArray[np.uint8], torch.Tensor]:
         """Denoise.
 
         Args:
@@ -68,20 +73,21 @@ class Graph:
             sigma: standard deviation of the noise on the [0, 1] scale.
 
         Returns:
-            uint8 of the same shape.
+            uint8 of the same shape, and bool (N,): whether what was made of each was finite.
         """
         count, device = len(samples), self._noisy.device
         if samples.device.type == "cpu":
             self._sent[:count] = samples
             samples = self._sent[:count]
         with torch.cuda.device(device):
-            self._noisy[:count].copy_(samples, non_blocking=True)  # the rest stays as it was
+            self._noisy[:count].copy_(samples, non_blocking=True)
+            self._noisy[count:].zero_()  # nobody's picture shares a batch with another request's
             self._sigma.fill_(sigma)
             self._graph.replay()
             self._got.copy_(self._cleaned, non_blocking=True)
             torch.cuda.current_stream(device).synchronize()
         result: NDArray[np.uint8] = self._got[:count].numpy().copy()
-        return result
+        return result, self._finite[:count]
 
 
 def compute_as_named() -> None:
@@ -112,6 +118,8 @@ class Graphs:
         self._kept.move_to_end(shape)
         return self._kept[shape]
 
-    def clear(self) -> None:
-        """Give the memory of all graphs back."""
+    def clear(self, shape: tuple[int, ...] | None = None) -> bool:
+        """Give the memory of all graphs back; tell whether there was one of another shape."""
+        others = bool(self._kept.keys() - {shape})
         self._kept.clear()
+        return others

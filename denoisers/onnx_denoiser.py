@@ -4,14 +4,18 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from certification.errors import InvalidParameter
 from denoisers.errors import NotUsable
+from denoisers.memory import free_bytes
 from denoisers.onnx_format import check_onnx
-from denoisers.onnx_network import OnnxNetwork, trial_pictures
+from denoisers.onnx_network import MOST_PIXELS, OnnxNetwork, trial_pictures
 from denoisers.reading import read_whole, refuse_pickle
 from denoisers.turns import Turns
+
+LEAST_BYTES = 3 * 4 * 4  # of a pixel: three colours as float32 go in and come out, with a copy each
 
 
 class OnnxDenoiser:
@@ -42,18 +46,28 @@ class OnnxDenoiser:
         """Return how many pictures of this size are cleaned at once; a new size is tried first.
 
         Raises:
-            InvalidParameter: if the network does not take pictures of this size.
+            InvalidParameter: if the network does not take pictures of this size, or the memory
+                does not hold them.
         """
         if (height, width) in self._taken:
             return self._network.batch
         try:
             self._network.check_size(height, width)
+            self._check_room(height, width)
             with self._turns:
                 self._network(trial_pictures(self._network.batch, height, width), 0.25)
         except NotUsable as error:
             raise InvalidParameter(f"the denoiser {self.name!r}: {error}", "size") from None
         self._taken.add((height, width))
         return self._network.batch
+
+    def _check_room(self, height: int, width: int) -> None:
+        count = self._network.batch * height * width
+        if count > MOST_PIXELS or count * LEAST_BYTES > free_bytes(torch.device("cpu")):
+            raise NotUsable(
+                f"the memory does not hold {self._network.batch} at once of {width}×{height} "
+                "pixels: use a smaller size, or export the network with a batch of 1"
+            )
 
     @property
     def waiting(self) -> int:
@@ -71,8 +85,8 @@ class OnnxDenoiser:
             uint8 (N, H, W, 3).
 
         Raises:
-            InvalidParameter: if the network does not take pictures of this size.
-            NotUsable: if it fails, or makes no picture of one.
+            InvalidParameter: if the network does not take pictures of this size, or fails on
+                these, which others of their size need not.
         """
         out = np.empty(noisy.shape, dtype=np.uint8)
         _, height, width, _ = noisy.shape
@@ -82,8 +96,13 @@ class OnnxDenoiser:
             batch = np.zeros((size, 3, height, width), dtype=np.float32)
             batch[: len(some)] = some.transpose(0, 3, 1, 2)
             batch /= 255
-            with self._turns:  # one batch at a time: the cores are busy with it anyway
-                cleaned = self._network(batch, sigma)[: len(some)]
+            try:
+                with self._turns:  # one batch at a time: the cores are busy with it anyway
+                    cleaned = self._network(batch, sigma)[: len(some)]
+            except NotUsable as error:
+                raise InvalidParameter(
+                    f"the denoiser {self.name!r} failed on this picture: {error}", "denoiser"
+                ) from None
             whole = np.rint(cleaned.clip(0, 1) * 255)
             out[start : start + size] = whole.transpose(0, 2, 3, 1)
         return out

@@ -26,7 +26,7 @@ def read_whole(path: Path, most: int = LARGEST) -> bytes:
     Raises:
         BrokenWeights: if it is missing, cannot be read, is no regular file or has more bytes.
     """
-    if not path.is_file():  # a pipe would never end, nor would /dev/zero
+    if not is_file(path):  # a pipe would never end, nor would /dev/zero
         raise BrokenWeights(f"{path.name} is not there, or is not a file")
     try:
         with path.open("rb") as file:
@@ -37,6 +37,14 @@ def read_whole(path: Path, most: int = LARGEST) -> bytes:
     if max(size, len(data)) > most:
         raise BrokenWeights(f"{path.name} has more than {most:,} bytes")
     return data
+
+
+def is_file(path: Path) -> bool:
+    """Tell whether a path is a regular file's; of one that is not to be looked at, no."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long a name, a folder that is closed to us, a null byte
+        return False
 
 
 def refuse_pickle(name: str, data: bytes) -> None:

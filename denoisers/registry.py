@@ -54,12 +54,17 @@ def load(name: str, device: str = "cpu") -> "Denoiser":
     Raises:
         UnknownDenoiser: if there is none of this name.
         BrokenWeights: if its weights cannot be used.
-        NotUsable: if its package is broken, or the device cannot be used.
+        NotUsable: if its package is broken, or not the only one of this name, or the device cannot
+            be used.
     """
     entry = _entries().get(name)
     if entry is None:
         known = ", ".join(names()) or "none"
         raise UnknownDenoiser(f"unknown denoiser {name[:60]!r}: installed are {known}")
+    claims = {other.value for other in entry_points(group=GROUP, name=name)}
+    if len(claims) > 1 and name not in OWN:  # which wins would differ from machine to machine
+        both = " and ".join(sorted(claims))
+        raise NotUsable(f"the denoiser {name!r} is both {both}: uninstall one of them")
     try:
         make: Callable[[str], Denoiser] = entry.load()
         made = make(device)
@@ -75,6 +80,9 @@ def load(name: str, device: str = "cpu") -> "Denoiser":
         raise NotUsable(f"the denoiser of the entry point {name!r} calls itself {called!r}")
     if not isinstance(compute, str) or not compute:
         raise NotUsable(f"the denoiser {name!r} has {compute!r} for its compute type, not a word")
+    for said in ("weights_sha256", "summary", "batch_of", "clean"):  # what all is listed with
+        if not hasattr(made, said):
+            raise NotUsable(f"the denoiser {name!r} has no `{said}`")
     return made
 
 
@@ -113,4 +121,6 @@ def _shipped(name: str, device: str, summary: str) -> "Denoiser":
 
 
 def _entries() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=GROUP)}
+    """Return what stands behind each name; one of Surety's is Surety's, whoever else claims it."""
+    found = sorted(entry_points(group=GROUP), key=lambda entry: entry.module == __name__)
+    return {entry.name: entry for entry in found}

@@ -5,7 +5,6 @@ all batches of pictures of one size are padded to the same number: a picture's r
 depend on what shares its batch. bfloat16 and channels-last where the CPU or GPU has them.
 """
 
-import copy
 import functools
 import logging
 import threading
@@ -16,17 +15,18 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from certification.errors import InvalidParameter
 from denoisers import memory
 from denoisers.cuda_graphs import Graph, Graphs, compute_as_named
-from denoisers.device import choose, compute_type, precision
+from denoisers.device import choose, compute_type
 from denoisers.device_noise import draw
-from denoisers.errors import BrokenWeights, NotUsable
-from denoisers.fused import alike, available, fused
+from denoisers.errors import NotUsable
+from denoisers.placing import faster, placed
 from denoisers.turns import Turns
 
 MOST_PICTURES = {"cpu": 32, "cuda": 512}  # at once; more is no faster
 MOST_PIXELS = {"cpu": 2**18, "cuda": 2**23}
-TRIAL = 16  # side of the picture that a new network is tried with
+LONGEST_REASON = 200
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Runtime:
 
     Raises:
         NotUsable: if there is no such device here, or the network cannot be run on it.
-        BrokenWeights: if what it returns is no picture.
+        BrokenWeights: if what it returns is no picture, or not of each picture by itself.
     """
 
     def __init__(
@@ -61,8 +61,8 @@ class Runtime:
         self._device = choose(device)
         if self._device.type == "cuda":
             compute_as_named()
-        self._network, dtype = _placed(network, self._device)
-        self._faster = _faster(self._network, self._device, dtype)
+        self._network, dtype = placed(network, self._device)
+        self._faster = faster(self._network, self._device, dtype)
         changed = self._faster is not self._network
         self.compute = compute_type(self._device, dtype, fused=changed)
         self._turns, self._sizes = Turns(), _Sizes(self._network, self._device)
@@ -71,8 +71,17 @@ class Runtime:
             self._graphs = Graphs(functools.partial(as_pixels, self._network), self._device)
 
     def batch_of(self, height: int, width: int) -> int:
-        """Return how many pictures of this size are cleaned at once."""
-        return self._sizes.batch(height, width)
+        """Return how many pictures of this size are cleaned at once.
+
+        Raises:
+            InvalidParameter: if the memory does not hold one.
+        """
+        try:
+            return self._sizes.batch(height, width)
+        except InvalidParameter:
+            if not self._give_graphs_back():
+                raise
+            return self._sizes.batch(height, width)
 
     @property
     def waiting(self) -> int:
@@ -90,7 +99,9 @@ class Runtime:
             uint8 (N, H, W, 3).
 
         Raises:
-            NotUsable: if the memory does not even hold one picture.
+            InvalidParameter: if the memory does not even hold one picture, or the network fails
+                on these, which others of its kind need not.
+            NotUsable: if the device fails.
         """
         out = np.empty(noisy.shape, dtype=np.uint8)
 
@@ -122,7 +133,9 @@ class Runtime:
             uint8 (count, H, W, 3).
 
         Raises:
-            NotUsable: if the memory does not even hold one picture.
+            InvalidParameter: if the memory does not even hold one picture, or the network fails
+                on these, which others of its kind need not.
+            NotUsable: if the device fails.
         """
         height, width, _ = pixels.shape
         picture = torch.from_numpy(pixels.astype(np.int16)).to(self._device)
@@ -147,11 +160,11 @@ class Runtime:
                     out[start : start + count] = self._run(
                         (size, *shape), samples(start, count), sigma
                     )
-            except RuntimeError as error:
-                if not memory.out_of_memory(error):
-                    raise
-                self._shrink(shape[0], shape[1], size)
-                continue
+            except Exception as error:
+                if isinstance(error, RuntimeError) and memory.out_of_memory(error):
+                    self._shrink((size, *shape))
+                    continue
+                raise self._failed(error, shape[0], shape[1]) from error
             start += count
         return out
 
@@ -160,11 +173,14 @@ class Runtime:
     ) -> NDArray[np.uint8]:
         graph = self._graph(shape)
         if graph is not None:
-            return graph(samples, sigma)
+            cleaned, fine = graph(samples, sigma)
+            see_that_all(fine)
+            return cleaned
         batch = torch.zeros(shape, dtype=torch.int16, device=self._device)
         batch[: len(samples)] = samples
         level = torch.full(shape[:1], sigma, device=self._device)
-        whole = as_pixels(self._faster, batch, level)
+        whole, finite = as_pixels(self._faster, batch, level)
+        see_that_all(finite[: len(samples)])
         result: NDArray[np.uint8] = whole[: len(samples)].cpu().numpy()
         return result
 
@@ -177,22 +193,46 @@ class Runtime:
         except RuntimeError as error:
             if memory.out_of_memory(error):
                 raise
-            reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-            _log.warning("%s runs without CUDA graphs, which it cannot: %s", self.name, reason)
+            _log.warning(
+                "%s runs without CUDA graphs, which it cannot: %s", self.name, _reason(error)
+            )
             self._graphs = None
             return None
 
-    def _shrink(self, height: int, width: int, tried: int) -> None:
-        self._sizes.halve(height, width, tried)
-        graphs = self._graphs  # another thread may find just now that there can be none
+    def _shrink(self, shape: tuple[int, ...]) -> None:
+        """Take half of the batch, or the memory of other sizes' graphs where it is one already."""
+        size, height, width, _ = shape
+        others = self._give_graphs_back(shape)
+        if size > 1:
+            self._sizes.halve(height, width, size)
+        elif not others:
+            raise _no_room(height, width) from None
+
+    def _give_graphs_back(self, shape: tuple[int, ...] | None = None) -> bool:
+        """Give up all graphs; tell whether there was one of another shape than this."""
+        graphs, others = self._graphs, False  # another thread may find just now that there are none
         if graphs is not None:
             with self._turns:
-                graphs.clear()
+                others = graphs.clear(shape)
         if self._device.type == "cuda":
             memory.give_back()
+        return others
+
+    def _failed(self, error: Exception, height: int, width: int) -> Exception:
+        """Return what a failure means: the device is at fault, or the network with this picture."""
+        if isinstance(error, torch.AcceleratorError) or "CUDA error" in str(error):
+            return NotUsable(f"the device of the denoiser {self.name!r} failed: {_reason(error)}")
+        _log.warning("%s failed on %d×%d pixels", self.name, width, height, exc_info=error)
+        return InvalidParameter(
+            f"the denoiser {self.name!r} failed on this picture of {width}×{height} pixels: "
+            f"{_reason(error)}; choose another one, or another size",
+            "denoiser",
+        )
 
 
-def as_pixels(network: nn.Module, noisy: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+def as_pixels(
+    network: nn.Module, noisy: torch.Tensor, sigma: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Denoise whole numbers to whole numbers.
 
     Args:
@@ -201,11 +241,44 @@ def as_pixels(network: nn.Module, noisy: torch.Tensor, sigma: torch.Tensor) -> t
         sigma: float32 (N,) on the [0, 1] scale.
 
     Returns:
-        uint8 (N, H, W, 3), rounded to the nearest and clipped.
+        uint8 (N, H, W, 3), rounded to the nearest and clipped; and bool (N,), whether the network
+        made finite numbers of the picture: what is none would be black, and certified as such.
+
+    Raises:
+        RuntimeError: if it does not return pictures of the shape that it is given.
     """
-    cleaned = network(noisy.permute(0, 3, 1, 2).float() / 255, sigma)
-    whole: torch.Tensor = (cleaned.float() * 255).round_().clamp_(0, 255).to(torch.uint8)
-    return whole.permute(0, 2, 3, 1).contiguous()
+    given = noisy.permute(0, 3, 1, 2).float() / 255
+    cleaned = network(given, sigma)
+    if cleaned.shape != given.shape:
+        raise RuntimeError(f"it made {tuple(cleaned.shape)} of {tuple(given.shape)}")
+    scaled = cleaned.float() * 255
+    finite = scaled.sum(dim=(1, 2, 3)).isfinite()
+    whole = scaled.round_().clamp_(0, 255).to(torch.uint8)
+    return whole.permute(0, 2, 3, 1).contiguous(), finite
+
+
+def see_that_all(finite: torch.Tensor) -> None:
+    """Refuse what is not a number.
+
+    Raises:
+        RuntimeError: if one is False.
+    """
+    if not bool(finite.all()):
+        raise RuntimeError("it made values that are not finite")
+
+
+def _reason(error: Exception) -> str:
+    """Return the first line of what a stranger's network may have said, fit for a terminal."""
+    text = (str(error).splitlines() or [""])[0] or type(error).__name__
+    return "".join(c if c.isprintable() else " " for c in text)[:LONGEST_REASON]
+
+
+def _no_room(height: int, width: int) -> InvalidParameter:
+    return InvalidParameter(
+        f"the memory does not hold one picture of {width}×{height} while it is denoised: use a "
+        "smaller size, or a machine with more memory",
+        "size",
+    )
 
 
 class _Sizes:
@@ -217,74 +290,23 @@ class _Sizes:
         self._lock = threading.Lock()
 
     def batch(self, height: int, width: int) -> int:
+        found = self._found.get((height, width))
+        if found is not None:  # without the lock, which is held while a new size is measured
+            return found
         with self._lock:
             if (height, width) not in self._found:
                 self._found[height, width] = self._find(height, width)
             return self._found[height, width]
 
     def halve(self, height: int, width: int, tried: int) -> None:
-        if tried <= 1:
-            raise NotUsable(
-                f"the memory does not hold one picture of {width}×{height} while it is denoised: "
-                "use a smaller size, or a machine with more memory"
-            ) from None
         with self._lock:
             self._found[height, width] = min(self._found[height, width], tried // 2)
         _log.warning("out of memory: batches of %d pictures from now on", tried // 2)
 
     def _find(self, height: int, width: int) -> int:
         kind = self._device.type
-        useful = min(MOST_PICTURES[kind], MOST_PIXELS[kind] // (height * width))
-        most = min(useful, memory.largest_batch(self._network, height, width, self._device))
+        fits = memory.largest_batch(self._network, height, width, self._device)
+        if fits < memory.SHARE:  # more than all that is free: the system would end the process
+            raise _no_room(height, width)
+        most = min(MOST_PICTURES[kind], MOST_PIXELS[kind] // (height * width), fits)
         return 1 << max(0, int(most).bit_length() - 1)  # a power of two, at least 1
-
-
-def _placed(network: nn.Module, device: torch.device) -> tuple[nn.Module, torch.dtype]:
-    """Bring a network to the device, in the best precision that it can be run in."""
-    fold: Callable[[], nn.Module] = getattr(network.eval(), "folded", lambda: network)
-    folded = fold()
-    asked = getattr(network, "precision", "") == "float32"
-    best = torch.float32 if asked else precision(device)
-    for dtype in dict.fromkeys((best, torch.float32)):
-        try:
-            placed: nn.Module = copy.deepcopy(folded).to(  # type: ignore[call-overload]
-                device, dtype=dtype, memory_format=torch.channels_last
-            )
-            shape = tuple(_tried(placed, device).shape)
-        except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
-            failed = error
-            continue
-        if shape != (1, 3, TRIAL, TRIAL + 1):
-            raise BrokenWeights(
-                f"the network made {tuple(shape)} of (1, 3, {TRIAL}, {TRIAL + 1}), or values that "
-                "are not finite: it must return pictures of the shape that it is given"
-            )
-        return placed, dtype
-    raise NotUsable(f"the network cannot be run on {device} ({type(failed).__name__}: {failed})")
-
-
-def _faster(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """Fuse a network's parts, where that can be done and is seen to change nothing.
-
-    In float32 too, where rounding hides less: a part may write over what others still look at.
-    """
-    if not available(device, dtype):
-        return network
-    try:
-        faster = fused(network)
-        exact = copy.deepcopy(network).float()
-        pairs = ((fused(exact), exact, torch.float32), (faster, network, dtype))
-        same = all(alike(_tried(a, device), _tried(b, device), kind) for a, b, kind in pairs)
-    except Exception:  # noqa: BLE001  a stranger's network may do anything with its parts
-        return network
-    return faster if same else network
-
-
-@torch.inference_mode()
-def _tried(network: nn.Module, device: torch.device) -> torch.Tensor:
-    noisy = torch.linspace(0, 1, 3 * TRIAL * (TRIAL + 1), device=device)
-    noisy = noisy.view(1, 3, TRIAL, TRIAL + 1)
-    cleaned = network(noisy.clone(), torch.full((1,), 0.25, device=device))
-    if not isinstance(cleaned, torch.Tensor) or not bool(cleaned.isfinite().all()):
-        return torch.empty(0)
-    return cleaned

@@ -23,6 +23,7 @@ from denoisers.fused import Convolution, fusible
 from denoisers.growing import grow
 
 MULTIPLE = 8  # three halvings
+LEAST = 1e-6  # sigma: less is no noise at all, and 0 has no logarithm
 CENTRE, SPREAD = 0.5, 0.25  # mean and standard deviation of pixel values, roughly
 
 
@@ -141,7 +142,7 @@ class UNet(nn.Module):
 
     def _once(self, noisy: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         count, _, height, width = noisy.shape
-        level = sigma.view(count, 1, 1, 1)
+        level = sigma.view(count, 1, 1, 1).clamp(min=LEAST)
         total = level.square() + SPREAD**2
         right, below = -width % MULTIPLE, -height % MULTIPLE
         centred = noisy - CENTRE

@@ -20,7 +20,7 @@ from torch import nn
 
 from denoisers import architectures
 from denoisers.errors import BrokenWeights, NotUsable, UnknownArchitecture
-from denoisers.reading import read_whole, refuse_pickle
+from denoisers.reading import is_file, read_whole, refuse_pickle
 
 LARGEST_MANIFEST = 2**16
 LARGEST_ARGUMENT = 1024
@@ -131,7 +131,7 @@ def _manifest(path: Path, metadata: Mapping[str, str]) -> tuple[bytes, dict[str,
             raise BrokenWeights(f"{path.name}: the arguments in its metadata are no JSON") from None
         return b"", {"architecture": metadata["architecture"], "arguments": arguments}
     beside = path.with_suffix(".json")
-    if not beside.is_file():
+    if not is_file(beside):
         raise BrokenWeights(
             f"{path.name} does not say which architecture it is for: put a manifest "
             f'{beside.name} beside it, such as {{"architecture": "dncnn", "arguments": {{}}}}; '

@@ -1,5 +1,6 @@
 """Puts the smoothed classifier of a certificate together again, or says why that cannot be."""
 
+import asyncio
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -49,7 +50,8 @@ async def rebuild(
         ConfigurationError: if this deployment would be another one; says in what.
         AdapterError: if the provider is unknown, or cannot be asked.
         DenoiserError: if the denoiser cannot be used.
-        InvalidParameter: if the provider does not take such samples any more.
+        InvalidParameter: if the provider does not take such samples any more, or the memory does
+            not hold the picture.
     """
     adapter = await surety.adapter(subject["provider"]["name"])
     size = (image.height, image.width)
@@ -62,6 +64,7 @@ async def rebuild(
         raise ConfigurationError(
             f"{error}. If it was a file of your own, name that with --denoiser"
         ) from None
+    await asyncio.to_thread(cleaner.batch_of, *size)  # measured once, which takes time
     asked = _asked_encoding(subject["postprocess"]["encoding"], adapter.traits)
     smoothed = Smoothed(
         cleaner,

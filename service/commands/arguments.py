@@ -180,13 +180,13 @@ def with_denoiser_file(settings: "Settings", denoiser: str | None) -> "tuple[Set
     Raises:
         BadRequest: if the file is not there, or of another kind.
     """
-    from denoisers import files, registry
+    from denoisers import files, reading, registry
     from denoisers.errors import DenoiserError
 
     if denoiser is None or registry.taken(denoiser) or denoiser in settings.denoiser_files:
         return settings, denoiser
     path = Path(denoiser)
-    there = path.is_file()
+    there = reading.is_file(path)
     if not there and path.suffix.lower() not in (files.WEIGHTS, files.ONNX):
         return settings, denoiser  # a name, though an unknown one
     if not there:

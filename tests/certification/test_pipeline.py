@@ -1,7 +1,10 @@
 """The pipeline: any chunking, concurrency and order of arrival, one order of votes and failures."""
 
 import asyncio
+import contextvars
 import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given, settings
@@ -194,3 +197,30 @@ async def test_settling_ends_soon_after_an_interrupt():
     await pipeline.settle(stop, 30.0, 0.05)
     assert loop.time() - began < 5
     assert await pipeline.close() == []
+
+
+async def test_drawing_takes_none_of_the_threads_that_others_need():
+    """Runs that wait for their turn at the denoiser would hold up encoding, and readiness."""
+    loop, go_on, trace = asyncio.get_running_loop(), threading.Event(), contextvars.ContextVar("t")
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    trace.set("mine")
+    seen, source, all_wait = [], Source(), asyncio.Event()
+
+    def draw(start, count):
+        seen.append(trace.get())
+        if len(seen) == 3:
+            loop.call_soon_threadsafe(all_wait.set)
+        assert go_on.wait(30)
+        return source.draw(start, count)
+
+    def pipeline():
+        return Pipeline(draw, source.ask, start=0, chunk=4, max_batch=1, concurrency=1)
+
+    source.horizon, never = 4, loop.create_future()
+    waiting = [asyncio.create_task(pipeline().next(4, never)) for _ in range(3)]
+    async with asyncio.timeout(10):
+        await all_wait.wait()
+        assert await asyncio.to_thread(lambda: 7) == 7
+    go_on.set()
+    assert [votes[0] for votes in await asyncio.gather(*waiting)] == ["v0"] * 3
+    assert seen == ["mine"] * 3

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from certification.errors import InvalidParameter
 from certification.noise import draw_many
-from denoisers import registry
-from denoisers.cuda_graphs import Graph, compute_as_named
+from denoisers import memory, registry
+from denoisers.cuda_graphs import Graph, Graphs, compute_as_named
 from denoisers.runtime import Runtime
 from tests.denoisers.threads import same_bits_in_threads
 
@@ -79,18 +80,62 @@ class Looks(torch.nn.Module):
 
 
 class Graphless:
-    """Stands for the graphs of a GPU that is not here: capturing fails as `error` says."""
+    """Stands for the graphs of a GPU that is not here: capturing fails as `error` says.
 
-    def __init__(self, error):
-        self.error, self.cleared = error, 0
+    Until all graphs have been given up, if there are `others`.
+    """
+
+    def __init__(self, error, most=4, others=0):
+        self.error, self.cleared, self.most, self.others = error, 0, most, others
 
     def of(self, shape):
-        if shape[0] > 4:
+        if shape[0] > self.most or self.others:
             raise self.error
-        return lambda samples, sigma: samples.numpy().clip(0, 255).astype(np.uint8)
+        return lambda samples, sigma: (
+            samples.numpy().clip(0, 255).astype(np.uint8),
+            torch.isfinite(torch.as_tensor(samples).float().sum(dim=(1, 2, 3))),
+        )
 
-    def clear(self):
+    def clear(self, shape):
         self.cleared += 1
+        had, self.others = self.others, 0
+        return had > 0
+
+
+def test_a_batch_of_one_takes_the_memory_of_other_sizes_before_it_gives_up():
+    noisy, runtime = noisy_batch(3), registry.load("cifar", "cpu")
+    full = torch.OutOfMemoryError("CUDA out of memory")
+    runtime._sizes._found[32, 32] = 1
+    runtime._graphs = graphs = Graphless(full, others=7)
+    assert np.array_equal(runtime.clean(noisy, 0.25), noisy.clip(0, 255))
+    assert graphs.cleared == 1
+    runtime._graphs = Graphless(full, most=0, others=7)
+    with pytest.raises(InvalidParameter, match="does not hold one picture"):
+        runtime.clean(noisy, 0.25)
+
+
+def test_a_size_that_has_no_room_beside_the_graphs_of_others_gets_theirs(monkeypatch):
+    runtime = registry.load("cifar", "cpu")
+    runtime._graphs = graphs = Graphless(None, others=7)
+    share = lambda *_: 8 if not graphs.others else 0.1  # noqa: E731
+    monkeypatch.setattr(memory, "largest_batch", share)
+    assert runtime.batch_of(96, 96) == 8
+    assert graphs.cleared == 1
+
+
+def test_graphs_tell_whether_there_was_one_of_another_size():
+    graphs = Graphs(None, torch.device("cpu"))
+    one, other = (1, 8, 8, 3), (1, 9, 9, 3)
+    assert not graphs.clear()
+    for kept, shape, others in [
+        ([one], one, False),
+        ([other], one, True),
+        ([one, other], one, True),
+        ([one], None, True),
+    ]:
+        graphs._kept.update(dict.fromkeys(kept))
+        assert graphs.clear(shape) == others
+        assert not graphs._kept
 
 
 def test_a_network_that_cannot_be_captured_is_computed_without(caplog):

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture
 def _everywhere(monkeypatch):
     """Have the runtime fuse in float32 too, where the CPU has no bfloat16."""
-    monkeypatch.setattr("denoisers.runtime.available", lambda *_: True)
+    monkeypatch.setattr("denoisers.placing.available", lambda *_: True)
 
 
 TYPES = sorted({torch.float32, precision(CPU)}, key=str)
@@ -196,7 +196,7 @@ def test_the_compute_type_says_so_and_only_where_something_was_fused(monkeypatch
     assert Runtime("u", UNet(4, 1, 1, 1), "0" * 64, device="cpu").compute.endswith("/fused")
     bare = UNet(4, 0, 0, 0)
     assert not Runtime("u", bare, "0" * 64, device="cpu").compute.endswith("/fused")
-    monkeypatch.setattr("denoisers.runtime.available", lambda *_: False)
+    monkeypatch.setattr("denoisers.placing.available", lambda *_: False)
     plain = Runtime("u", UNet(4, 1, 1, 1), "0" * 64, device="cpu").compute
     assert plain == f"cpu/{str(precision(CPU)).removeprefix('torch.')}"
 

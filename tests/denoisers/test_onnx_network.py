@@ -447,8 +447,23 @@ def test_what_is_not_finite_later_is_no_picture(path):
     two_ = constant("two", np.float32(2))
     denoiser = OnnxDenoiser("mine", write(path, nodes, constants=[two_]))
     assert denoiser.clean(np.zeros((1, 4, 4, 3), np.int16), 0.25).max() == 255
-    with pytest.raises(NotUsable, match="values that are not finite of 4×4 pixels"):
+    with pytest.raises(
+        InvalidParameter, match="values that are not finite of 4×4 pixels"
+    ) as caught:
         denoiser.clean(np.full((1, 4, 4, 3), -600, np.int16), 1.0)
+    assert caught.value.field == "denoiser"
+
+
+def test_a_size_that_the_memory_does_not_hold_is_refused_untried(path, monkeypatch):
+    whole = OnnxDenoiser("mine", write(path, **blur()))
+    monkeypatch.setattr("denoisers.onnx_denoiser.trial_pictures", lambda *_: pytest.fail("tried"))
+    for height, width in [(6000, 6000), (2**20, 2**20)]:
+        with pytest.raises(InvalidParameter, match=f"does not hold 1 at once of {width}×{height}"):
+            whole.batch_of(height, width)
+    monkeypatch.setattr("denoisers.onnx_denoiser.free_bytes", lambda device: 64 * 64 * 48 - 1)
+    with pytest.raises(InvalidParameter, match="use a smaller size") as caught:
+        whole.batch_of(64, 64)
+    assert caught.value.field == "size"
 
 
 def test_several_threads_get_the_same_bits(path):

@@ -1,14 +1,16 @@
 """The runtime: any size, any batch, the same bits; the shipped weights really denoise."""
 
-from importlib.metadata import EntryPoint
+import threading
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from certification.errors import InvalidParameter
 from certification.noise import draw_many
-from denoisers import registry
+from denoisers import memory, registry
 from denoisers.device import cpu_has_bfloat16
 from denoisers.dncnn import DnCNN
 from denoisers.errors import BrokenWeights, NotUsable
@@ -84,31 +86,141 @@ def test_a_batch_that_exhausts_the_memory_is_halved_until_it_fits():
     assert runtime.batch_of(32, 32) == 4
     assert runtime.batch_of(16, 16) == 32
     assert np.array_equal(runtime.clean(noisy[:1], 0.25), noisy[:1].clip(0, 255))
-    # one picture alone was a trial, or measured the memory
-    assert [n for n in runtime._network.seen if n > 1] == [32, 16, 8, 4, 4, 4, 4]
+    # one picture alone was a trial, or measured the memory; two were a trial
+    assert [n for n in runtime._network.seen if n > 2] == [32, 16, 8, 4, 4, 4, 4]
 
 
 def test_a_picture_that_memory_cannot_hold_is_refused():
     runtime = Runtime("greedy", Greedy(1), "0" * 64)
     runtime._network.most = 0
-    with pytest.raises(NotUsable, match="does not hold one picture of 32×32"):
+    with pytest.raises(InvalidParameter, match="does not hold one picture of 32×32") as caught:
         runtime.clean(noisy_batch(3)[1], 0.25)
+    assert caught.value.field == "size"
     runtime._network.most = 1
     assert runtime.clean(noisy_batch(3)[1], 0.25).shape == (3, 32, 32, 3)  # turns were given back
 
 
-class Broken(torch.nn.Module):
+def test_a_picture_larger_than_the_memory_is_refused_before_it_costs_the_process_its_life(
+    monkeypatch,
+):
+    runtime = Runtime("x", UNet(width=8, half=1, quarter=1, eighth=1), "0" * 64)
+    one = memory.peak_bytes(runtime._network, 64, 64)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: one - 1)
+    for _ in range(2):
+        with pytest.raises(InvalidParameter, match="does not hold one picture of 64×64") as caught:
+            runtime.batch_of(64, 64)
+    assert caught.value.field == "size"
+    assert runtime.batch_of(32, 32) == 1
+    monkeypatch.setattr(memory, "free_bytes", lambda device: one)  # it was not remembered
+    assert runtime.batch_of(64, 64) == 1
+
+
+def test_a_size_that_is_known_does_not_wait_for_one_that_is_measured(monkeypatch):
+    runtime = Runtime("x", UNet(width=8, half=1, quarter=1, eighth=1), "0" * 64)
+    known = runtime.batch_of(32, 32)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(*_):
+        begun.set()
+        assert go_on.wait(30)
+        return 8
+
+    monkeypatch.setattr(memory, "largest_batch", slow)
+    other = threading.Thread(target=runtime.batch_of, args=(48, 48))
+    other.start()
+    assert begun.wait(30)
+    assert runtime.batch_of(32, 32) == known  # while the other thread measures
+    assert other.is_alive()
+    go_on.set()
+    other.join()
+    assert runtime.batch_of(48, 48) == 8
+
+
+class Odd(torch.nn.Module):
+    """Does something else on pictures 32 wide than on those it was tried with."""
+
+    def __init__(self, make):
+        super().__init__()
+        self.make = make
+
     def forward(self, noisy, sigma):
-        if len(noisy) > 1:
-            raise RuntimeError("something else")
-        return noisy
+        return self.make(noisy) if noisy.shape[3] == 32 else noisy
 
 
-def test_other_failures_are_not_taken_for_a_lack_of_memory():
-    runtime = Runtime("broken", Broken(), "0" * 64)
-    with pytest.raises(RuntimeError, match="something else"):
+def infinite_in_the_first(noisy):
+    noisy = noisy.clone()
+    noisy[0, 0, 0, 0] /= 0
+    return noisy
+
+
+def failing(noisy):
+    raise IndexError("something else\nin /a/secret/path")
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (failing, r"pixels: something else; choose another one, or another size$"),
+        (lambda noisy: noisy[..., :-1], r"made \(32, 3, 32, 31\) of \(32, 3, 32, 32\)"),
+        (infinite_in_the_first, "made values that are not finite"),
+    ],
+    ids=["fails", "shape", "infinite"],
+)
+def test_a_network_that_fails_on_some_pictures_says_so(make, says):
+    runtime = Runtime("odd", Odd(make), "0" * 64)
+    wanted = f"the denoiser 'odd' failed on.* 32×32 .*{says}"
+    with pytest.raises(InvalidParameter, match=wanted) as c:
         runtime.clean(noisy_batch(3)[1], 0.25)
-    assert runtime.batch_of(32, 32) == 32
+    assert c.value.field == "denoiser"
+    assert runtime.batch_of(32, 32) == 32  # it was no lack of memory
+    assert runtime.clean(noisy_batch(2, 16, 16)[1], 0.25).shape == (2, 16, 16, 3)
+
+
+def test_what_fills_a_batch_up_may_be_no_number():
+    def relative(noisy):
+        return noisy / noisy.abs().mean(dim=(1, 2, 3), keepdim=True)
+
+    runtime = Runtime("relative", Odd(relative), "0" * 64)
+    assert runtime.clean(noisy_batch(3)[1], 0.25).shape == (3, 32, 32, 3)
+
+
+def test_a_device_that_fails_is_not_the_pictures_fault():
+    def broken(noisy):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    runtime = Runtime("odd", Odd(broken), "0" * 64)
+    with pytest.raises(NotUsable, match="device of the denoiser 'odd' failed: CUDA error"):
+        runtime.clean(noisy_batch(3)[1], 0.25)
+
+
+@pytest.mark.parametrize("sigma", [1e-46, 1e-9, 1e-4])
+def test_next_to_no_noise_is_no_black_picture(cifar, sigma):
+    clean, _ = noisy_batch(2)
+    assert np.abs(cifar.clean(clean.copy(), sigma).astype(int) - clean).max() <= 2
+
+
+class Normed(torch.nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, noisy, sigma):
+        return self.layer(noisy)
+
+
+@pytest.mark.parametrize(
+    ("layer", "says"),
+    [
+        (torch.nn.BatchNorm2d(3, track_running_stats=False), "depends on the others in its batch"),
+        (torch.nn.functional.dropout, "something else of the same picture each time"),
+        (lambda noisy: noisy.reshape(1, 3, *noisy.shape[2:]), "fails on two pictures at once"),
+    ],
+    ids=["batch norm", "dropout", "one alone"],
+)
+def test_a_network_whose_votes_would_depend_on_each_other_is_refused(layer, says):
+    with pytest.raises(BrokenWeights, match=says):
+        Runtime("normed", Normed(layer), "0" * 64)
+    Runtime("normed", Normed(torch.nn.BatchNorm2d(3)), "0" * 64)
 
 
 def test_an_empty_batch_stays_empty(cifar):
@@ -161,6 +273,14 @@ class Liar(NoDenoiser):
     name = "another"
 
 
+class Half:
+    name, compute, summary = "half", "cpu", "says no more than this"
+
+
+def half(device):
+    return Half()
+
+
 def lying(device):
     return Liar()
 
@@ -174,11 +294,13 @@ def crashing(device):
     [
         ("lying", "calls itself 'another'"),
         ("crashing", r"cannot be loaded \(ZeroDivisionError\)$"),
+        ("half", "has no `weights_sha256`"),
         ("absent", r"cannot be loaded \(ModuleNotFoundError\)$"),
     ],
 )
 def test_a_strangers_broken_denoiser(monkeypatch, name, says):
     targets = {
+        "half": "tests.denoisers.test_runtime:half",
         "lying": "tests.denoisers.test_runtime:lying",
         "crashing": "tests.denoisers.test_runtime:crashing",
         "absent": "no_such_package:make",
@@ -187,6 +309,26 @@ def test_a_strangers_broken_denoiser(monkeypatch, name, says):
     monkeypatch.setattr(registry, "_entries", lambda: entries)
     with pytest.raises(NotUsable, match=says):
         registry.load(name)
+
+
+def test_a_name_that_two_packages_claim(monkeypatch):
+    """Which of them wins would differ from machine to machine, and with it what is certified."""
+    claims = [
+        EntryPoint("theirs", "tests.denoisers.test_runtime:lying", registry.GROUP),
+        EntryPoint("theirs", "tests.denoisers.test_runtime:half", registry.GROUP),
+        EntryPoint("photo", "tests.denoisers.test_runtime:half", registry.GROUP),
+    ]
+    own = list(entry_points(group=registry.GROUP))
+
+    for found in ([*own, *claims], [*claims, *own]):
+
+        def entries(found=found, **wanted):
+            return EntryPoints(found).select(**wanted)
+
+        monkeypatch.setattr(registry, "entry_points", entries)
+        with pytest.raises(NotUsable, match=r"'theirs' is both tests.*:half and tests.*:lying: un"):
+            registry.load("theirs")
+        assert registry.load("photo").weights_sha256 is not None  # Surety's own stays that
 
 
 @pytest.mark.parametrize(
@@ -200,12 +342,12 @@ def test_a_strangers_broken_denoiser(monkeypatch, name, says):
     ids=["channels", "width", "infinite", "text"],
 )
 def test_a_network_that_makes_no_pictures_is_refused(make):
-    class Odd(torch.nn.Module):
+    class NoPictures(torch.nn.Module):
         def forward(self, noisy, sigma):
             return make(noisy, sigma)
 
     with pytest.raises(BrokenWeights, match="must return pictures of the shape"):
-        Runtime("odd", Odd(), "0" * 64)
+        Runtime("odd", NoPictures(), "0" * 64)
 
 
 class Float32Only(torch.nn.Module):
