@@ -23,6 +23,7 @@ import denoisers.registry
 from benchmarks.anchors import MobileNet, cifar_resnet
 from denoisers.errors import DenoiserError
 from denoisers.runtime import Runtime
+from denoisers.training.resuming import digest_of
 from denoisers.training.sources import Source, open_source
 from denoisers.training.surrogates import load_surrogate
 from denoisers.weights import load_shipped, load_weights
@@ -138,7 +139,9 @@ def target_of(text: str, device: torch.device) -> TorchTarget:
     if path.is_file():
         return TorchTarget(name, cifar_resnet(path), sha256_of(path), device)
     try:
-        return TorchTarget(name, load_surrogate(source), sha256_of(source), device)
+        network = load_surrogate(source)
+        # Its weights too: those of a file that is trained anew get votes of their own.
+        return TorchTarget(name, network, sha256_of(f"{source} {digest_of(network)}"), device)
     except DenoiserError as error:
         raise SystemExit(f"--target {name}: {error}") from None
 

@@ -20,7 +20,7 @@ from torch import nn
 
 from denoisers import architectures
 from denoisers.errors import BrokenWeights, NotUsable, UnknownArchitecture
-from denoisers.reading import is_file, read_whole, refuse_pickle
+from denoisers.reading import LARGEST, is_file, read_whole, refuse_pickle
 
 LARGEST_MANIFEST = 2**16
 LARGEST_ARGUMENT = 1024
@@ -70,22 +70,35 @@ def save_weights(network: nn.Module, path: Path, dtype: torch.dtype = torch.floa
     Raises:
         BrokenWeights: if the arguments could not be read again.
     """
-    tensors = {
-        name: tensor.detach().to("cpu", dtype).clone(memory_format=torch.contiguous_format)
-        for name, tensor in network.state_dict().items()
-        if tensor.is_floating_point()  # a batch norm's count of batches is not needed any more
-    }
-    arguments = _checked_arguments(path.name, network.arguments)
-    manifest = {
-        "architecture": str(network.architecture),
-        "arguments": json.dumps(arguments),
-    }
-    data = save(tensors, manifest)
-    # The library writes the metadata in any order, and the file's SHA-256 stands for the network.
-    header, rest = _split(data)
-    text = json.dumps({**header, "__metadata__": manifest}, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    path.write_bytes(len(text).to_bytes(8, "little") + text + rest)
+    path.write_bytes(_encoded(path.name, network, dtype))
+
+
+def rehearse(network: nn.Module, dtype: torch.dtype = torch.float32) -> None:
+    """Save a network to memory and load it again, before a training that could not be kept.
+
+    Args:
+        network: as :func:`save_weights` takes it.
+        dtype: as there.
+
+    Raises:
+        BrokenWeights: if it cannot be saved, or not be loaded again.
+        UnknownArchitecture: if its architecture is not installed.
+        NotUsable: if the architecture's package is broken.
+    """
+    name = "what this network would be saved as"
+    for wanted in ("architecture", "arguments"):
+        if not hasattr(network, wanted):
+            raise BrokenWeights(
+                f"{type(network).__name__} has no attribute `{wanted}`, without which its weights "
+                "cannot be loaded again"
+            )
+    data = _encoded(name, network, dtype)
+    if len(data) > LARGEST:
+        raise BrokenWeights(
+            f"the network has {len(data):,} bytes of weights: files up to {LARGEST:,} are loaded"
+        )
+    tensors, metadata = _parsed(name, data)
+    _network(name, _manifest(Path(name), metadata)[1], tensors)
 
 
 def smallest_exact_type(network: nn.Module) -> torch.dtype:
@@ -97,6 +110,25 @@ def smallest_exact_type(network: nn.Module) -> torch.dtype:
     tensors = [t for t in network.state_dict().values() if t.is_floating_point()]
     exact = all(torch.equal(t, t.bfloat16().to(t.dtype)) for t in tensors)
     return torch.bfloat16 if exact else torch.float32
+
+
+def _encoded(name: str, network: nn.Module, dtype: torch.dtype) -> bytes:
+    tensors = {
+        key: tensor.detach().to("cpu", dtype).clone(memory_format=torch.contiguous_format)
+        for key, tensor in network.state_dict().items()
+        if tensor.is_floating_point()  # a batch norm's count of batches is not needed any more
+    }
+    arguments = _checked_arguments(name, network.arguments)
+    manifest = {
+        "architecture": str(network.architecture),
+        "arguments": json.dumps(arguments),
+    }
+    data = save(tensors, manifest)
+    # The library writes the metadata in any order, and the file's SHA-256 stands for the network.
+    header, rest = _split(data)
+    text = json.dumps({**header, "__metadata__": manifest}, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + rest
 
 
 def _parsed(name: str, data: bytes) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

@@ -2,8 +2,10 @@
 
 import gc
 import os
+import resource
 import signal
 import sys
+from contextlib import contextmanager
 
 # Hundreds of processes are started here, and the tests' own assertions are rewritten: each process
 # would do that, and compile all that it imports, anew.
@@ -57,3 +59,19 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def limit_files():
+    """Let no file grow over so many bytes, which is told to a writer as a full disk is."""
+
+    @contextmanager
+    def limited(size):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limited

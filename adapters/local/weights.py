@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.torch import load, save
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -89,13 +89,17 @@ def classifier(path: str | None = None) -> nn.Module:
 
 
 def save_classifier(network: nn.Module, path: Path) -> None:
-    """Write a classifier's weights as float32 safetensors, normalisation not folded."""
-    tensors = {
-        name: tensor.detach().float().contiguous()
+    """Write a classifier's weights as float32 safetensors, normalisation not folded.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    tensors = {  # copies: two layers may share a tensor, which the format does not know
+        name: tensor.detach().to("cpu", torch.float32).clone(memory_format=torch.contiguous_format)
         for name, tensor in network.state_dict().items()
         if "num_batches_tracked" not in name
     }
-    save_file(tensors, path, metadata={"network": type(network).__name__})
+    path.write_bytes(save(tensors, metadata={"network": type(network).__name__}))
 
 
 def _folded(network: LocalClassifier) -> nn.Module:

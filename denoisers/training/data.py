@@ -4,6 +4,7 @@ From the same folders, zips and CIFAR-10 archives, and kept decoded in the same 
 pictures that a denoiser learns from.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -31,7 +32,9 @@ class Pictures:
     digest: str = ""
 
 
-def load_pictures(data: Path, part: str, cache: Path, size: int = 32) -> Pictures:
+def load_pictures(
+    data: Path, part: str, cache: Path, size: int = 32, classes: Sequence[str] | None = None
+) -> Pictures:
     """Read one part ("train" or "test") of a data set.
 
     Args:
@@ -39,16 +42,18 @@ def load_pictures(data: Path, part: str, cache: Path, size: int = 32) -> Picture
         part: name of the part's folder.
         cache: folder for the decoded pictures.
         size: side that every picture must have, in pixels.
+        classes: that the labels count, such as the training part's; None for those found.
 
     Returns:
         The pictures, ordered by path.
 
     Raises:
-        BadData: if there are none, one is damaged or of another size, or the layout differs.
+        BadData: if there are none, one is damaged, of another size or of no such class, or the
+            layout differs.
         CannotSave: if the decoded pictures have no room in the cache.
     """
     source = open_source(data)
-    names = [name for name in source.names if PurePosixPath(name).parts[-3:-2] == (part,)]
+    names = [n for n in source.names if PurePosixPath(n.casefold()).parts[-3:-2] == (part,)]
     if not names:
         raise BadData(
             f"{data} holds no pictures under {part}/CLASS/: expected files such as "
@@ -59,7 +64,12 @@ def load_pictures(data: Path, part: str, cache: Path, size: int = 32) -> Picture
         if (height, width) != (size, size):
             raise BadData(f"the picture {name} is {width}×{height}, not {size}×{size}")
     folders = [PurePosixPath(name).parts[-2] for name in names]
-    classes = tuple(sorted(set(folders)))
+    classes = tuple(sorted(set(folders)) if classes is None else classes)
+    if strange := sorted(set(folders) - set(classes)):
+        raise BadData(
+            f"{data}: {part} has a class {strange[0]!r}, which is none of those learnt "
+            f"({', '.join(classes)}): folders of one class must be called alike in both parts"
+        )
     number = {name: place for place, name in enumerate(classes)}
     pixels = torch.from_numpy(found.pixels.reshape(-1, size, size, 3).copy())
     images = pixels.permute(0, 3, 1, 2).contiguous()

@@ -106,7 +106,8 @@ class DenoiseTask:
         cleaned = self.model(noisy, sigma).float()
         errors = (cleaned - clean).square().mean(dim=(1, 2, 3))
         total = objective.mse * (errors / sigma).mean()
-        if objective.stability:
+        # Numbers that are none end the training, as its own fault and not a surrogate's.
+        if objective.stability and bool(errors.isfinite().all()):
             most = objective.jitter
             places = torch.randint(-most, most + 1, (2,), generator=generator).tolist()
             seen = [torch.roll(pictures, places, dims=(2, 3)) for pictures in (clean, cleaned)]

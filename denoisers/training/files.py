@@ -2,9 +2,12 @@
 
 import contextlib
 import fcntl
+import glob
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from denoisers.errors import BadCheckpoint, CannotSave
 
@@ -19,18 +22,58 @@ def write_whole(path: Path, data: bytes) -> None:
     Raises:
         CannotSave: if it cannot be written.
     """
-    aside = path.with_name(f"{path.name}.tmp")  # one name: what a kill leaves is written over
-    with told(path):
+    with told(path), moved_to(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def moved_to(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that becomes `path` at the end, or goes away if something fails.
+
+    It has a name of its own, since another process may be writing the same one. What kills have
+    left behind is cleared away: files that nobody holds a lock on.
+
+    Args:
+        path: what to write.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    _clear_away(path)
+    file = _opened(path)
+    aside = Path(file.name)
+    try:
+        with file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            aside.replace(path)  # locked until then
+    except BaseException:
+        with contextlib.suppress(OSError):
+            aside.unlink()
+        raise
+
+
+def _opened(path: Path) -> BinaryIO:
+    while True:
+        file = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp").open("xb")
         try:
-            with aside.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                aside.unlink()
-            raise
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            mine = os.fstat(file.fileno()).st_nlink > 0
+        except BlockingIOError:
+            mine = False
+        except OSError:  # a file system without locks, where nobody clears anything away
+            mine = True
+        if mine:
+            return file
+        file.close()  # somebody clears it away, since it was not locked yet
+
+
+def _clear_away(path: Path) -> None:
+    for left in path.parent.glob(f"{glob.escape(path.name)}.*.tmp"):
+        with contextlib.suppress(OSError), left.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink()
 
 
 @contextlib.contextmanager

@@ -79,6 +79,8 @@ class Objective:
                 0 <= self.stable_from <= MOST_SIGMA
             ),
             "--jitter must be pixels from 0 to less than --crop": 0 <= self.jitter < self.size,
+            "--jitter and --stable-from are about --stability, such as 0.1: give that too, or "
+            "leave them out": self.stability > 0 or not (self.jitter or self.stable_from),
             "--batch must be at least 1": self.batch >= 1,
             f"--optimizer is one of {', '.join(OPTIMIZERS)}": self.optimizer in OPTIMIZERS,
             "--rate must be more than 0 and at most 1": 0 < self.rate <= 1,

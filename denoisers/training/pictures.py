@@ -6,7 +6,6 @@ in every epoch would take longer than the training and a large set need not fit 
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from denoisers.errors import BadData
-from denoisers.training.files import told, write_whole
+from denoisers.training.files import moved_to, told, write_whole
 from denoisers.training.sources import Source, open_source, reduced
 
 Watch = Callable[[int, int], None]  # pictures that are decoded, of how many
@@ -91,12 +90,13 @@ def load_all(
     hold_out: int = 10,
     also_at: int | None = None,
     watch: Watch = lambda *_: None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> tuple[Pictures, Pictures]:
     """Read pictures to train on and pictures to measure with.
 
-    Where a path leads through a folder `train` or `test`, that decides; pictures of such a source
-    that are in neither are left alone. Of a source with neither every `hold_out`-th picture is
-    kept for measuring, and of one with `train` alone every `hold_out`-th of those.
+    Where a path leads through a folder `train` or `test` (or `Test`), that decides; pictures of
+    such a source that are in neither are left alone. Of a source with neither every `hold_out`-th
+    picture is kept for measuring, and of one with `train` alone every `hold_out`-th of those.
 
     Args:
         data: folders, zips and CIFAR-10 archives.
@@ -104,6 +104,7 @@ def load_all(
         hold_out: 10 keeps the tenth, twentieth, … for measuring.
         also_at: shorter side to which every picture is reduced and taken once more.
         watch: called after every picture that had to be decoded.
+        tell: is told of each source by what its pictures were parted.
 
     Returns:
         Training pictures and held-out pictures.
@@ -115,6 +116,8 @@ def load_all(
     if hold_out < 2:
         raise BadData("--hold-out must be at least 2: with 10, every tenth picture is kept apart")
     sources = [open_source(path) for path in data]
+    for source in sources:
+        tell(f"{source.title}: {_how(source.names, hold_out)}")
     if also_at is not None:
         sources += [reduced(source, also_at) for source in sources]
     parts = [_split(source.names, hold_out) for source in sources]
@@ -129,13 +132,19 @@ def load_all(
     return decoded(train, cache / "train", watch), decoded(test, cache / "test", watch)
 
 
-def _split(names: list[str], hold_out: int) -> tuple[list[str], list[str]]:
+def _parts(names: list[str]) -> dict[str, list[str]]:
+    """Return the names by the first folder of their path that is called train or test."""
     parts: dict[str, list[str]] = {"train": [], "test": []}
     for name in names:
-        for folder in name.split("/")[:-1]:
+        for folder in name.casefold().split("/")[:-1]:
             if folder in parts:
                 parts[folder].append(name)
                 break
+    return parts
+
+
+def _split(names: list[str], hold_out: int) -> tuple[list[str], list[str]]:
+    parts = _parts(names)
     if parts["test"]:
         return parts["train"], parts["test"]
     names = parts["train"] or names
@@ -143,6 +152,20 @@ def _split(names: list[str], hold_out: int) -> tuple[list[str], list[str]]:
         [name for place, name in enumerate(names) if (place + 1) % hold_out],
         names[hold_out - 1 :: hold_out],
     )
+
+
+def _how(names: list[str], hold_out: int) -> str:
+    """Say by what names were parted, since a folder that is called otherwise decides nothing."""
+    parts = _parts(names)
+    there = [part for part, found in parts.items() if found]
+    kept_apart = f"one of {hold_out} is kept apart to measure with"
+    if not there:
+        return f"no folder train or test; {kept_apart}"
+    left_alone = len(names) - sum(map(len, parts.values()))
+    said = f"by its folder{'s' if len(there) > 1 else ''} {' and '.join(there)}"
+    if there == ["train"]:
+        said += f"; {kept_apart}"
+    return said + (f"; {left_alone:,} pictures elsewhere are left alone" if left_alone else "")
 
 
 def decoded(
@@ -188,21 +211,16 @@ def _decode_into(
     wanted: list[tuple[Source, list[str]]], flat: Path, index: Path, watch: Watch
 ) -> None:
     flat.parent.mkdir(parents=True, exist_ok=True)
-    aside = flat.with_suffix(f".{os.getpid()}.tmp")  # runs may share a cache
     shapes: list[tuple[int, ...]] = []
     digest, total = hashlib.sha256(), sum(len(names) for _, names in wanted)
-    try:
-        with told(flat), aside.open("wb") as file:
-            for source, names in wanted:
-                for name in names:
-                    array = np.ascontiguousarray(source.read(name))
-                    shapes.append(array.shape[:2])
-                    digest.update(array.data)
-                    file.write(array.data)
-                    watch(len(shapes), total)
-        aside.replace(flat)
-    finally:
-        aside.unlink(missing_ok=True)
+    with told(flat), moved_to(flat) as file:  # runs may share a cache
+        for source, names in wanted:
+            for name in names:
+                array = np.ascontiguousarray(source.read(name))
+                shapes.append(array.shape[:2])
+                digest.update(array.data)
+                file.write(array.data)
+                watch(len(shapes), total)
     digest.update(np.array(shapes, dtype="<i8").tobytes())
     noted = {"sha256": digest.hexdigest(), "shapes": shapes}
     write_whole(index, json.dumps(noted).encode())  # last: its presence says that all is there

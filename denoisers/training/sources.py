@@ -6,10 +6,11 @@ grey reduced to its upper byte, so that a denoiser learns from what it will be g
 
 import hashlib
 import io
+import os
 import tarfile
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -85,13 +86,30 @@ def reduced(source: Source, side: int) -> Source:
 
 
 def _folder(path: Path) -> Source:
-    files = [p for p in path.rglob("*") if _is_picture(p.relative_to(path)) and p.is_file()]
-    names = sorted(p.relative_to(path).as_posix() for p in files)
+    names = sorted(name for name in _walk(path) if _is_picture(PurePosixPath(name)))
     if not names and any(path.glob("data_batch_*")):
         raise BadData(f"{path} is CIFAR-10 unpacked: name the archive that it came in instead")
     states = [(path / name).stat() for name in names]
     mark = _digest([(state.st_size, state.st_mtime_ns) for state in states])
     return _pictures(path, mark, names, lambda name: (path / name).read_bytes())
+
+
+def _walk(top: Path) -> Iterator[str]:
+    """Yield all files below a folder, links to others followed, but not round in a circle."""
+    above: dict[str, frozenset[tuple[int, int]]] = {}
+    for folder, below, files in os.walk(top, followlinks=True):
+        state = os.stat(folder)
+        here = above.pop(folder, frozenset()) | {(state.st_dev, state.st_ino)}
+        for name in list(below):
+            path = os.path.join(folder, name)
+            state = os.stat(path)
+            if (state.st_dev, state.st_ino) in here:
+                below.remove(name)
+            above[path] = here
+        for name in files:
+            path = os.path.join(folder, name)
+            if os.path.isfile(path):
+                yield Path(path).relative_to(top).as_posix()
 
 
 def _zip(path: Path) -> Source:
@@ -100,9 +118,12 @@ def _zip(path: Path) -> Source:
     except (zipfile.BadZipFile, OSError) as error:
         raise BadData(f"{path} is a damaged zip ({error})") from None
     mark = _digest([(i.filename, i.CRC, i.file_size) for i in archive.infolist()])
-    files = {i.filename for i in archive.infolist() if not i.is_dir()}
+    # Some of Windows' packers leave its own sign between folders.
+    files = {
+        i.filename.replace("\\", "/"): i.filename for i in archive.infolist() if not i.is_dir()
+    }
     names = sorted(name for name in files if _is_picture(PurePosixPath(name)))
-    return _pictures(path, mark, names, archive.read)
+    return _pictures(path, mark, names, lambda name: archive.read(files[name]))
 
 
 def _is_picture(name: PurePosixPath | Path) -> bool:

@@ -153,3 +153,21 @@ def test_against_attacks_it_learns_what_is_plain_to_see():
         network = trained(Halves(), lit(labels, shown), labels, 200, rate=0.05, robust=robust)
         follows.append(accuracy(network, torn, labels))
     assert follows == [1.0, 0.0]  # the slope, the light
+
+
+def test_layers_that_share_a_tensor_are_saved(tmp_path):
+    class Shared(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.backbone = self.body = torch.nn.Linear(2, 2)
+
+    network = Shared()
+    save_classifier(network, tmp_path / "w.safetensors")
+    again = Shared()
+    again.load_state_dict(load_file(tmp_path / "w.safetensors"))
+    assert torch.equal(again.body.weight, network.body.weight)
+
+
+def test_a_full_disk_is_an_error_of_the_system(tmp_path, limit_files):
+    with limit_files(100), pytest.raises(OSError, match="too large"):
+        save_classifier(LocalClassifier(width=4), tmp_path / "w.safetensors")

@@ -16,7 +16,7 @@ from denoisers import reading
 from denoisers.dncnn import DnCNN
 from denoisers.errors import BrokenWeights, UnknownArchitecture
 from denoisers.unet import UNet
-from denoisers.weights import LARGEST_MANIFEST, load_weights, save_weights
+from denoisers.weights import LARGEST_MANIFEST, load_weights, rehearse, save_weights
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"width": 4, "half": 1, "quarter": 1, "eighth": 1}
@@ -395,3 +395,20 @@ def test_what_is_shipped_is_small_and_has_a_card():
         card = path.with_suffix(".md").read_text()
         assert "surety train" in card
         assert hashlib.sha256(path.read_bytes()).hexdigest() in card
+
+
+def test_a_network_that_could_not_be_kept_is_told_before_it_is_trained(monkeypatch):
+    small = {"width": 4, "half": 1, "quarter": 1, "eighth": 1}
+    for dtype in (torch.float32, torch.bfloat16):
+        rehearse(UNet(**small), dtype)
+    nameless = UNet(**small)
+    del nameless.arguments
+    with pytest.raises(BrokenWeights, match="UNet has no attribute `arguments`"):
+        rehearse(nameless)
+    other = UNet(**small)
+    other.arguments = {**small, "width": 5}
+    with pytest.raises(BrokenWeights, match="does not fit its architecture and arguments"):
+        rehearse(other)
+    monkeypatch.setattr("denoisers.weights.LARGEST", 1000)
+    with pytest.raises(BrokenWeights, match="files up to 1,000 are loaded"):
+        rehearse(UNet(**small))

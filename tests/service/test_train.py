@@ -201,3 +201,16 @@ def test_bad_data_is_one_line(surety, tmp_path):
         assert done.exit_code == ExitCode.BAD_INPUT
         assert done.stderr.count("\n") == 1
         assert "does not exist" in done.stderr
+
+
+def test_a_classifier_whose_test_part_is_wrong_is_told_before_it_is_trained(
+    surety, colours, tmp_path
+):
+    """After hours it would be no use, and each further try would end as the first one did."""
+    folder = next(path for path in (colours / "test").iterdir())
+    folder.rename(folder.with_name("another"))
+    arguments = ("--data", colours, *OF_COLOURS, "--epochs", 1)
+    done = surety("classifier", *arguments, "--out", tmp_path / "out")
+    assert done.exit_code == ExitCode.BAD_INPUT
+    assert "test has a class 'another', which is none of those learnt" in done.stderr
+    assert not (tmp_path / "out/checkpoint.safetensors").exists()

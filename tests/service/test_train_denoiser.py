@@ -226,6 +226,8 @@ def test_the_curve_can_be_drawn_again(surety, pictures, tmp_path):
         (("--crop", "33"), "smaller --crop"),
         (("--crop", "1"), "--crop must be"),
         (("--jitter", "40"), "--jitter must be"),
+        (("--jitter", "2"), "--jitter and --stable-from are about --stability"),
+        (("--stable-from", "0.25"), "--jitter and --stable-from are about --stability"),
         (("--seed", "9" * 20), "--seed must be"),
         (("--device", "tpu"), "--device is auto, cpu, cuda or cuda:N"),
         (("--device", "cuda:99"), "--device=cpu always is"),

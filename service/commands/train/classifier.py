@@ -59,7 +59,7 @@ def classifier(
     Exit codes: 0 trained, 2 bad usage or data, 130 stopped (the same command goes on),
     1 internal error.
     """
-    with friendly():
+    with friendly(resume=resume):
         _check(epochs, robust, rate, seed)
         if not network and size != 32:
             raise BadRequest("the built-in classifier takes 32×32: --size needs --network")
@@ -77,6 +77,8 @@ def classifier(
                 f"the classes must be {', '.join(LABELS)}, not {', '.join(pictures.classes)}: for "
                 "others, give a --network"
             )
+        # Before hours are spent: what is wrong with these is known then.
+        test = load_pictures(data, "test", out / "cache", size, pictures.classes)
         _try_out(made, size, len(pictures.classes))
         initial = digest_of(made)[:12]
         task = ClassifierTask(
@@ -94,7 +96,6 @@ def classifier(
         }
         seconds = train(task, plan, out, resume=resume, identity=identity)
         save_aside(lambda path: save_classifier(task.model, path), out / "weights.safetensors")
-        test = load_pictures(data, "test", out / "cache", size)
         figures = {
             "test_accuracy": accuracy(task.model, test.images, test.labels),
             "test_pictures": len(test.images),

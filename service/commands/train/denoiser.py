@@ -129,7 +129,7 @@ def denoiser(
     Exit codes: 0 trained, 2 bad usage, data or options, diverged or no room for files,
     130 stopped (the same command goes on), 1 internal error.
     """
-    with friendly():
+    with friendly(resume=resume):
         check_seed(seed)
         from denoisers.training.loop import Plan
         from denoisers.training.objective import MOST_SIZE, Objective, batch_for
@@ -164,16 +164,26 @@ def denoiser(
         from denoisers.training.denoise_task import DenoiseTask
         from denoisers.training.pictures import load_all
         from denoisers.training.surrogates import load_surrogate
+        from denoisers.weights import rehearse
 
         parts.search_current_directory()
         surrogates = [load_surrogate(text) for text in surrogate or []]
         checks = parts.checks(check or [], crop, where)
         network = parts.network(architecture or "unet", arguments, init, seed)
+        rehearse(network, parts.kind(half=half))
+        parted: list[str] = []
         with counting("decoding") as watch:
             pictures, held_out = load_all(
-                data, out / "cache", hold_out=hold_out, also_at=also_at, watch=watch
+                data,
+                out / "cache",
+                hold_out=hold_out,
+                also_at=also_at,
+                watch=watch,
+                tell=parted.append,
             )
         task = DenoiseTask(network, pictures, objective, surrogates, where)
+        for how in parted:
+            say(how)
         left_out = len(pictures) - task.usable
         say(
             f"{task.usable:,} pictures to learn from, {len(held_out):,} to measure with"

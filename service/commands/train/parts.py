@@ -150,6 +150,13 @@ def _check(text: str, size: int, where: "torch.device") -> "Check":
     return OnnxCheck(Path(text))
 
 
+def kind(*, half: bool) -> "torch.dtype":
+    """Return the type in which weights are saved."""
+    import torch
+
+    return torch.bfloat16 if half else torch.float32
+
+
 def save_and_measure(
     task: "DenoiseTask",
     out: Path,
@@ -169,8 +176,7 @@ def save_and_measure(
     from denoisers.weights import load_weights, save_weights
 
     path = out / "weights.safetensors"
-    kind = torch.bfloat16 if half else torch.float32
-    save_aside(lambda aside: save_weights(task.model, aside, kind), path)
+    save_aside(lambda aside: save_weights(task.model, aside, kind(half=half)), path)
     model, sha256 = load_weights(path)
     model = model.to(  # type: ignore[call-overload]
         task.device, memory_format=torch.channels_last

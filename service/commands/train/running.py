@@ -47,7 +47,8 @@ def train(
     files = f"log: {out / 'log.csv'}   curve: {out / 'curve.svg'}"
     if plan.mixed and not in_bfloat16(plan, task.model):
         say("--mixed is left out: bfloat16 is only emulated here, which is slower than float32")
-    say(f"{files}   Ctrl-C stops, the same command goes on")
+    again = "the same command" if resume else "the same command without --fresh"
+    say(f"{files}   Ctrl-C stops, {again} goes on")
     with _bar(task.name, task.metric, plan.steps) as watch:
         weights = fit(task, plan, out, resume=resume, identity=identity, watch=watch)
     task.model.load_state_dict(weights)
@@ -139,8 +140,12 @@ def counting(what: str) -> "Iterator[Callable[[int, int], None]]":
 
 
 @contextmanager
-def friendly() -> "Iterator[None]":
-    """Tell what went wrong in one line, and end with the exit code that stands for it."""
+def friendly(*, resume: bool = True) -> "Iterator[None]":
+    """Tell what went wrong in one line, and end with the exit code that stands for it.
+
+    Args:
+        resume: whether the same command would go on with what a training leaves.
+    """
     from denoisers.errors import DenoiserError
 
     try:
@@ -154,5 +159,6 @@ def friendly() -> "Iterator[None]":
         complain(BadRequest(f"{error.filename}: {error.strerror}"))
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
-        say("stopped; what was learnt is in the checkpoint: the same command goes on")
+        again = "the same command goes on" if resume else "the same command without --fresh goes on"
+        say(f"stopped; what was learnt is in the checkpoint: {again}")
         raise typer.Exit(130) from None

@@ -50,3 +50,15 @@ def test_bad_data_is_named(tmp_path):
     odd = noise_pictures(tmp_path / "odd", size=30)
     with pytest.raises(BadData, match="30×30, not 32×32"):
         load_pictures(odd, "train", tmp_path / "cache")
+
+
+def test_the_test_part_is_numbered_as_the_training_part_is(tmp_path):
+    root = noise_pictures(tmp_path / "a", classes=("bad-a", "bad-b", "good"), parts=("train",))
+    noise_pictures(root, count=2, classes=("bad-b", "good"), parts=("Test",))
+    learnt = load_pictures(root, "train", tmp_path / "cache")
+    found = load_pictures(root, "test", tmp_path / "cache", classes=learnt.classes)
+    assert found.classes == learnt.classes == ("bad-a", "bad-b", "good")
+    assert found.labels.tolist() == [1, 1, 2, 2]
+    noise_pictures(root, classes=("Good",), parts=("Test",))
+    with pytest.raises(BadData, match=r"test has a class 'Good', .* \(bad-a, bad-b, good\)"):
+        load_pictures(root, "test", tmp_path / "cache", classes=learnt.classes)

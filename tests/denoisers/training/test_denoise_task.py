@@ -226,3 +226,11 @@ def test_psnr():
 def test_pictures_of_the_crop_s_size_are_shifted_others_are_cut():
     assert task(waves(size=16))._shift == 2
     assert task(waves(size=20))._shift == 0
+
+
+def test_numbers_that_are_none_are_not_blamed_on_a_surrogate():
+    made = task(surrogates=[Brightness()], stability=0.1)
+    assert math.isfinite(loss(made)[0].item())
+    with torch.no_grad():
+        made.model.tail.bias[0] = torch.nan
+    assert math.isnan(loss(made)[0].item())

@@ -2,13 +2,14 @@
 
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
 from denoisers.errors import BadCheckpoint, CannotSave
 from denoisers.training import checkpoint
-from denoisers.training.files import alone_in, write_whole
+from denoisers.training.files import alone_in, moved_to, write_whole
 
 
 def test_checkpoints_are_written_whole(tmp_path):
@@ -63,3 +64,48 @@ def test_a_folder_is_held_by_one_at_a_time(tmp_path):
     with alone_in(run):
         pass
     assert list(run.iterdir()) == []
+
+
+def test_what_a_kill_leaves_is_cleared_away_and_what_is_being_written_is_not(tmp_path):
+    path = tmp_path / "data[1].raw"
+    (tmp_path / "data[1].raw.0123abcd.tmp").write_bytes(b"left by a kill")
+    (tmp_path / "data1.raw.0123abcd.tmp").write_bytes(b"another file's")
+    with moved_to(path) as mine:
+        mine.write(b"mi")
+        with moved_to(path) as theirs:
+            theirs.write(b"theirs")
+        assert path.read_bytes() == b"theirs"
+        mine.write(b"ne")
+    assert path.read_bytes() == b"mine"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["data1.raw.0123abcd.tmp", path.name]
+    with pytest.raises(ZeroDivisionError), moved_to(path):
+        raise ZeroDivisionError
+    assert path.read_bytes() == b"mine"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_file_cleared_away_before_it_was_locked_is_opened_anew(tmp_path, monkeypatch):
+    path, calls = tmp_path / "file", []
+
+    def late(file, how):
+        calls.append(file)
+        if len(calls) < 3:
+            os.unlink(file.name)  # another process was here first
+        if len(calls) == 2:
+            raise BlockingIOError
+
+    monkeypatch.setattr("denoisers.training.files.fcntl.flock", late)
+    write_whole(path, b"whole")
+    assert path.read_bytes() == b"whole"
+    assert len(calls) == 3
+
+
+def test_several_write_one_file_at_once(tmp_path):
+    """`surety train plot` draws the curve of a training that draws it too."""
+    path = tmp_path / "curve.svg"
+    texts = [bytes([65 + i]) * 50_000 for i in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(write_whole, path, t) for _ in range(25) for t in texts]:
+            done.result()
+    assert path.read_bytes() in texts
+    assert [p.name for p in tmp_path.iterdir()] == ["curve.svg"]

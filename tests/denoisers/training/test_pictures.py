@@ -205,3 +205,25 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path, limit_files):
     with limit_files(10_000), pytest.raises(CannotSave, match=r"train-.*\.raw cannot be written"):
         load_all([photographs(tmp_path / "photos")], tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def parted(tmp_path, *folders, files=5):
+    """Return what is said of pictures in these folders."""
+    for folder in folders:
+        photographs(tmp_path / "data" / folder, files)
+    said = []
+    load_all([tmp_path / "data"], tmp_path / "cache", hold_out=2, tell=said.append)
+    return said
+
+
+def test_by_what_pictures_are_parted_is_said(tmp_path):
+    apart = "one of 2 is kept apart to measure with"
+    assert parted(tmp_path / "a", "x", "y") == [f"data: no folder train or test; {apart}"]
+    assert parted(tmp_path / "b", "train") == [f"data: by its folder train; {apart}"]
+    assert parted(tmp_path / "c", "Train/a", "TEST/b") == ["data: by its folders train and test"]
+    assert parted(tmp_path / "d", "train", "test", "val") == [
+        "data: by its folders train and test; 5 pictures elsewhere are left alone"
+    ]
+    assert parted(tmp_path / "e", "car", "train") == [
+        f"data: by its folder train; {apart}; 5 pictures elsewhere are left alone"
+    ]

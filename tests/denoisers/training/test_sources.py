@@ -123,3 +123,29 @@ def test_damaged_and_odd_pictures_are_named(tmp_path):
     archive.write_bytes(data)
     with pytest.raises(BadData, match=r"0000\.png of .* cannot be read"):
         open_source(archive).read("train/cat/0000.png")
+
+
+def test_linked_folders_are_followed_but_not_in_a_circle(tmp_path):
+    """A part of the data often lies on another disk; left out, its patients would be learnt."""
+    elsewhere = noise_pictures(tmp_path / "disk", count=1, parts=("test",))
+    root = noise_pictures(tmp_path / "data", count=1, parts=("train",))
+    (root / "test").symlink_to(elsewhere / "test")
+    (root / "train/cat/again").symlink_to(root)
+    (root / "train/gone.png").symlink_to(tmp_path / "nowhere")
+    both = [f"{p}/{c}/0000.png" for p in ("test", "train") for c in ("cat", "dog")]
+    assert open_source(root).names == both
+    (tmp_path / "link").symlink_to(root)
+    assert open_source(tmp_path / "link").names == both
+
+
+def test_a_zip_with_the_folders_of_windows(tmp_path):
+    root, archive = noise_pictures(tmp_path / "data", count=1), tmp_path / "data.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in root.rglob("*.png"):
+            inside = zipfile.ZipInfo("p\\" + str(path.relative_to(root)).replace("/", "\\"))
+            file.writestr(inside, path.read_bytes())
+    source = open_source(archive)
+    assert source.names == [f"p/{name}" for name in open_source(root).names]
+    assert np.array_equal(
+        source.read("p/test/cat/0000.png"), open_source(root).read("test/cat/0000.png")
+    )
