@@ -65,7 +65,8 @@ SPENT = re.compile(r"call volume|volume quota|quota (is |has been )?exceeded|out
 WRONG_KIND = re.compile(
     r"not supported with the current subscription key|not (enabled|supported) in this region", re.I
 )
-WAIT = re.compile(r"retry after (\d+) (second|minute)", re.I)
+WAIT = re.compile(r"(?:retry after|try again in) (\d+) (second|minute|hour)", re.I)
+SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
 NUMBER = re.compile(r"\d+(\.\d+)?")
 UNTRUSTED = re.compile(r"certificate.verify.failed", re.I)
 
@@ -252,7 +253,7 @@ def _after(headers: Mapping[str, str], text: str) -> float | None:
     try:
         then = parsedate_to_datetime(named.get("retry-after", ""))
         return max(0.0, (then - datetime.datetime.now(then.tzinfo)).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         pass
     wait = WAIT.search(text)
-    return int(wait[1]) * (60.0 if wait[2].lower() == "minute" else 1.0) if wait else None
+    return float(wait[1]) * SECONDS[wait[2].lower()] if wait else None

@@ -40,18 +40,22 @@ async def in_parts(
     end = clock() + seconds
     outcomes: list[Outcome] = []
     waiting = deque(_parts(images, most_bytes))
+    last: Sequence[Outcome] = ()
+    halved = False
     while waiting:
         part = waiting.popleft()
-        failed = outcomes[-1] if outcomes else None
-        if isinstance(failed, Retry) and all(isinstance(o, Retry) for o in outcomes):
+        failed = _failed(last, alone=halved)
+        if failed is not None:
             # Not the moment to send more; these have not been, so nobody charges for them.
             outcomes += [replace(failed, billed=False)] * len(part)
         elif (left := end - clock()) <= 0:
             outcomes += [Retry("the time was up before these were sent")] * len(part)
         else:
             try:
-                outcomes += await send(part, left)
+                last = await send(part, left)
+                outcomes += last
             except Halve:
+                halved = True
                 half = len(part) // 2
                 waiting.extendleft((part[half:], part[:half]))
             except StopError as error:
@@ -60,6 +64,19 @@ async def in_parts(
                 # The next call will tell.
                 return outcomes + [Retry(str(error))] * (len(images) - len(outcomes))
     return outcomes
+
+
+def _failed(last: Sequence[Outcome], *, alone: bool) -> Retry | None:
+    """Return the failure of a request that failed altogether.
+
+    Args:
+        last: its outcomes.
+        alone: one picture that failed by itself may have been parted from others for that reason.
+    """
+    failures = [outcome for outcome in last if isinstance(outcome, Retry)]
+    if not failures or len(failures) < len(last):
+        return None
+    return failures[-1] if len(last) > 1 or not alone or failures[-1].throttled else None
 
 
 def of_each(answers: Iterable[Item], judge: Callable[[Item], Outcome]) -> list[Outcome]:

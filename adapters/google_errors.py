@@ -326,13 +326,17 @@ def _of_call(error: Any) -> Trouble:  # noqa: ANN401  the SDK is untyped
 
 
 def _unpacked(details: Iterable[Any]) -> Iterator[Any]:
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # noqa: PLC0415
     from google.rpc import error_details_pb2  # noqa: PLC0415
 
     for detail in details:
         name = detail.type_url.rpartition(".")[2]
         if name in ("ErrorInfo", "RetryInfo", "QuotaFailure"):
             message = getattr(error_details_pb2, name)()
-            detail.Unpack(message)
+            try:
+                detail.Unpack(message)
+            except DecodeError:  # garbled: what it would have added is not known
+                continue
             yield message
 
 

@@ -39,6 +39,13 @@ HOW = (
 )
 
 
+HEADERS = {
+    "User-Agent": "surety",
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",  # replies are short
+}
+
+
 class HttpAdapter(Adapter):
     """Sends each picture to the endpoint of its profile, and reads the reply as that says."""
 
@@ -51,12 +58,9 @@ class HttpAdapter(Adapter):
             raise NotConfigured(HOW)
         self._profile = profile
         values = Variables(os.environ)
-        self._headers = {
-            "User-Agent": "surety",
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",  # replies are short
-            **values.headers(profile.headers),
-        }
+        own = values.headers(profile.headers)
+        named = {name.lower() for name in own}  # whatever its case, the profile's word counts
+        self._headers = {k: v for k, v in HEADERS.items() if k.lower() not in named} | own
         self._query = values.texts(profile.query, "query")
         self._proxy = None if profile.proxy is None else values.address(profile.proxy, "proxy")
         self._body = Body(
@@ -129,8 +133,11 @@ class HttpAdapter(Adapter):
         if len(pictures) != len(images):
             raise TypeError("this adapter takes encoded pictures")
         arguments = self._body.arguments(pictures)
-        headers = {**arguments.pop("headers", {}), **self._headers}
-        url = httpx.URL(self._profile.url).copy_merge_params(self._query)
+        headers = httpx.Headers(arguments.pop("headers", {}))
+        headers.update(self._headers)
+        url = httpx.URL(self._profile.url)
+        if self._query:  # which writes the address's own anew, and may be signed
+            url = url.copy_merge_params(self._query)
         request = httpx.Request(self._profile.method, url, headers=headers, **arguments)
         try:
             reply = await self._here().send(request, self.traits.timeout)

@@ -56,11 +56,7 @@ class Body:
 
     def _filled(self, template: Any, pictures: Sequence[bytes], repeat: bool) -> Any:  # noqa: ANN401
         if isinstance(template, str):
-            if IMAGE not in template:
-                return template
-            (picture,) = pictures
-            text = template.replace(TYPE, media_type(picture))
-            return text.replace(IMAGE, base64.b64encode(picture).decode())
+            return _text(template, pictures)
         if isinstance(template, list):
             if repeat and len(template) == 1 and places_of_image(template):
                 return [self._filled(template[0], [picture], False) for picture in pictures]
@@ -68,3 +64,12 @@ class Body:
         if isinstance(template, dict):
             return {key: self._filled(entry, pictures, repeat) for key, entry in template.items()}
         return template
+
+
+def _text(template: str, pictures: Sequence[bytes]) -> str:
+    if TYPE in template:
+        template = template.replace(TYPE, media_type(pictures[0]))  # a call's are encoded alike
+    if IMAGE in template:
+        (picture,) = pictures
+        template = template.replace(IMAGE, base64.b64encode(picture).decode())
+    return template

@@ -8,7 +8,8 @@ from typing import Any, Literal, NoReturn, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from adapters.errors import BrokenReply
+from adapters.batches import of_each
+from adapters.errors import BrokenReply, CallRejected
 from adapters.http_paths import Mismatch, ReplyPath
 from adapters.interface import Answer, Outcome, Prediction, Refusal, Retry
 from adapters.profile import ProfilePath
@@ -134,8 +135,9 @@ class ReplyReader:
             count: pictures that were sent.
 
         Raises:
-            Mismatch: if it is not as the profile says.
-            BrokenReply: if the profile can never be right about it.
+            Mismatch: if it is not as the profile says, in no entry.
+            BrokenReply: if the profile can never be right about it, in any entry.
+            CallRejected: if several pictures were refused for one of them.
         """
         if not reply.body.strip():
             return [Retry("the reply is empty", billed=True)] * count
@@ -150,10 +152,27 @@ class ReplyReader:
         except Mismatch:
             if (failed := self._failure(document, None)) is None:
                 raise
+            if isinstance(failed, Refusal) and count > 1:
+                raise CallRejected(
+                    f"the endpoint refused a call with {count} pictures, and does not say which of "
+                    f"them ({failed.reason}): set max_batch = 1"
+                ) from None
             return [failed] * count
         if not isinstance(entries, list) or len(entries) != count:
             raise Mismatch(f"the reply has not one entry for each of {count} pictures")
-        return [self._outcome(entry, document, reply.headers) for entry in entries]
+        odd: list[Mismatch] = []
+
+        def judged(entry: Any) -> Outcome:  # noqa: ANN401  JSON
+            try:
+                return self._outcome(entry, document, reply.headers)
+            except Mismatch as error:  # of this picture: the others are paid for, and are answered
+                odd.append(error)
+                return Retry(str(error), billed=True)
+
+        outcomes = of_each(entries, judged)
+        if len(odd) == count:
+            raise odd[0]
+        return outcomes
 
     def version(self, document: Any, headers: Mapping[str, str]) -> str | None:  # noqa: ANN401
         """Return the model's version, None where the profile names no place for it.

@@ -2,8 +2,10 @@
 
 import asyncio
 import functools
+import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from adapters.errors import ProviderDown
 from adapters.policy.breaker import Breaker, State
@@ -33,9 +35,9 @@ class AccountGate:
     def __init__(
         self, name: str, traits: Traits, limit_of: Callable[[Traits], Limit | None] | None = None
     ) -> None:
-        self._name, self._unit = name, traits.rate_unit
-        self._limit_of = limit_of
-        self._limit: Limit | None = None
+        self._name, self._limit_of = name, limit_of
+        self._limits: dict[str, Limit] = {}  # by what a rate counts: two profiles may know one each
+        self._most = 0  # pictures of the largest call
         self.breaker, self.pace = Breaker(), Pace()
         self.concurrency = Concurrency(traits.concurrency)
         self._closed_until = 0.0  # the provider asked to be left alone
@@ -47,14 +49,14 @@ class AccountGate:
     def heed(self, traits: Traits) -> None:
         """Keep to the limits of another profile of the same account too."""
         self.concurrency.most = max(self.concurrency.most, traits.concurrency)
-        if traits.rate is None:
-            return
-        if self._limit is None:
-            self._unit = traits.rate_unit
+        self._most = max(self._most, traits.max_batch)
+        if traits.rate is not None and traits.rate_unit not in self._limits:
             shared = None if self._limit_of is None else self._limit_of(traits)
-            self._limit = shared or LocalLimit(traits.rate, largest_call(traits))
-        elif traits.rate_unit == self._unit:
-            self._limit.heed(traits.rate, largest_call(traits))
+            local = shared or LocalLimit(traits.rate, largest_call(traits))
+            self._limits[traits.rate_unit] = local
+        for unit, limit in self._limits.items():
+            known = traits.rate if traits.rate_unit == unit else None
+            limit.heed(math.inf if known is None else known, _units(unit, self._most))
 
     async def enter(self, images: int, run: object = None) -> "AccountPermit":
         """Wait until a call may start.
@@ -70,10 +72,10 @@ class AccountGate:
         try:
             while True:
                 await self._open()
-                reservation = await self._place(images)
-                if reservation is not None:
+                places = await self._place(images)
+                if places is not None:
                     break
-            return AccountPermit(self, self._begin(), reservation[0])
+            return AccountPermit(self, self._begin(), places)
         finally:
             self._line.release()
 
@@ -97,10 +99,9 @@ class AccountGate:
         self._leave_alone(max((o.after or 0.0 for o in failed if o.throttled), default=0.0))
         self._tell()
 
-    def unused(self, number: int, reservation: Reservation | None) -> None:
+    def unused(self, number: int, places: "_Places") -> None:
         """Take a permit back."""
-        if reservation is not None:
-            reservation.give_back()
+        places.give_back()
         self.concurrency.forget()
         if number == self._trial:
             self.breaker.unused()
@@ -118,8 +119,8 @@ class AccountGate:
         if seconds > 0:
             pause = min(LONGEST_PAUSE, seconds)
             self._closed_until = max(self._closed_until, time.monotonic() + pause)
-            if self._limit is not None:
-                self._limit.leave_alone(pause)
+            for limit in self._limits.values():
+                limit.leave_alone(pause)
 
     def _tell(self) -> None:
         if self._news is not None and not self._news.done():
@@ -134,20 +135,20 @@ class AccountGate:
             finally:
                 self._news = None
 
-    async def _place(self, images: int) -> tuple[Reservation | None] | None:
-        """Wait for a place in the rate limit; None if the gate has closed meanwhile."""
-        if self._limit is None:
-            return (None,)
-        reservation = await self._limit.reserve(images if self._unit == "image" else 1)
-        kept = False
+    async def _place(self, images: int) -> "_Places | None":
+        """Wait for a place in each rate limit; None if the gate has closed meanwhile."""
+        places, kept = _Places([]), False
         try:
-            comes = await reservation.wait()
-            self._closed_until = max(self._closed_until, self._limit.closed_until)
-            kept = self._delay(time.monotonic()) == 0 and comes
+            for unit, limit in self._limits.items():
+                places.all.append(await limit.reserve(_units(unit, images)))
+            comes = await places.wait()
+            heard = [limit.closed_until for limit in self._limits.values()]
+            self._closed_until = max([self._closed_until, *heard])
+            kept = comes and (not heard or self._delay(time.monotonic()) == 0)
         finally:
             if not kept:
-                reservation.give_back()
-        return (reservation,) if kept else None
+                places.give_back()
+        return places if kept else None
 
     def _delay(self, now: float) -> float | None:
         """Return 0 if a call may start, else seconds to look again after; None for some news."""
@@ -172,11 +173,35 @@ class AccountGate:
         return max(0.0, opens - now)
 
 
+@dataclass
+class _Places:
+    """The places of one call, one in each limit of its account."""
+
+    all: list[Reservation]
+
+    async def wait(self) -> bool:
+        """Wait until all of them come; see :class:`adapters.policy.limit.Reservation`."""
+        for place in self.all:
+            if not await place.wait():
+                return False
+        for place in self.all[:-1]:  # what came first has waited for the last one
+            await place.wait()
+        return True
+
+    def give_back(self) -> None:
+        for place in self.all:
+            place.give_back()
+
+
+def _units(unit: str, images: int) -> int:
+    return images if unit == "image" else 1
+
+
 class AccountPermit:
     """See :class:`certification.protocols.Permit`."""
 
-    def __init__(self, gate: AccountGate, number: int, reservation: Reservation | None) -> None:
-        self._gate, self._number, self._reservation = gate, number, reservation
+    def __init__(self, gate: AccountGate, number: int, places: "_Places") -> None:
+        self._gate, self._number, self._places = gate, number, places
 
     def done(self, outcomes: Sequence[Outcome] | None) -> None:
         """See :class:`certification.protocols.Permit`."""
@@ -184,7 +209,7 @@ class AccountPermit:
 
     def unused(self) -> None:
         """See :class:`certification.protocols.Permit`."""
-        self._gate.unused(self._number, self._reservation)
+        self._gate.unused(self._number, self._places)
 
 
 class ProfilePermit:

@@ -632,6 +632,9 @@ def test_codes_of_the_future():
         ({"Retry-After": "-1"}, "", None),
         ({}, "Please retry after 55 seconds.", 55),
         ({}, "Please retry after 1 minute.", 60),
+        ({}, "Rate limit is exceeded. Try again in 86400 seconds.", 86400),
+        ({}, "Try again in 2 hours.", 7200),
+        ({"Retry-After": "Wed, 21 Oct 99999999999 07:28:00 GMT"}, "", None),
         ({}, "", None),
     ],
 )

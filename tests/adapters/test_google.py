@@ -985,6 +985,8 @@ def test_a_pictures_own_details():
     delay = error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=3))
     error.details.add().Pack(delay)
     error.details.add().Pack(status_pb2.Status())  # nothing that is known
+    garbled = error.details.add()
+    garbled.type_url, garbled.value = "type.googleapis.com/google.rpc.RetryInfo", b"\xff\xff"
     assert google_errors.of_picture(error, ()) == Retry(
         "RESOURCE_EXHAUSTED: x", after=3.0, throttled=True
     )

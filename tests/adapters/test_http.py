@@ -260,3 +260,31 @@ async def test_pixels_are_a_mistake_of_the_caller():
 def test_importing_it_does_not_import_httpx():
     code = "import adapters.http, sys; assert 'httpx' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_kind_of_picture_is_filled_in_beside_it_too():
+    template = {"image": {"media_type": "{type}", "data": "{image}"}, "note": "a {type}"}
+    sent = Body("json", template).arguments([png(kind="JPEG")])["json"]
+    assert sent["image"]["media_type"] == "image/jpeg"
+    assert sent["note"] == "a image/jpeg"
+    batch = Body("json", {"of": "{type}", "all": [{"t": "{type}", "d": "{image}"}]}, batches=True)
+    sent = batch.arguments([png(0), png(1)])["json"]
+    assert [sent["of"], *(each["t"] for each in sent["all"])] == ["image/png"] * 3
+
+
+async def test_headers_replace_ours_whatever_their_case_and_an_address_stays_as_it_is():
+    seen = {}
+
+    async def answer(request):
+        seen.update(
+            headers=[(k.lower(), v) for k, v in request.headers.items()], path=request.raw_path
+        )
+        return web.json_response({"predictions": []})
+
+    headers = {"content-type": "application/octet-stream", "ACCEPT": "text/json"}
+    async with endpoint(answer) as url:
+        async with made(url=f"{url}?flag&sign=a%20b", headers=headers) as adapter:
+            assert await adapter.classify([png()]) == [Answer(())]
+        sent = [v for k, v in seen["headers"] if k in ("content-type", "accept")]
+        assert sorted(sent) == ["application/octet-stream", "text/json"]
+        assert seen["path"].endswith("?flag&sign=a%20b")

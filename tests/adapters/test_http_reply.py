@@ -6,9 +6,7 @@ import httpx
 import pytest
 from aiohttp import web
 
-from adapters.errors import (
-    BrokenReply,
-)
+from adapters.errors import BrokenReply, CallRejected
 from adapters.http_paths import Mismatch, ReplyPath
 from adapters.http_reply import Reply, ReplyMap, ReplyReader
 from adapters.interface import Answer, Prediction, Refusal, Retry
@@ -180,3 +178,36 @@ async def test_a_profile_that_never_fits_ends_the_run_and_a_stray_reply_does_not
         (stray,) = await adapter.classify([png()])
         assert isinstance(stray, Retry)
         assert stray.billed
+
+
+def test_a_batch_that_is_refused_for_one_of_its_pictures_is_no_vote_of_the_others():
+    given = {**PLAIN, "error": "error", "refused_errors": ["bad image"], "results": "results"}
+    with pytest.raises(
+        CallRejected, match=r"refused a call with 4 .* \(bad image\): set max_batch"
+    ):
+        read(given, {"error": "bad image"}, count=4)
+    assert read(given, {"error": "bad image"}) == [Refusal("bad image")]
+
+
+def entry(score=0.5):
+    return {"predictions": [{"label": "a", "score": score}]}
+
+
+GOOD = Answer((Prediction("a", 0.5),))
+
+
+def test_an_odd_entry_of_a_batch_costs_its_neighbours_nothing():
+    """They are paid for, and would be paid again each time."""
+    given = {**PLAIN, "results": "results"}
+    odd, over = {"predictions": None}, entry(1.5)
+    one, other, third = read(given, {"results": [entry(), odd, entry()]}, count=3)
+    assert one == third == GOOD
+    assert isinstance(other, Retry)
+    assert other.billed
+    one, other = read(given, {"results": [entry(), over]}, count=2)
+    assert one == GOOD
+    assert isinstance(other, Retry)
+    with pytest.raises(Mismatch):
+        read(given, {"results": [odd, odd]}, count=2)
+    with pytest.raises(BrokenReply):
+        read(given, {"results": [over, odd]}, count=2)

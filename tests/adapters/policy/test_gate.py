@@ -378,3 +378,41 @@ def test_answers_and_refusals_both_tell_that_the_provider_is_there():
         assert shared.breaker.failures == 0
 
     run(main)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_limits_in_pictures_and_in_calls_both_hold(order):
+    """Two profiles of one account, which know one limit each."""
+    profiles = [
+        Traits(concurrency=64, rate=50, rate_unit="image", max_batch=1),
+        Traits(concurrency=64, rate=2, rate_unit="request"),
+    ]
+
+    async def main():
+        shared = AccountGate("world", profiles[order[0]])
+        shared.heed(profiles[order[1]])
+        starts = sorted(await asyncio.gather(*(call(shared, OK) for _ in range(9))))
+        assert all(starts[i + 2] - starts[i] >= 1 for i in range(len(starts) - 2))
+
+    run(main)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_profile_that_knows_no_rate_counts_its_large_calls_in_full(order):
+    profiles = [
+        Traits(concurrency=64, rate=10, rate_unit="image", max_batch=1),
+        Traits(concurrency=64, max_batch=32),
+    ]
+
+    async def main():
+        shared = AccountGate("world", profiles[order[0]])
+        shared.heed(profiles[order[1]])
+        starts = []
+        for _ in range(3):
+            permit = await shared.enter(32)
+            starts.append(now())
+            permit.done(OK)
+        assert starts[1] - starts[0] >= 3.2
+        assert starts[2] - starts[1] >= 3.2
+
+    run(main)
