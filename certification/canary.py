@@ -5,6 +5,11 @@ compared. What the provider said the first time stands in the subject in place o
 
     canary [["cat",0.981],["mammal",0.94]]
 
+Where it refuses the clean picture, which a new model would do as well, a plain grey one of the same
+size is asked about in its place:
+
+    canary [["grey",0.99]] of grey
+
 Scores of one model may differ in their last digits between the provider's machines, so a
 difference of up to `TOLERANCE` is none.
 """
@@ -12,28 +17,47 @@ difference of up to `TOLERANCE` is none.
 import json
 from collections.abc import Awaitable, Callable
 
+import numpy as np
+
 from certification.asking import AskingEndedError
 from certification.decision import LabelMap, Prediction, encodable, ranked
 from certification.errors import ModelVersionChanged, RunInterrupted
-from certification.protocols import Answer, Ledger, Refusal
+from certification.protocols import Answer, Ledger, Pixels, Refusal
 
-PREFIX = "canary "
+PREFIX, OF_GREY = "canary ", " of grey"
 KEPT, TOLERANCE = 8, 0.02
 EVERY = 250  # votes
 PLAIN = LabelMap()
 
 
-def version_of(answer: Answer | Refusal, epoch: int = 0) -> str:
+def version_of(answer: Answer | Refusal, epoch: int = 0, *, of_grey: bool = False) -> str:
     """Return what stands for the model version: the highest labels of the clean picture.
 
     Args:
         answer: to the clean picture.
         epoch: how many ledgers of this draft hold votes of two models; a new one is not to be
             mistaken for them.
+        of_grey: whether the answer is that to the grey picture.
     """
     told = [[label, score] for label, score in _told(answer)[:KEPT]]
-    again = f" #{epoch}" if epoch else ""
-    return f"{PREFIX}{json.dumps(told, ensure_ascii=False, separators=(',', ':'))}{again}"
+    which, again = OF_GREY if of_grey else "", f" #{epoch}" if epoch else ""
+    return f"{PREFIX}{json.dumps(told, ensure_ascii=False, separators=(',', ':'))}{which}{again}"
+
+
+def epoch_of(version: str | None) -> int:
+    """Return which one it is of the draft's ledgers, those with votes of two models counted."""
+    mark = (version or "").rpartition("]")[2].rpartition("#")[2]
+    return int(mark) if mark.isdecimal() else 0
+
+
+def picture_of(version: str, clean: Pixels) -> Pixels:
+    """Return the picture that a version was told of, uint8 (H, W, 3): the clean or the grey one."""
+    return grey_like(clean) if version.rpartition("]")[2].startswith(OF_GREY) else clean
+
+
+def grey_like(clean: Pixels) -> Pixels:
+    """Return a plain grey picture of the same size, uint8 (H, W, 3)."""
+    return np.full_like(clean, 128)
 
 
 def is_canary(version: str | None) -> bool:
@@ -43,7 +67,7 @@ def is_canary(version: str | None) -> bool:
 
 
 def same_model(version: str, answer: Answer | Refusal) -> bool:
-    """Tell whether an answer to the clean picture is the one that a version was made of.
+    """Tell whether an answer to its picture is the one that a version was made of.
 
     Labels whose scores lie within the tolerance of the lowest kept one may come and go.
     """
@@ -117,7 +141,7 @@ class Canary:
         told = isinstance(answer, Answer) and answer.model_version is not None
         if told or not same_model(self._version, answer):
             raise ModelVersionChanged(
-                f"{self._provider} answers differently about the clean picture than at first "
+                f"{self._provider} answers differently about the same picture than at first "
                 f"({self._version!r}, now {version_of(answer)!r}): its model has changed, and the "
                 "run is void. Ask again to begin with the new one"
             )

@@ -179,12 +179,14 @@ class Collector:
 
     async def _watch(self) -> Canary | None:
         """Return the canary of a ledger whose provider names no version."""
-        if not canary.is_canary(self._ledger.header.clean.model_version):
+        version = self._ledger.header.clean.model_version
+        if version is None or not canary.is_canary(version):
             return None
+        picture = canary.picture_of(version, self._sampler.clean)
 
         async def ask() -> Answer | Refusal:
             asker = self._asker.sibling()
-            payloads = await self._sampler.payloads([self._sampler.clean])
+            payloads = await self._sampler.payloads([picture])
             (answer,) = await self._interrupt.unless(asker.ask(payloads))
             return answer
 

@@ -8,9 +8,8 @@ A run ends at the first n at which a stop rule that depends on votes alone holds
 concurrency and the order of arrival change cost and speed, never the certificate.
 """
 
+import asyncio
 from typing import Any
-
-import numpy as np
 
 from certification import canary, noise
 from certification.asking import Asker, AskingEndedError
@@ -136,12 +135,6 @@ class Engine:
                         self._asker = self._asker.sibling()
             except Enough as enough:
                 return enough.collected
-            except ModelVersionChanged:
-                if canary.is_canary(self.subject.model_version):
-                    await ledgers.spoil(self.subject.draft)
-                else:
-                    await ledgers.retire(self.subject.draft)
-                raise
             except RunInterrupted:
                 # It never had its turn, but others may have collected votes of its subject.
                 found = await bounded(interrupt, ledgers.find(self.subject.draft))
@@ -165,7 +158,20 @@ class Engine:
             self._machine.turn(interrupt),
         ):
             ledger = await self.ledger()
-            return await self._collector(ledger, tally_of).collect()
+            try:
+                return await self._collector(ledger, tally_of).collect()
+            except ModelVersionChanged:
+                # While nobody else may use it: the next one could be answered by the old model
+                # again, and vouch for votes of both.
+                await asyncio.shield(self._give_up())
+                raise
+
+    async def _give_up(self) -> None:
+        """Stop using the ledger, whose votes may be of two models where a canary told."""
+        if canary.is_canary(self.subject.model_version):
+            await self._machine.ledgers.spoil(self.subject.draft)
+        else:
+            await self._machine.ledgers.retire(self.subject.draft)
 
     async def ledger(self) -> Ledger:
         """Return the subject's ledger; if it has none, ask about the clean picture and begin it.
@@ -181,10 +187,10 @@ class Engine:
 
     async def _begin(self) -> Ledger:
         answer = await self._ask_first(self._image.pixels, "the first call")
-        version = answer.model_version
+        version, told = answer.model_version, answer
         if isinstance(answer, Refusal) and version is None:
             # A plain grey picture tells what the refused one does not.
-            grey = np.full_like(self._image.pixels, 128)
+            grey = canary.grey_like(self._image.pixels)
             told = await self._ask_first(grey, "the second call, which a refused picture needs")
             if isinstance(told, Refusal) and told.model_version is None:
                 raise ProviderFailed(
@@ -195,7 +201,9 @@ class Engine:
         if version is None:
             spoiled = self._machine.ledgers.spoiled(self.subject.draft)
             epoch = await bounded(self._interrupt, spoiled)
-            version = canary.version_of(answer, epoch)
+            # A refusal would be given by any model: then the grey picture tells them apart.
+            of_grey = isinstance(answer, Refusal)
+            version = canary.version_of(told if of_grey else answer, epoch, of_grey=of_grey)
             self._just_asked = True
         clean = spoken(answer, self._options.rule, self._options.labels)
         rerolls = self._machine.ledgers.rerolls(self.subject.draft)

@@ -13,7 +13,7 @@ from certification.checks import noise_key
 from certification.checks import votes as votes_file
 from certification.errors import LedgerConflict, LedgerDamaged
 from certification.machine import Machine
-from certification.protocols import Vote
+from certification.protocols import Header, Vote
 from certification.signing import Outcome, check_signature
 from certification.verifying import Report, verify
 from service.errors import NotFound
@@ -70,6 +70,11 @@ async def counted_votes(state: State, certificate: Document) -> tuple[RedisLedge
         raise LedgerDamaged(
             f"the ledger {ledger.subject_sha256[:16]}… does not hold the votes that certificate "
             f"{certificate['id']} counts: restore the store from a backup"
+        )
+    if wrong := _other(ledger.header, proof):
+        raise LedgerDamaged(
+            f"the ledger {ledger.subject_sha256[:16]}… was not begun as certificate "
+            f"{certificate['id']} says: {wrong}"
         )
     return ledger, counted
 
@@ -150,7 +155,27 @@ async def check_ledger(state: State, report: Report) -> dict[str, str]:
         return _told("failed", str(error))
     if votes_sha256(counted) != proof["votes"]["sha256"]:
         return _told("failed", "the ledger kept here does not begin with the votes it counts")
+    if wrong := _other(ledger.header, proof):
+        return _told("failed", f"the ledger kept here was begun otherwise: {wrong}")
     return _told("passed", f"{len(counted)} votes, as they stand in the ledger kept here")
+
+
+def _other(header: Header, proof: Document) -> str | None:
+    """Return what of a certificate was fixed otherwise before the first vote, None if nothing was.
+
+    Votes do not tell: with another label named beforehand, or a milestone made up afterwards, the
+    same votes would prove a larger radius.
+    """
+    confidence = proof["confidence"]
+    fixed = {
+        "proof.confidence.named_label": (confidence["named_label"], header.clean.vote),
+        "proof.confidence.milestone": (confidence["milestone"], header.milestone),
+        "proof.noise.key_sha256": (proof["noise"]["key_sha256"], header.key_sha256),
+    }
+    wrong = [
+        f"{at} is {said!r}, not {kept!r}" for at, (said, kept) in fixed.items() if said != kept
+    ]
+    return "; ".join(wrong) or None
 
 
 def _told(status: str, detail: str) -> dict[str, str]:

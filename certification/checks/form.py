@@ -132,6 +132,11 @@ def _truth(certificate: Document) -> Iterator[str]:
         yield "truth.label is no label"
 
 
+def _ascii(text: str) -> bytes:
+    """Escape all that is not ASCII: what `repr` escapes of it depends on Python's version."""
+    return text.encode("ascii", "backslashreplace")
+
+
 def _statement(certificate: Document) -> Iterator[str]:
     proof, image = certificate["proof"], certificate["image"]
     pointer, radius = proof["confidence"]["pointer"], proof["radius"]
@@ -148,7 +153,7 @@ def _statement(certificate: Document) -> Iterator[str]:
     sentence = statement(
         as_numbers, certificate["label_names"], exact, CanonicalImage(flat, {}, ())
     )
-    if certificate["statement"] != sentence:
+    if _ascii(certificate["statement"]) != _ascii(sentence):
         yield (
             f"statement does not say what the proof says: it is {shown(certificate['statement'])} "
             f"where {shown(sentence)} belongs"

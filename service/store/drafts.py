@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 
 import structlog
 
-from certification.canary import is_canary
+from certification.canary import epoch_of, is_canary
 from certification.errors import LedgerConflict, LedgerDamaged
 from certification.protocols import Header, Rerolls
 from service.errors import StoreDamaged
@@ -58,7 +58,7 @@ class DraftState:
         if (0 if told is None else told["count"]) != self.rerolled:
             return False
         version = header.clean.model_version
-        return not is_canary(version) or _epoch(version) >= self.spoilt
+        return not is_canary(version) or epoch_of(version) >= self.spoilt
 
     def having(self, subject: str) -> "DraftState":
         """Return it with one more ledger, which is not in use by that alone."""
@@ -267,9 +267,3 @@ def _disagreement(draft: str, state: DraftState, index: set[str]) -> LedgerDamag
         f"the entry of the draft {draft[:16]}… is damaged: {what}. Nothing is asked or counted "
         "until the store is restored from a backup"
     )
-
-
-def _epoch(version: str | None) -> int:
-    """Return which one it is of the draft's ledgers, the spoilt ones counted."""
-    mark = (version or "").rpartition("]")[2].removeprefix(" #")
-    return int(mark) if mark.isdecimal() else 0

@@ -1,6 +1,7 @@
 """Providers that name no model version: the clean picture is asked about again and again."""
 
 import asyncio
+import contextlib
 
 import pytest
 from hypothesis import given
@@ -239,3 +240,87 @@ async def test_a_canary_that_names_a_version_at_last_is_a_change():
     with pytest.raises(ModelVersionChanged):
         await run(World(reply))
     await asyncio.sleep(0)
+
+
+def moderated(changes_at: int | None = None):
+    """A world that refuses the clean picture, which is lighter than its samples may be."""
+    inner, asked = half_space(0.1, base=140.0), 0
+
+    def reply(pixels):
+        nonlocal asked
+        asked += 1
+        if pixels.min() == pixels.max() == 140:
+            return Refusal("not today")
+        (told,) = inner(pixels).predictions
+        new = changes_at is not None and asked > changes_at
+        return Answer((Prediction(told.name, told.score - 0.3 * new),), None)
+
+    return World(reply)
+
+
+async def certified(world, place):
+    options = Options(sigma=0.1, max_votes=600, good_enough=None)
+    light = grey(level=140)
+    return await certify(place, light, options, denoiser=Clip(), classifier=world)
+
+
+async def test_where_the_clean_picture_is_refused_a_grey_one_tells_models_apart():
+    """Any model may refuse it: nothing would ever be seen to change."""
+    world = moderated()
+    document = await certified(world, machine())
+    version = document["proof"]["subject"]["provider"]["model_version"]
+    assert version.startswith('canary [["')
+    assert version.endswith("] of grey")
+    assert canary.is_canary(version)
+    assert world.seen.count(grey(level=140).pixels.tobytes()) == 1
+    assert world.seen.count(grey().pixels.tobytes()) == 1 + 600 // canary.EVERY + 1
+    place = machine()
+    with pytest.raises(ModelVersionChanged, match="about the same picture"):
+        await certified(moderated(changes_at=400), place)
+    again = await certified(moderated(), place)
+    assert again["accounting"]["votes_reused"] == 0
+    assert again["proof"]["subject"]["provider"]["model_version"] == f"{version} #1"
+    asked = moderated()
+    assert (await certified(asked, place))["id"] == again["id"]
+    assert not asked.seen
+
+
+@pytest.mark.parametrize("fault", [None, OSError("the store is away")])
+async def test_a_ledger_of_two_models_is_given_up_before_anybody_else_may_use_it(fault):
+    """Answered by the old model again, the next run would vouch for votes of both."""
+    place, held = machine(), []
+    hold, spoil = place.ledgers.hold, place.ledgers.spoil
+
+    @contextlib.asynccontextmanager
+    async def watched(draft, unless):
+        async with hold(draft, unless):
+            held.append(draft)
+            try:
+                yield
+            finally:
+                held.clear()
+
+    async def spoilt(draft):
+        assert held == [draft]
+        if fault is not None:
+            raise fault
+        await spoil(draft)
+
+    place.ledgers.hold, place.ledgers.spoil = watched, spoilt
+    with pytest.raises(ModelVersionChanged if fault is None else OSError):
+        await run(silent(0.1, changes_at=300), place)
+    assert not held
+
+
+@pytest.mark.parametrize("of_grey", [False, True])
+@pytest.mark.parametrize("epoch", [0, 1, 12])
+def test_a_version_tells_its_picture_and_how_many_were_before(epoch, of_grey):
+    told, clean = answer({"cat #7": 0.9, "] of grey": 0.3}), grey(level=140).pixels
+    version = canary.version_of(told, epoch, of_grey=of_grey)
+    assert canary.epoch_of(version) == epoch
+    assert canary.is_canary(version)
+    assert canary.same_model(version, told)
+    picture = canary.picture_of(version, clean)
+    assert picture.min() == picture.max() == (128 if of_grey else 140)
+    assert picture.shape == clean.shape
+    assert canary.epoch_of(None) == canary.epoch_of("v1 #3x") == 0

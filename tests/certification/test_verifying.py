@@ -173,6 +173,29 @@ def test_further_lies_about_the_form(document, words):
     assert report.of("form").status == "failed"
 
 
+def named(name):
+    document = copy.deepcopy(paper("plain").document)
+    before = document["label_names"]["inside"]
+    document["label_names"]["inside"] = name
+    document["statement"] = document["statement"].replace(repr(before), repr(name))
+    return document
+
+
+@pytest.mark.parametrize("name", ["\U0001fae8", "\u0378", "né\x80", "\\U0001fae8'"])
+def test_a_statement_is_the_same_whichever_characters_a_python_prints(name):
+    """U+1FAE8 is escaped by Python 3.11, and printed as it is by 3.12."""
+    document = named(name)
+    for quoted in (repr(name), ascii(name), "'" + name.replace("\\", "\\\\") + "'"):
+        if quoted.count("'") > 2:
+            continue  # it would be quoted otherwise
+        made = copy.deepcopy(document)
+        made["statement"] = made["statement"].replace(repr(name), quoted)
+        assert verify(signed(made), keys=KEYS).of("form").status == "passed"
+    wrong = copy.deepcopy(document)
+    wrong["statement"] = wrong["statement"].replace(repr(name), repr(name + "\u0379"))
+    assert "statement" in verify(signed(wrong), keys=KEYS).of("form").detail
+
+
 def test_the_subject_is_covered_by_its_hash():
     document = copy.deepcopy(paper("plain").document)
     document["proof"]["subject"]["provider"]["options"] = {"anything": ["goes", {"here": 1}]}
