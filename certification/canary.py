@@ -52,7 +52,12 @@ def epoch_of(version: str | None) -> int:
 
 def picture_of(version: str, clean: Pixels) -> Pixels:
     """Return the picture that a version was told of, uint8 (H, W, 3): the clean or the grey one."""
-    return grey_like(clean) if version.rpartition("]")[2].startswith(OF_GREY) else clean
+    return grey_like(clean) if is_of_grey(version) else clean
+
+
+def is_of_grey(version: str) -> bool:
+    """Tell whether a version was told of the grey picture."""
+    return version.rpartition("]")[2].startswith(OF_GREY)
 
 
 def grey_like(clean: Pixels) -> Pixels:
@@ -140,9 +145,10 @@ class Canary:
             return False
         told = isinstance(answer, Answer) and answer.model_version is not None
         if told or not same_model(self._version, answer):
+            now = version_of(answer, of_grey=is_of_grey(self._version))
             raise ModelVersionChanged(
                 f"{self._provider} answers differently about the same picture than at first "
-                f"({self._version!r}, now {version_of(answer)!r}): its model has changed, and the "
+                f"({self._version!r}, now {now!r}): its model has changed, and the "
                 "run is void. Ask again to begin with the new one"
             )
         await self._ledger.vouch(length)

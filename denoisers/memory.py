@@ -72,7 +72,21 @@ def peak_bytes(network: nn.Module, height: int, width: int) -> int:
     small one on real ones, since the former take a second to import what torch does them with. A
     network that cannot be run so is taken to need 64 float32 channels, four times.
     """
-    assumed = 4 * 64 * 4 * height * width
+    return measured(network, height, width) or 4 * 64 * 4 * height * width
+
+
+def holds_one(network: nn.Module, height: int, width: int, device: torch.device) -> bool:
+    """Tell whether the memory that is free now holds one picture, as far as can be measured."""
+    return (measured(network, height, width) or 0) <= free_bytes(device)
+
+
+def could_hold_one(network: nn.Module, height: int, width: int, device: torch.device) -> bool:
+    """Tell whether a GPU would hold one picture if it were empty."""
+    return (measured(network, height, width) or 0) <= torch.cuda.mem_get_info(device)[1]
+
+
+def measured(network: nn.Module, height: int, width: int) -> int | None:
+    """Return the same, None for a network of which it cannot be measured."""
     try:
         device, shadow = "cpu", network
         if height * width > SMALL or any(p.device.type != "cpu" for p in network.parameters()):
@@ -83,13 +97,15 @@ def peak_bytes(network: nn.Module, height: int, width: int) -> int:
         with torch.inference_mode(), counter:
             shadow(noisy, sigma)
     except Exception:  # noqa: BLE001  a stranger's network may do anything
-        return assumed
+        return None
     return max(counter.peak, 4 * 3 * height * width)
 
 
-def out_of_memory(error: RuntimeError) -> bool:
-    """Tell whether torch failed because the memory is full, the CPU's or a GPU's."""
-    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in FULL)
+def out_of_memory(error: BaseException) -> bool:
+    """Tell whether something failed because the memory is full, the CPU's or a GPU's."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in FULL)
 
 
 class _Alive(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -11,7 +11,7 @@ from certification.errors import InvalidParameter
 from denoisers.errors import NotUsable
 from denoisers.memory import free_bytes
 from denoisers.onnx_format import check_onnx
-from denoisers.onnx_network import MOST_PIXELS, OnnxNetwork, trial_pictures
+from denoisers.onnx_network import OnnxNetwork, trial_pictures
 from denoisers.reading import read_whole, refuse_pickle
 from denoisers.turns import Turns
 
@@ -63,7 +63,7 @@ class OnnxDenoiser:
 
     def _check_room(self, height: int, width: int) -> None:
         count = self._network.batch * height * width
-        if count > MOST_PIXELS or count * LEAST_BYTES > free_bytes(torch.device("cpu")):
+        if count * LEAST_BYTES > free_bytes(torch.device("cpu")):
             raise NotUsable(
                 f"the memory does not hold {self._network.batch} at once of {width}×{height} "
                 "pixels: use a smaller size, or export the network with a batch of 1"

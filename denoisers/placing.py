@@ -91,7 +91,7 @@ def _try_with_others(network: nn.Module, device: torch.device) -> None:
             network(torch.cat([one, by]), level)[0].clone() for by in (other, other, third)
         )
     except Exception as error:  # of more than one picture
-        if isinstance(error, RuntimeError) and out_of_memory(error):
+        if out_of_memory(error):
             return  # then it gets one at a time
         raise BrokenWeights(
             f"the network fails on two pictures at once ({type(error).__name__}: {error})"

@@ -7,7 +7,7 @@ depend on what shares its batch. bfloat16 and channels-last where the CPU or GPU
 
 import functools
 import logging
-import threading
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -22,11 +22,11 @@ from denoisers.device import choose, compute_type
 from denoisers.device_noise import draw
 from denoisers.errors import NotUsable
 from denoisers.placing import faster, placed
+from denoisers.sizes import Sizes, no_room
 from denoisers.turns import Turns
 
-MOST_PICTURES = {"cpu": 32, "cuda": 512}  # at once; more is no faster
-MOST_PIXELS = {"cpu": 2**18, "cuda": 2**23}
 LONGEST_REASON = 200
+DEVICE = re.compile("CUDA (driver )?error|cuDNN error|CU(DNN|BLAS)_STATUS")  # at fault itself
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Runtime:
         self._faster = faster(self._network, self._device, dtype)
         changed = self._faster is not self._network
         self.compute = compute_type(self._device, dtype, fused=changed)
-        self._turns, self._sizes = Turns(), _Sizes(self._network, self._device)
+        self._turns, self._sizes = Turns(), Sizes(self._network, self._device)
         self._graphs: Graphs | None = None
         if self._device.type == "cuda":
             self._graphs = Graphs(functools.partial(as_pixels, self._network), self._device)
@@ -79,9 +79,9 @@ class Runtime:
         try:
             return self._sizes.batch(height, width)
         except InvalidParameter:
-            if not self._give_graphs_back():
-                raise
-            return self._sizes.batch(height, width)
+            with self._turns:  # what a batch of another size takes is free by then
+                self._make_room(height, width)
+                return self._sizes.batch(height, width)
 
     @property
     def waiting(self) -> int:
@@ -138,12 +138,13 @@ class Runtime:
             NotUsable: if the device fails.
         """
         height, width, _ = pixels.shape
-        picture = torch.from_numpy(pixels.astype(np.int16)).to(self._device)
+        picture = torch.from_numpy(pixels.astype(np.int16))
         out = np.empty((count, *pixels.shape), dtype=np.uint8)
 
         def samples(place: int, some: int) -> torch.Tensor:
             shape = (height, width, 3)
-            return draw(key, start + place, some, shape, sigma, self._device) + picture
+            noise = draw(key, start + place, some, shape, sigma, self._device)
+            return noise.add_(picture.to(self._device))
 
         return self._in_batches(out, samples, sigma)
 
@@ -157,18 +158,32 @@ class Runtime:
             count = min(size, len(out) - start)
             try:
                 with self._turns:  # one batch at a time: the cores are busy with it anyway
-                    out[start : start + count] = self._run(
-                        (size, *shape), samples(start, count), sigma
-                    )
+                    made = functools.partial(samples, start, count)
+                    out[start : start + count] = self._run((size, *shape), made, sigma)
             except Exception as error:
-                if isinstance(error, RuntimeError) and memory.out_of_memory(error):
-                    self._shrink((size, *shape))
-                    continue
-                raise self._failed(error, shape[0], shape[1]) from error
+                if not memory.out_of_memory(error):
+                    raise self._failed(error, shape[0], shape[1]) from error
+                if size == 1:
+                    raise no_room(shape[0], shape[1]) from None
+                self._shrink(shape[0], shape[1], size)
+                continue
             start += count
         return out
 
     def _run(
+        self, shape: tuple[int, ...], samples: Callable[[], torch.Tensor], sigma: float
+    ) -> NDArray[np.uint8]:
+        """Clean a batch; one picture that has no room beside the graphs of others gets theirs."""
+        try:
+            return self._cleaned(shape, samples(), sigma)
+        except Exception as error:
+            alone = shape[0] == 1 and memory.out_of_memory(error)
+            if not alone or not self._give_graphs_back(shape):
+                raise
+        # In the same turn: else others would take the room again, and so on.
+        return self._cleaned(shape, samples(), sigma)
+
+    def _cleaned(
         self, shape: tuple[int, ...], samples: torch.Tensor, sigma: float
     ) -> NDArray[np.uint8]:
         graph = self._graph(shape)
@@ -199,28 +214,28 @@ class Runtime:
             self._graphs = None
             return None
 
-    def _shrink(self, shape: tuple[int, ...]) -> None:
-        """Take half of the batch, or the memory of other sizes' graphs where it is one already."""
-        size, height, width, _ = shape
-        others = self._give_graphs_back(shape)
-        if size > 1:
-            self._sizes.halve(height, width, size)
-        elif not others:
-            raise _no_room(height, width) from None
+    def _shrink(self, height: int, width: int, tried: int) -> None:
+        self._sizes.halve(height, width, tried)
+        with self._turns:
+            self._give_graphs_back()
+
+    def _make_room(self, height: int, width: int) -> None:
+        """Give all graphs up for a picture that would have room then. In one's turn."""
+        if self._device.type == "cuda" and memory.could_hold_one(
+            self._network, height, width, self._device
+        ):
+            self._give_graphs_back()
 
     def _give_graphs_back(self, shape: tuple[int, ...] | None = None) -> bool:
-        """Give up all graphs; tell whether there was one of another shape than this."""
-        graphs, others = self._graphs, False  # another thread may find just now that there are none
-        if graphs is not None:
-            with self._turns:
-                others = graphs.clear(shape)
+        """Give all graphs up; tell whether there was one of another shape. In one's turn."""
+        others = self._graphs is not None and self._graphs.clear(shape)
         if self._device.type == "cuda":
             memory.give_back()
         return others
 
     def _failed(self, error: Exception, height: int, width: int) -> Exception:
         """Return what a failure means: the device is at fault, or the network with this picture."""
-        if isinstance(error, torch.AcceleratorError) or "CUDA error" in str(error):
+        if isinstance(error, torch.AcceleratorError) or DEVICE.search(str(error)):
             return NotUsable(f"the device of the denoiser {self.name!r} failed: {_reason(error)}")
         _log.warning("%s failed on %d×%d pixels", self.name, width, height, exc_info=error)
         return InvalidParameter(
@@ -271,42 +286,3 @@ def _reason(error: Exception) -> str:
     """Return the first line of what a stranger's network may have said, fit for a terminal."""
     text = (str(error).splitlines() or [""])[0] or type(error).__name__
     return "".join(c if c.isprintable() else " " for c in text)[:LONGEST_REASON]
-
-
-def _no_room(height: int, width: int) -> InvalidParameter:
-    return InvalidParameter(
-        f"the memory does not hold one picture of {width}×{height} while it is denoised: use a "
-        "smaller size, or a machine with more memory",
-        "size",
-    )
-
-
-class _Sizes:
-    """The fixed batch for each picture size: as large as is useful and fits into memory."""
-
-    def __init__(self, network: nn.Module, device: torch.device) -> None:
-        self._network, self._device = network, device
-        self._found: dict[tuple[int, int], int] = {}
-        self._lock = threading.Lock()
-
-    def batch(self, height: int, width: int) -> int:
-        found = self._found.get((height, width))
-        if found is not None:  # without the lock, which is held while a new size is measured
-            return found
-        with self._lock:
-            if (height, width) not in self._found:
-                self._found[height, width] = self._find(height, width)
-            return self._found[height, width]
-
-    def halve(self, height: int, width: int, tried: int) -> None:
-        with self._lock:
-            self._found[height, width] = min(self._found[height, width], tried // 2)
-        _log.warning("out of memory: batches of %d pictures from now on", tried // 2)
-
-    def _find(self, height: int, width: int) -> int:
-        kind = self._device.type
-        fits = memory.largest_batch(self._network, height, width, self._device)
-        if fits < memory.SHARE:  # more than all that is free: the system would end the process
-            raise _no_room(height, width)
-        most = min(MOST_PICTURES[kind], MOST_PIXELS[kind] // (height * width), fits)
-        return 1 << max(0, int(most).bit_length() - 1)  # a power of two, at least 1

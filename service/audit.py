@@ -139,7 +139,7 @@ class _Asking:
 
     async def _ask_canary(self, then: str) -> None:
         """Of a model that tells no version, compare what it says about the clean picture."""
-        payloads = await self._sampler.payloads([self._sampler.clean])
+        payloads = await self._sampler.payloads([canary.picture_of(then, self._sampler.clean)])
         try:
             (answer,) = await self._interrupt.unless(self._asker.ask(payloads))
         except AskingEndedError:
@@ -150,7 +150,7 @@ class _Asking:
         elif canary.same_model(then, answer):
             self._versions[then] = None
         else:
-            self._versions[canary.version_of(answer)] = None
+            self._versions[canary.version_of(answer, of_grey=canary.is_of_grey(then))] = None
             self._changed = True
 
     async def _ask_all(self) -> StopReason:

@@ -9,9 +9,11 @@ from pydantic_core import from_json
 from starlette.exceptions import HTTPException
 
 from service.edges.idempotency_key import json_sha256
+from service.limits import BodyTooLarge
 from service.single_members import TWICE, NamedTwice, check_members
 
 Model = TypeVar("Model", bound=BaseModel)
+LARGEST = 64 * 2**10  # bytes; to check millions of members would hold up all other requests
 
 
 async def read_json(request: Request, model: type[Model], *, may_lack: bool = False) -> Model:
@@ -24,13 +26,14 @@ async def read_json(request: Request, model: type[Model], *, may_lack: bool = Fa
 
     Raises:
         HTTPException: if it is no JSON.
+        BodyTooLarge: if it is larger than any that is meant.
         RequestValidationError: if a field is unknown, wrong or given twice.
     """
-    lacks = may_lack and not await request.body()
+    body = await _read(request)
+    lacks = may_lack and not body
     given = (request.headers.get("content-type") or "").partition(";")[0].strip().lower()
     if given != "application/json" and not lacks:
         raise HTTPException(415, "send application/json")
-    body = await request.body()
     try:
         found = {} if lacks else from_json(body, allow_inf_nan=False)
         if not lacks:
@@ -48,3 +51,12 @@ async def read_json(request: Request, model: type[Model], *, may_lack: bool = Fa
         raise RequestValidationError(
             error.errors(include_url=False, include_input=False, include_context=False)
         ) from None
+
+
+async def _read(request: Request) -> bytes:
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > LARGEST:
+            raise BodyTooLarge(LARGEST)
+    return body

@@ -71,9 +71,19 @@ class BodyLimit:
 
 
 def declared_length(headers: Headers) -> int | None:
-    """Return the bytes that a request says its body has; None if it does not say."""
+    """Return the bytes that a request says its body has; None if it does not say.
+
+    One that comes in chunks has as many as come, whatever is said beside it (RFC 9112, 6.3).
+    """
+    if "transfer-encoding" in headers:
+        return None
     told = headers.get("content-length", "")
     return int(told[:20]) if told.isascii() and told.isdigit() else None
+
+
+def has_body(headers: Headers) -> bool:
+    """Tell whether a request has a body (RFC 9112, section 6.3)."""
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
 
 async def _drain(headers: Headers, receive: Receive, limit: int) -> None:

@@ -24,7 +24,7 @@ from certification.interrupt import Interrupt
 from service.core import LeftToOthers, Surety
 from service.edges import request_id
 from service.edges.places import Places
-from service.errors import Overloaded, StoreError
+from service.errors import Overloaded, StoreError, StoreUnavailable
 from service.issued import Issued
 from service.prepared import Prepared
 from service.problems import problem_of
@@ -201,14 +201,34 @@ class Running:
         every = self._surety.settings.lease_seconds / 2
         while True:
             try:
-                for record in await self._surety.state.runs.take_up():
-                    with request_id.saying(record.request_id):
-                        await self._resume(record)
-            except (StoreError, LedgerDamaged) as error:
+                for run_id in await self._surety.state.runs.interrupted():
+                    await self._take_up(run_id)
+            except StoreError as error:
                 log.warning("interrupted runs cannot be looked for", error=str(error))
             except Exception as error:
-                log.error("an interrupted run was not taken up", exc_info=error)
+                log.error("interrupted runs cannot be looked for", exc_info=error)
             await asyncio.sleep(every)
+
+    async def _take_up(self, run_id: str) -> None:
+        """Go on with a run if its process is dead; what fails is this run's, and no other's.
+
+        Raises:
+            StoreUnavailable: if the store is away, for all of them.
+        """
+        try:
+            record = await self._surety.state.runs.take_up(run_id)
+            if record is not None:
+                with request_id.saying(record.request_id):
+                    await self._resume(record)
+        except LedgerDamaged as error:
+            log.warning("an interrupted run is damaged", run=run_id, error=str(error))
+            self._end(run_id, {"problem": problem_of(error).describe(f"/runs/{run_id}")})
+        except StoreUnavailable:
+            raise
+        except (StoreError, LedgerConflict) as error:
+            log.warning("an interrupted run was not taken up", run=run_id, error=str(error))
+        except Exception as error:
+            log.error("an interrupted run was not taken up", run=run_id, exc_info=error)
 
     async def _resume(self, record: RunRecord) -> None:
         try:

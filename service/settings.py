@@ -19,24 +19,37 @@ from denoisers import files
 from denoisers.errors import DenoiserError
 from service import secret_files
 from service.access.origins import origins
+from service.errors import ConfigurationError
 from service.guard import host_names, is_loopback
 
 
 def default_data_dir() -> Path:
     """Return where this user's deployment keeps what must last."""
-    return Path.home() / ".local" / "share" / "surety"
+    try:
+        return Path.home() / ".local" / "share" / "surety"
+    except RuntimeError:  # a user that the system does not know, as in some containers
+        raise ConfigurationError(
+            "there is no home folder for the data: set SURETY_DATA_DIR to a folder that lasts"
+        ) from None
+
+
+def _path(value: str | Path) -> Path:
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        raise ValueError(f"{value}: there is no such home folder") from None
 
 
 def _folder(value: object) -> object:
     if isinstance(value, str) and not value.strip():
         raise ValueError("name a folder, or leave it out")
-    return Path(value).expanduser() if isinstance(value, str | Path) else value
+    return _path(value) if isinstance(value, str | Path) else value
 
 
 def _file(value: object) -> object:
     if isinstance(value, str) and not value.strip():
         return None
-    return Path(value).expanduser() if isinstance(value, str | Path) else value
+    return _path(value) if isinstance(value, str | Path) else value
 
 
 def _denoiser_files(value: object) -> object:

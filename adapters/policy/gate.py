@@ -139,7 +139,7 @@ class AccountGate:
         """Wait for a place in each rate limit; None if the gate has closed meanwhile."""
         places, kept = _Places([]), False
         try:
-            for unit, limit in self._limits.items():
+            for unit, limit in list(self._limits.items()):  # another profile may add one meanwhile
                 places.all.append(await limit.reserve(_units(unit, images)))
             comes = await places.wait()
             heard = [limit.closed_until for limit in self._limits.values()]

@@ -145,7 +145,7 @@ class DenoiseTask:
         try:
             cleaned = self.model.eval()(noisy, torch.full((1,), 0.25, device=self.device))
         except Exception as error:
-            if isinstance(error, RuntimeError) and out_of_memory(error):
+            if out_of_memory(error):
                 raise
             raise NotUsable(
                 f"the network fails on a picture of {size}×{size} ({type(error).__name__}: {error})"

@@ -1,6 +1,7 @@
 """Files of a run, written whole or not at all, and the folder that they are in."""
 
 import contextlib
+import errno
 import fcntl
 import glob
 import os
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from denoisers.errors import BadCheckpoint, CannotSave
+
+TRIES = 100  # to have a file of one's own, which others may take for what a kill has left
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -55,18 +58,18 @@ def moved_to(path: Path) -> Iterator[BinaryIO]:
 
 
 def _opened(path: Path) -> BinaryIO:
-    while True:
+    for _ in range(TRIES):
         file = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp").open("xb")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            mine = os.fstat(file.fileno()).st_nlink > 0
-        except BlockingIOError:
-            mine = False
+            if os.path.samestat(os.fstat(file.fileno()), os.stat(file.name)):
+                return file
+        except (BlockingIOError, FileNotFoundError):
+            pass
         except OSError:  # a file system without locks, where nobody clears anything away
-            mine = True
-        if mine:
             return file
         file.close()  # somebody clears it away, since it was not locked yet
+    raise FileNotFoundError(errno.ENOENT, "others clear it away", str(path))
 
 
 def _clear_away(path: Path) -> None:

@@ -141,7 +141,7 @@ def _scores(place: int, surrogate: nn.Module, pictures: torch.Tensor) -> torch.T
     try:
         scores: object = surrogate(pictures)
     except Exception as error:
-        if isinstance(error, RuntimeError) and out_of_memory(error):
+        if out_of_memory(error):
             raise
         raise BadSurrogate(
             f"{name} cannot score pictures of {width}×{height} ({type(error).__name__}: {error}): "

@@ -8,11 +8,13 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.edges.ending import Ending
 from service.errors import ShuttingDown
+from service.limits import has_body
 
 
 class BodyTooSlow(HTTPException):
@@ -45,7 +47,8 @@ class BodyPace:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        waited, received, whole = 0.0, 0, False
+        # Of a request without a body nothing is waited for but that the client goes.
+        waited, received, whole = 0.0, 0, not has_body(Headers(scope=scope))
 
         async def paced() -> Message:
             nonlocal waited, received, whole

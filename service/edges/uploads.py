@@ -5,13 +5,16 @@ Both are asked before a body is read, so that what cannot be held is refused and
 
 import contextlib
 import errno
+import os
 import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 from fastapi import Request
 
+from denoisers.control_groups import memory_left
 from service.edges.places import RETRY_SECONDS, Place, Places
 from service.edges.shares import OURS, Shares
 from service.errors import NoRoom, Overloaded
@@ -32,6 +35,7 @@ class Uploads:
 
     def __init__(self, settings: Settings, shares: Shares) -> None:
         self._largest = settings.max_upload_bytes + FORM_OVERHEAD
+        self._largest_archive = settings.max_archive_bytes + FORM_OVERHEAD
         most = max(settings.max_uploads_bytes, self._largest)
         self.memory = Places(
             most, "too many pictures are being taken in", "memory for uploads", shares
@@ -65,12 +69,16 @@ class Uploads:
             NoRoom: if it has not, or if it runs full while the body arrives.
             Overloaded: if it has none for this key.
         """
-        # Of a body that does not say, the disk itself decides.
-        wanted = declared_length(request.headers) or 0
-        free = shutil.disk_usage(tempfile.gettempdir()).free - FREE_BYTES
+        # One that does not say may be as large as any: else it would go round all that is held.
+        declared = declared_length(request.headers)
+        wanted = self._largest_archive if declared is None else declared
+        free = _free(Path(tempfile.gettempdir())) - FREE_BYTES
         # What has been written of them by now counts twice: too careful, never too bold.
         if free < wanted + self._on_disk.total():
-            raise NoRoom(f"there is no room for {wanted:,} bytes: try again later, or send less")
+            say = "" if declared is not None else ", or say how large it is (Content-Length)"
+            raise NoRoom(
+                f"there is no room for {wanted:,} bytes: try again later, or send less{say}"
+            )
         if not self._shares.allow(owner, self._on_disk[owner], wanted, free):
             ours = OURS.format(what="disk for uploads")
             raise Overloaded(f"{ours}: try again later", RETRY_SECONDS)
@@ -97,3 +105,25 @@ def disk_full() -> Iterator[None]:
         if error.errno in NO_SPACE:
             raise NoRoom("the disk ran full while the upload arrived: try again later") from error
         raise
+
+
+def _free(folder: Path) -> int:
+    """Return the bytes that a folder has room for.
+
+    What lies in memory, as a container's /tmp does, ends the whole process where it is full: of
+    that, half stays for the work.
+    """
+    free = shutil.disk_usage(folder).free
+    left = memory_left() if _is_memory(folder) else None
+    return free if left is None else min(free, left // 2)
+
+
+def _is_memory(folder: Path) -> bool:
+    device = folder.stat().st_dev
+    mine = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    except OSError:  # another system than Linux
+        return False
+    found = [line.partition(" - ")[2].split(" ")[0] for line in lines if line.split(" ")[2] == mine]
+    return any(kind in ("tmpfs", "ramfs") for kind in found)

@@ -113,8 +113,7 @@ async def extend(surety: Surety, job_id: str, changes: Mapping[str, Any]) -> Job
             "US dollars",
             "max_cost",
         )
-    await surety.state.jobs.respec(job_id, spec)
-    return await _again(surety, job, "extend")
+    return await _again(surety, job, "extend", spec)
 
 
 async def delete(surety: Surety, job_id: str) -> None:
@@ -122,7 +121,7 @@ async def delete(surety: Surety, job_id: str) -> None:
     await surety.state.pictures.delete(await surety.state.jobs.get(job_id))
 
 
-async def _again(surety: Surety, job: Job, action: Action) -> Job:
+async def _again(surety: Surety, job: Job, action: Action, spec: JobSpec | None = None) -> Job:
     _check(action, job)
     count = await surety.state.pictures.again(job, action)
     if action == "retry" and not count:
@@ -130,7 +129,7 @@ async def _again(surety: Surety, job: Job, action: Action) -> Job:
         _check(action, now)
         if not now.left:
             raise JobConflict(_nothing_to_retry(now))
-    return await surety.state.jobs.move(job.id, action)
+    return await surety.state.jobs.move(job.id, action, spec=spec)
 
 
 def _nothing_to_retry(job: Job) -> str:

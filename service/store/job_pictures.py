@@ -40,6 +40,7 @@ PARTS = (
     "rows",
     "pending",
     "before",
+    "earlier",
     "failures",
     "first",
     "calls",
@@ -86,31 +87,27 @@ class RedisJobPictures(JobRows):
             self._stored.check(await self._store.brisk_script("job_add", keys, args), job_id)
 
     async def lost(self, job_id: str, item: Item, row: Row) -> None:
-        """Note that there are no bytes of a picture that was added."""
+        """Note that there are no bytes of a picture that was added.
+
+        Raises:
+            NotFound: if the job is not being taken in any more.
+            StoreError: if that cannot be done now.
+        """
         number, key = str(item.number), self._jobs.key
+        parts = ("items", "rows", "pending", "failures")
+        keys = [key(job_id), *(key(job_id, part) for part in parts)]
         sealed = self._seal(item.describe(), "item", job_id, number)
-
-        async def write(redis: Any) -> None:  # noqa: ANN401
-            async with redis.pipeline(transaction=True) as both:
-                both.hset(key(job_id, "items"), number, sealed)
-                both.hset(key(job_id, "rows"), number, self._row(job_id, row))
-                both.lpush(key(job_id, "failures"), number)
-                both.ltrim(key(job_id, "failures"), 0, FAILURES - 1)
-                both.zrem(key(job_id, "pending"), number)
-                both.hincrby(key(job_id), "waiting", -1)
-                both.hincrby(key(job_id), "failed", 1)
-                await both.execute()
-
-        await self._store.brisk(write)
+        args = [number, sealed, self._row(job_id, row), FAILURES]
+        self._stored.check(await self._store.brisk_script("job_lost", keys, args), job_id)
 
     async def any_ready(self, compute: str) -> bool:
-        """Tell whether a running job has pictures that wait."""
-        key = self._jobs.ready(compute)
-        return bool(await self._store.brisk(lambda redis: redis.exists(key)))
+        """Tell whether a running job has pictures that wait, or may be held back."""
+        keys = (self._jobs.ready(compute), self._jobs.held(compute))
+        return bool(await self._store.brisk(lambda redis: redis.exists(*keys)))
 
     async def any_left(self, compute: str) -> bool:
         """Tell whether pictures of a compute type wait, or a worker has some."""
-        keys = (self._jobs.ready(compute), self._out(compute))
+        keys = (self._jobs.ready(compute), self._jobs.held(compute), self._out(compute))
         return bool(await self._store.brisk(lambda redis: redis.exists(*keys)))
 
     async def take(self, compute: str, most_out: int, most: int) -> list[Taken]:
@@ -122,6 +119,7 @@ class RedisJobPictures(JobRows):
             most: to take.
         """
         keys = [self._jobs.ready(compute), self._out(compute), self._store.key("jobs:clock")]
+        keys.append(self._jobs.held(compute))
         now = milliseconds()
         args = [self._jobs.key(""), most_out, most, now]
         found = await self._store.brisk_script("job_take", keys, args)
@@ -145,6 +143,7 @@ class RedisJobPictures(JobRows):
         key, compute, now = self._jobs.key, job.spec.compute, time.time()
         keys = [key(job.id), key(job.id, "rows"), self._out(compute), self._jobs.ready(compute)]
         keys += [self._store.key("jobs:ended"), key(job.id, "failures"), key(job.id, "first")]
+        keys += [key(job.id, "before"), key(job.id, "earlier"), self._jobs.held(compute)]
         date = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
         args = [job.id, row.number, self._row(job.id, row), row.state, now, date, FAILURES]
         if booking is not None:
@@ -171,7 +170,7 @@ class RedisJobPictures(JobRows):
         key = self._jobs.key
         keys = [key(job_id), key(job_id, "rows"), key(job_id, "pending"), self._out(compute)]
         keys += [self._jobs.ready(compute), self._store.key("jobs:clock"), key(job_id, "first")]
-        keys.append(key(job_id, "before"))
+        keys += [key(job_id, "before"), key(job_id, "earlier")]
         sealed = b"" if row is None else self._row(job_id, row)
         args = [job_id, number, number if order is None else order, sealed]
         await self._store.script("job_back", keys, args)

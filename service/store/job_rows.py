@@ -14,6 +14,7 @@ from service.store.connection import Store
 from service.store.jobs import RedisJobs
 from service.store.seals import Seals
 
+USED = ("calls", "retries", "images", "cost", "seconds")  # of a row, over all attempts
 CHUNK = 500  # rows read at a time, so that a large job needs no more memory than a small one
 
 
@@ -61,19 +62,15 @@ class JobRows:
                 both.hmget(key(job.id, "rows"), numbers)
                 both.zmscore(out, members)
                 both.zmscore(key(job.id, "pending"), numbers)
+                both.hmget(key(job.id, "earlier"), numbers)
                 found: list[Any] = await both.execute()
                 return found
 
-        items, rows, busy, orders = await self._store.brisk(read)
         found = []
-        for number, item, row, since, order in zip(numbers, items, rows, busy, orders, strict=True):
+        for number, item, row, *more in zip(numbers, *await self._store.brisk(read), strict=True):
             if item is None:
                 raise NotFound(f"the job {job.id} was deleted meanwhile")
-            shown = self._shown(job, number, item, row)
-            if since is not None or order is not None:  # a row of before may say otherwise
-                state: PictureState = "waiting" if since is None else "working"
-                shown = dataclasses.replace(shown, state=state)
-            found.append(shown)
+            found.append(self._shown(job.id, self._known(job.id, number, item, row), *more))
         return found
 
     async def all_rows(self, job: Job) -> AsyncIterator[Row]:
@@ -100,15 +97,37 @@ class JobRows:
         found: list[bytes | None] = await self._store.patient(lambda r: r.hmget(key, numbers))
         return found
 
-    def _shown(self, job: Job, number: str, item: bytes, row: bytes | None) -> Row:
-        if row is None:
-            told = Item.of(self._unseal(item, "item", job.id, number))
-            shown = Row(told.number, told.name, told.sha256, "waiting", truth=told.truth)
-        else:
-            shown = Row.of(self._unseal(row, "row", job.id, number))
-        if shown.state == "waiting" and job.state == "cancelled":
-            return dataclasses.replace(shown, state="cancelled")
-        return shown
+    def _known(self, job_id: str, number: str, item: bytes, row: bytes | None) -> Row:
+        if row is not None:
+            return Row.of(self._unseal(row, "row", job_id, number))
+        told = Item.of(self._unseal(item, "item", job_id, number))
+        return Row(told.number, told.name, told.sha256, "waiting", truth=told.truth)
+
+    def _shown(
+        self,
+        job_id: str,
+        row: Row,
+        since: float | None,
+        order: float | None,
+        earlier: bytes | None,
+    ) -> Row:
+        """Return a row with the state that the job counts the picture as.
+
+        Args:
+            job_id: of which job.
+            row: what was written last.
+            since: when a worker took it, None if none has it.
+            order: its place among those that wait, None if it does not.
+            earlier: its row of before it had to wait again, if another one was written since and
+                it has no new end.
+        """
+        if since is not None or order is not None:  # a row of before may say otherwise
+            state: PictureState = "waiting" if since is None else "working"
+            return dataclasses.replace(row, state=state)
+        if earlier is not None:  # cancelled: it has ended as it had, and costs what all has cost
+            had = Row.of(self._unseal(earlier, "row", job_id, str(row.number)))
+            return dataclasses.replace(had, **{name: getattr(row, name) for name in USED})
+        return dataclasses.replace(row, state="cancelled") if row.state == "waiting" else row
 
     def _row(self, job_id: str, row: Row) -> bytes:
         return self._seal(row.describe(), "row", job_id, str(row.number))

@@ -6,10 +6,12 @@
     job:ID:pending    numbers of the pictures that wait, by order
     job:ID:failures   numbers of the pictures that failed last
     job:ID:before     number → state of a picture before it had to wait again
+    job:ID:earlier    number → its row of then (sealed), where there is one of now beside it
     job:ID:first      numbers of those that workers have for the first time
     jobs              ids by date; jobs:ended those that have ended, by date of that
     jobs:owner:KEY  ids by date, of those that an API key submitted
     jobs:ready:TYPE   running jobs with pictures that wait, of a compute type, by virtual time
+    jobs:held:TYPE    those of them that are held back, by when they are due, in milliseconds
     jobs:out:TYPE     pictures that workers have, as ID/NUMBER, by date
 
 Each step is one script, so that none is half done whatever dies.
@@ -32,13 +34,14 @@ from service.jobs.job import Job
 from service.jobs.spec import JobSpec
 from service.jobs.states import FROM, PICTURE_STATES, TO, Action, JobState
 from service.store.connection import Store
+from service.store.jobs_money import JobMoney
 from service.store.seals import Seals
 
 _ID = re.compile("[0-9a-f]{16}")
 NUMBERS = ("spent", "reserved", "images", "calls", "throttled", "skipped", "count")
 
 
-class RedisJobs:
+class RedisJobs(JobMoney):
     """Jobs as wholes; their pictures are in :mod:`service.store.job_pictures`.
 
     Args:
@@ -47,7 +50,8 @@ class RedisJobs:
     """
 
     def __init__(self, store: Store, seals: Seals) -> None:
-        self._store, self._seals = store, seals
+        super().__init__(store)
+        self._seals = seals
 
     async def begin(self, spec: JobSpec, reader: str, job_id: str | None = None) -> str:
         """Begin to take a job in; returns its id.
@@ -128,7 +132,11 @@ class RedisJobs:
         return [job_id for job_id in found if job_id.startswith(beginning)][:limit]
 
     async def move(
-        self, job_id: str, action: Action, fields: Mapping[str, Any] | None = None
+        self,
+        job_id: str,
+        action: Action,
+        fields: Mapping[str, str | int] | None = None,
+        spec: JobSpec | None = None,
     ) -> Job:
         """Do something with a job that changes its state.
 
@@ -136,6 +144,7 @@ class RedisJobs:
             job_id: whose.
             action: see :mod:`service.jobs.states`.
             fields: to be written with it.
+            spec: that the job has from then on; None for the one that it has.
 
         Raises:
             NotFound: if there is no such job.
@@ -144,29 +153,25 @@ class RedisJobs:
         job, now = await self.get(job_id), time.time()
         keys = [self.key(job_id), self.key(job_id, "pending"), self.ready(job.spec.compute)]
         keys += [self._store.key("jobs:clock"), self._store.key("jobs:ended")]
-        keys.append(self.key(job_id, "before"))
-        args: list[Any] = [job_id, TO[action], now, _date(now), json.dumps(dict(fields or {}))]
-        told = await self._store.script("job_move", keys, [*args, *FROM[action]])
-        if told[0] == b"gone":
+        keys += [self.key(job_id, "before"), self.held(job.spec.compute)]
+        written: dict[str, Any] = dict(fields or {})
+        if spec is not None:
+            written |= {"spec": self.sealed(job_id, spec), "share": spec.share}
+        # It may reach the store twice. The second one would be refused, as if nothing was done.
+        token, states = secrets.token_hex(8), f",{','.join(FROM[action])},"
+        args: list[Any] = [job_id, TO[action], now, _date(now), token, states]
+        args += [x for name, value in written.items() for x in (name, value)]
+        told = await self._store.script("job_move", keys, args)
+        if told[0] == b"gone" or told[1:] == [b"deleting"]:
             raise NotFound(f"no job {job_id[:40]!r} is kept: it was deleted")
         if told[0] == b"refused":
             raise conflict(action, told[1].decode())
         return await self.get(job_id)
 
-    async def respec(self, job_id: str, spec: JobSpec) -> None:
-        """Give an ended job another spec."""
-        fields = {"spec": self.sealed(job_id, spec), "share": spec.share}
-        await self._store.patient(lambda redis: redis.hset(self.key(job_id), mapping=fields))
-
     async def hold(self, job_id: str, seconds: float, problem: Mapping[str, Any]) -> None:
-        """Hand out no picture of a job for a while, and say why."""
-        fields = {"held": int(1000 * (time.time() + seconds)), "problem": json.dumps(dict(problem))}
-
-        async def write(redis: Any) -> None:  # noqa: ANN401
-            if await redis.exists(self.key(job_id)):
-                await redis.hset(self.key(job_id), mapping=fields)
-
-        await self._store.patient(write)
+        """Hand out no picture of a running job for a while, and say why."""
+        args = [int(1000 * (time.time() + seconds)), json.dumps(dict(problem))]
+        await self._store.script("job_hold", [self.key(job_id)], args)
 
     async def states(self, job_ids: Sequence[str]) -> dict[str, JobState | None]:
         """Return the states of jobs, None where one is deleted."""
@@ -209,11 +214,6 @@ class RedisJobs:
                 pictures[name] += int(count or 0)
         return jobs, pictures
 
-    async def tally(self, job_id: str, counts: Mapping[str, int]) -> None:
-        """Add to a job's figures: calls, images, throttled."""
-        args = [x for name, count in counts.items() for x in (name, count)]
-        await self._store.script("job_tally", [self.key(job_id)], args)
-
     async def begun(self) -> Sequence[tuple[Job, str]]:
         """Return jobs that are being taken in or deleted, each with the process that took it in."""
         index = self._store.key("jobs")
@@ -243,31 +243,9 @@ class RedisJobs:
         )
         return [job_id.decode() for job_id in found]
 
-    async def reserve(self, job_id: str, call: str, amount: int, cap: int | None) -> bool:
-        """Reserve money of a job for a call; tells whether its cap allows that.
-
-        Args:
-            job_id: whose money.
-            call: a name that no other call has: a command may reach the store twice.
-            amount: billionths of a dollar.
-            cap: the most that may be spent in all, None for no cap.
-        """
-        keys = [self.key(job_id), self.key(job_id, "calls")]
-        args = [call, amount, "" if cap is None else cap]
-        return bool(await self._store.script("purse_reserve", keys, args))
-
-    async def settle(self, job_id: str, call: str, billed: int) -> None:
-        """Settle a call: what was reserved for it and not billed is free again."""
-        keys = [self.key(job_id), self.key(job_id, "calls")]
-        await self._store.script("purse_settle", keys, [call, billed])
-
     def sealed(self, job_id: str, spec: JobSpec) -> bytes:
         """Return a spec as it is kept."""
         return self._seals.seal(json.dumps(spec.describe(), allow_nan=False), "job", job_id)
-
-    def key(self, job_id: str, *parts: str) -> str:
-        """Return a key of a job."""
-        return self._store.key("job", job_id, *parts)
 
     def of_owner(self, owner: str) -> str:
         """Return the key of the jobs that an API key submitted, by date."""
@@ -276,6 +254,10 @@ class RedisJobs:
     def ready(self, compute: str) -> str:
         """Return the key of the jobs of a compute type that have pictures waiting."""
         return self._store.key("jobs:ready", compute)
+
+    def held(self, compute: str) -> str:
+        """Return the key of those of them that are held back."""
+        return self._store.key("jobs:held", compute)
 
     async def _fields(self, job_id: str) -> dict[str, bytes]:
         found = await self._store.patient(lambda redis: redis.hgetall(self.key(job_id)))

@@ -4,10 +4,13 @@
     runs:open       ids of those that have not ended
     runs:ended      ids of those that have, by date
 
-The picture goes as soon as the run has ended.
+The picture goes as soon as the run has ended. A process may have claimed a run in the store and
+not know it, since an answer was lost: it is at those alone that it has noted itself, and takes up
+the others that are its own like those of the dead.
 """
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Mapping
@@ -16,12 +19,14 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from certification.canonical import CanonicalImage
-from certification.errors import LedgerDamaged
-from service.errors import NotFound
+from certification.errors import LedgerConflict, LedgerDamaged
+from service.errors import NotFound, StoreError
 from service.store.connection import Store
 from service.store.process import Process
 from service.store.seals import Seals
 from service.store.usage import Booking
+
+LATE_SECONDS = 60.0  # for which what was not written down in time may still arrive
 
 Kind = Literal["certificate", "prediction"]
 
@@ -66,6 +71,8 @@ class RedisRuns:
 
     def __init__(self, store: Store, seals: Seals, process: Process) -> None:
         self._store, self._seals, self._process = store, seals, process
+        self._at: set[str] = set()  # begun or taken up here, until the outcome is noted
+        self._not_begun: dict[str, float] = {}  # since when
 
     async def begin(
         self,
@@ -80,7 +87,7 @@ class RedisRuns:
         """Write a run down before anything is asked.
 
         Raises:
-            StoreError: if that cannot be done now.
+            StoreError: if that cannot be done now. Nobody works on it then, wherever it got to.
         """
         created = datetime.now(UTC).isoformat(timespec="milliseconds")
         what = {
@@ -105,7 +112,12 @@ class RedisRuns:
                 both.sadd(self._store.key("runs:open"), run_id)
                 await both.execute()
 
-        await self._store.brisk(write)
+        self._at.add(run_id)
+        try:
+            await self._store.brisk(write)
+        except BaseException:  # it may be there all the same, or soon, and nobody waits for it
+            self._not_begun[run_id] = time.monotonic()
+            raise
 
     async def spend(self, run_id: str, units: int) -> None:
         """Note that a run may use so many billed units, before it does."""
@@ -128,6 +140,7 @@ class RedisRuns:
         if booking is not None:
             keys, args = keys + booking.keys, args + booking.args
         await self._store.script("run_end", keys, args)
+        self._at.discard(run_id)
 
     async def outcome(self, run_id: str) -> dict[str, Any]:
         """Return what came of a run; no outcome yet if it is being worked on elsewhere.
@@ -154,16 +167,47 @@ class RedisRuns:
             told["outcome"] = json.loads(self._seals.unseal(found[1], "outcome", run_id))
         return told
 
-    async def take_up(self) -> list[RunRecord]:
-        """Claim the runs whose processes are dead."""
+    async def interrupted(self) -> list[str]:
+        """Return the ids of those that have not ended, and that this process is not at.
+
+        Most are those of other processes. What could not be begun here is forgotten by the way.
+
+        Raises:
+            StoreError: if the store is away.
+        """
         name = self._store.key("runs:open")
-        open_ids = await self._store.brisk(lambda redis: redis.smembers(name))
-        taken = []
-        for run_id in sorted(found.decode() for found in open_ids):
+        found = await self._store.brisk(lambda redis: redis.smembers(name))
+        open_ids = {run_id.decode() for run_id in found}
+        for run_id, since in [*self._not_begun.items()]:
+            if run_id in open_ids:
+                await self.drop(run_id)
+            if time.monotonic() - since > LATE_SECONDS:
+                del self._not_begun[run_id]
+                self._at.discard(run_id)
+        return sorted(open_ids - self._at)
+
+    async def take_up(self, run_id: str) -> RunRecord | None:
+        """Claim a run whose process is dead; None if it is not, or has ended, or this one is at it.
+
+        Whoever gets it has to go on with it, or to end it.
+
+        Raises:
+            LedgerDamaged: if its entry is not whole.
+            LedgerConflict: if a secret that is not known here may have sealed it.
+            StoreError: if the store is away; it can be taken up later then.
+        """
+        if run_id in self._at:
+            return None
+        self._at.add(run_id)  # before the first wait: nobody takes it twice
+        record = None
+        try:
             keys, args = [self._key(run_id)], [self._process.id, self._store.key("process", "")]
             if await self._store.brisk_script("take", keys, args):
-                taken.append(await self._record(run_id))
-        return taken
+                record = await self._record(run_id)
+        finally:
+            if record is None:
+                self._at.discard(run_id)
+        return record
 
     async def drop(self, run_id: str) -> None:
         """Forget an ended run."""
@@ -184,8 +228,17 @@ class RedisRuns:
         what, png, units = found
         if what is None or png is None:
             raise LedgerDamaged(f"the store's entry of the run {run_id} is not whole")
-        told = json.loads(self._seals.unseal(what, "run", run_id))
+        try:
+            told = json.loads(self._seals.unseal(what, "run", run_id, conflict=True))
+        except LedgerConflict:
+            await self._leave(run_id)
+            raise
         return RunRecord(run_id, png=png, units=int(units or 0), **told)
+
+    async def _leave(self, run_id: str) -> None:
+        """Give a claim back, for whoever can read the entry."""
+        with contextlib.suppress(StoreError):
+            await self._store.brisk(lambda redis: redis.hset(self._key(run_id), "process", ""))
 
     def _key(self, run_id: str) -> str:
         return self._store.key("run", run_id)

@@ -1,7 +1,9 @@
 """The workers of a deployment: who is there, what they work on, and how fast.
 
-worker:ID    what a worker tells of itself; gone when it gives no sign of life
-workers      ids
+worker:ID        what a worker tells of itself; gone when it gives no sign of life
+workers          ids
+unable:JOB:ID    a worker that is not set up for a job, such as without its credential; goes some
+                 minutes after it has met the job last
 """
 
 import json
@@ -10,6 +12,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from service.store.connection import Store
+
+# Longer than any job is held, and than it takes until the last of many workers has met a job's only
+# picture, so that all can be found unable at the same time. One that ends counts no more at once.
+UNABLE_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,36 @@ class RedisWorkers:
 
         await self._store.brisk(write)
 
+    async def unable(self, worker: str, job_id: str, compute: str) -> bool:
+        """Note that a worker is not set up for a job; tells whether none that lives is.
+
+        Args:
+            worker: its id.
+            job_id: of the job.
+            compute: the job's compute type.
+
+        Raises:
+            StoreError: if the store is away.
+        """
+        others = [one.id for one in await self.covering(compute) if one.id != worker]
+
+        async def note(redis: Any) -> int:  # noqa: ANN401
+            async with redis.pipeline(transaction=True) as both:
+                both.set(self._unable(job_id, worker), b"", px=round(UNABLE_SECONDS * 1000))
+                # Noted first: of several at the same time, the last one sees all.
+                both.exists(*(self._unable(job_id, one) for one in (worker, *others)))
+                return int((await both.execute())[1])
+
+        return await self._store.brisk(note) == 1 + len(others)
+
+    async def able(self, worker: str, job_id: str) -> None:
+        """Forget that a worker was not set up for a job.
+
+        Raises:
+            StoreError: if the store is away.
+        """
+        await self._store.brisk(lambda redis: redis.delete(self._unable(job_id, worker)))
+
     async def covering(self, compute: str) -> list[WorkerInfo]:
         """Return those that live and work on a compute type."""
         return [one for one in await self.list() if compute in one.computes]
@@ -99,6 +135,9 @@ class RedisWorkers:
         if gone:
             await self._store.brisk(lambda r: r.srem(name, *gone))
         return [WorkerInfo.of(json.loads(text)) for text in found if text is not None]
+
+    def _unable(self, job_id: str, worker: str) -> str:
+        return self._store.key("unable", job_id, worker)
 
     def _key(self, worker: str) -> str:
         return self._store.key("worker", worker)

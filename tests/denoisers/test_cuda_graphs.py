@@ -117,8 +117,15 @@ def test_a_batch_of_one_takes_the_memory_of_other_sizes_before_it_gives_up():
 def test_a_size_that_has_no_room_beside_the_graphs_of_others_gets_theirs(monkeypatch):
     runtime = registry.load("cifar", "cpu")
     runtime._graphs = graphs = Graphless(None, others=7)
-    share = lambda *_: 8 if not graphs.others else 0.1  # noqa: E731
-    monkeypatch.setattr(memory, "largest_batch", share)
+    monkeypatch.setattr(memory, "largest_batch", lambda *_: 0.1 if graphs.others else 8)
+    monkeypatch.setattr(memory, "holds_one", lambda *_: not graphs.others)
+    monkeypatch.setattr(memory, "give_back", lambda: None)
+    runtime._device = torch.device("cuda", 0)
+    monkeypatch.setattr(memory, "could_hold_one", lambda *_: False)
+    with pytest.raises(InvalidParameter, match="does not hold one picture"):
+        runtime.batch_of(96, 96)
+    assert graphs.cleared == 0  # that would have been no use
+    monkeypatch.setattr(memory, "could_hold_one", lambda *_: True)
     assert runtime.batch_of(96, 96) == 8
     assert graphs.cleared == 1
 

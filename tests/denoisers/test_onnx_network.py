@@ -457,9 +457,8 @@ def test_what_is_not_finite_later_is_no_picture(path):
 def test_a_size_that_the_memory_does_not_hold_is_refused_untried(path, monkeypatch):
     whole = OnnxDenoiser("mine", write(path, **blur()))
     monkeypatch.setattr("denoisers.onnx_denoiser.trial_pictures", lambda *_: pytest.fail("tried"))
-    for height, width in [(6000, 6000), (2**20, 2**20)]:
-        with pytest.raises(InvalidParameter, match=f"does not hold 1 at once of {width}×{height}"):
-            whole.batch_of(height, width)
+    with pytest.raises(InvalidParameter, match=f"does not hold 1 at once of {2**20}×{2**20}"):
+        whole.batch_of(2**20, 2**20)
     monkeypatch.setattr("denoisers.onnx_denoiser.free_bytes", lambda device: 64 * 64 * 48 - 1)
     with pytest.raises(InvalidParameter, match="use a smaller size") as caught:
         whole.batch_of(64, 64)

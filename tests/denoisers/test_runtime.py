@@ -1,6 +1,7 @@
 """The runtime: any size, any batch, the same bits; the shipped weights really denoise."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from pathlib import Path
 
@@ -115,6 +116,43 @@ def test_a_picture_larger_than_the_memory_is_refused_before_it_costs_the_process
     assert runtime.batch_of(64, 64) == 1
 
 
+def test_what_a_batch_takes_that_runs_now_is_not_missing_for_the_next(monkeypatch):
+    """A job of large pictures of several sizes would lose all that came at the wrong moment."""
+    begun, go_on, free = threading.Event(), threading.Event(), [10**9]
+
+    def slow(noisy):
+        free[0] = 0
+        begun.set()
+        assert go_on.wait(30)
+        free[0] = 10**9
+        return noisy
+
+    runtime = Runtime("slow", Odd(slow), "0" * 64)
+    runtime.batch_of(32, 32)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: free[0])
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(runtime.clean, noisy_batch(1)[1], 0.25)
+        assert begun.wait(30)
+        second = pool.submit(runtime.batch_of, 48, 48)
+        assert not second.done()
+        go_on.set()
+        assert second.result(30) == 32
+        assert first.result(30).shape == (1, 32, 32, 3)
+
+
+class Looks(torch.nn.Module):
+    def forward(self, noisy, sigma):
+        return noisy * (float(sigma[0]) > 0)
+
+
+def test_a_network_whose_memory_cannot_be_measured_is_not_refused_for_a_guess(monkeypatch):
+    runtime = Runtime("looks", Looks(), "0" * 64)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 500 * 400 * 400)
+    assert memory.measured(runtime._network, 400, 400) is None
+    assert memory.peak_bytes(runtime._network, 400, 400) == 1024 * 400 * 400
+    assert runtime.batch_of(400, 400) == 1
+
+
 def test_a_size_that_is_known_does_not_wait_for_one_that_is_measured(monkeypatch):
     runtime = Runtime("x", UNet(width=8, half=1, quarter=1, eighth=1), "0" * 64)
     known = runtime.batch_of(32, 32)
@@ -184,12 +222,21 @@ def test_what_fills_a_batch_up_may_be_no_number():
     assert runtime.clean(noisy_batch(3)[1], 0.25).shape == (3, 32, 32, 3)
 
 
-def test_a_device_that_fails_is_not_the_pictures_fault():
+@pytest.mark.parametrize(
+    "said",
+    [
+        "CUDA error: an illegal memory access was encountered",
+        "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
+        "CUDA driver error: invalid argument",
+        "CUBLAS_STATUS_EXECUTION_FAILED when calling cublasGemmEx",
+    ],
+)
+def test_a_device_that_fails_is_not_the_pictures_fault(said):
     def broken(noisy):
-        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        raise RuntimeError(said)
 
     runtime = Runtime("odd", Odd(broken), "0" * 64)
-    with pytest.raises(NotUsable, match="device of the denoiser 'odd' failed: CUDA error"):
+    with pytest.raises(NotUsable, match=f"device of the denoiser 'odd' failed: {said}"):
         runtime.clean(noisy_batch(3)[1], 0.25)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from adapters.errors import QuotaExceeded
+from adapters.interface import Refusal
 from certification.canonical import canonicalise
 from certification.errors import InvalidParameter, RunInterrupted
 from certification.interrupt import Interrupt
@@ -200,3 +201,28 @@ async def test_a_provider_that_fails_in_the_middle(surety, monkeypatch):
 
 def test_the_gradient_is_where_the_provider_turns():
     assert abs(float(np.asarray(gradient()).mean()) - Turning.threshold) < 2
+
+
+async def test_where_the_clean_picture_was_refused_the_grey_one_is_compared(surety, monkeypatch):
+    clean = canonicalise(png()).pixels
+    answers = Turning.classify
+
+    async def moderated(self, images):
+        told = await answers(self, images)
+        refused = Refusal("not today", model_version=None)
+        return [
+            refused if np.array_equal(image, clean) else outcome
+            for image, outcome in zip(images, told, strict=True)
+        ]
+
+    monkeypatch.setattr(Turning, "version", None)
+    monkeypatch.setattr(Turning, "classify", moderated)
+    certificate = await certify(surety)
+    version = certificate["proof"]["subject"]["provider"]["model_version"]
+    assert version.endswith(" of grey")
+    found = await ask_again(surety, certificate, 8)
+    assert (found.changed, found.versions, found.asked) == (False, [version], 8)
+    monkeypatch.setattr(Turning, "score", 0.5)
+    found = await ask_again(surety, certificate, 8)
+    assert found.changed
+    assert found.versions[0].endswith(" of grey")

@@ -81,3 +81,22 @@ def test_the_decoder_and_the_service_have_the_same_limits():
     fields, limits = Settings.model_fields, Limits()
     assert fields["max_pixels"].default == limits.max_pixels
     assert fields["max_upload_bytes"].default == limits.max_bytes
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch):
+    """As on a container platform that gives each container a user id of its own."""
+
+    def nobody(*_):
+        raise KeyError("uid not found")
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("SURETY_DATA_DIR", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    monkeypatch.setattr("pwd.getpwnam", nobody)
+    with pytest.raises(ConfigurationError, match="set SURETY_DATA_DIR"):
+        load_settings()
+    monkeypatch.setenv("SURETY_DATA_DIR", "~/surety")
+    with pytest.raises(ConfigurationError, match=r"SURETY_DATA_DIR: .*no such home folder"):
+        load_settings()
+    monkeypatch.setenv("SURETY_DATA_DIR", "/srv/surety")
+    assert str(load_settings().data_dir) == "/srv/surety"

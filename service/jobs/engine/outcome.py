@@ -71,7 +71,11 @@ def certified(row: Row, document: Mapping[str, Any], retries: int) -> Row:
 
 
 def partly(row: Row, document: Mapping[str, Any], retries: int) -> Row:
-    """Return the row of a picture that will be asked about further."""
+    """Return the row of a picture that will be asked about further.
+
+    Its votes are those that it has by now, from which the next slice follows. What it had ended as
+    before, the store keeps beside it: see `RedisJobPictures.back`.
+    """
     votes = document["proof"]["votes"]
     return dataclasses.replace(
         row,

@@ -42,6 +42,7 @@ from service.usage.last_call import SUMMED
 
 BROKEN_OFF = ("cancelled", "deadline")  # stop reasons of a run that somebody ended
 MOST_GATES = 1000  # of jobs that were worked on of late
+MOST_UNABLE = 1000  # jobs that this process is not set up for
 MOST_TRIES = 5  # deliveries: a picture that its workers die of ends
 
 log = structlog.get_logger("surety.jobs")
@@ -66,6 +67,7 @@ class Work:
         self._untold: dict[str, Used] = {}
         self._telling = asyncio.Lock()
         self._gates: dict[str, tuple[Any, JobGates]] = {}
+        self._unable: dict[str, None] = {}  # jobs that this process is not set up for, in order
         self.votes = 0
         self.pictures = 0
 
@@ -121,6 +123,7 @@ class Work:
             )
             if prepared.denoiser.compute != job.spec.compute:
                 return Stop("elsewhere", _other_compute(where, job, prepared))
+            await self._able(job)
             money = self._gates_of(job, prepared.adapter.traits)
             into = [used, self.used, self._untold.setdefault(job.id, Used())]
             try:
@@ -212,12 +215,24 @@ class Work:
     async def _leave_to_others(self, job: Job, stop: Stop) -> None:
         """Let others take a picture that this process lacks a credential or the like for.
 
-        Or a denoiser of the job's compute type: some other one of this process has that type.
+        Or a denoiser of the job's compute type: some other one of this process has that type. Where
+        none that lives is set up for the job, it is held, and says why.
         """
-        if len(await self._state.workers.covering(job.spec.compute)) > 1:
-            await asyncio.sleep(ELSEWHERE_SECONDS)  # else it would come back here at once
-        else:
+        self._unable.pop(job.id, None)
+        self._unable[job.id] = None  # the last
+        while len(self._unable) > MOST_UNABLE:
+            del self._unable[next(iter(self._unable))]
+        process = self._state.process.id
+        if await self._state.workers.unable(process, job.id, job.spec.compute):
             await self._state.jobs.hold(job.id, HOLD_SECONDS, stop.problem)
+        else:
+            await asyncio.sleep(ELSEWHERE_SECONDS)  # else it would come back here at once
+
+    async def _able(self, job: Job) -> None:
+        """Let others know that this process is set up for a job by now, if it was not."""
+        if job.id in self._unable:
+            await self._state.workers.able(self._state.process.id, job.id)
+            self._unable.pop(job.id, None)  # afterwards, so that it is done again if that failed
 
     async def _best(self, job: Job, row: Row, document: Mapping[str, Any]) -> Row:
         """Return the row of a picture that has its certificate, or the better one of before.
@@ -234,7 +249,16 @@ class Work:
             return new  # past its time
         old, now = before["proof"], document["proof"]
         same = all(old[name] == now[name] for name in ("alpha", "subject_sha256"))
-        return dataclasses.replace(row, state="done", retries=new.retries) if same else new
+        if not same:
+            return new
+        votes = old["votes"]  # those of the certificate that stands, not of the slices since
+        return dataclasses.replace(
+            row,
+            state="done",
+            retries=new.retries,
+            n=votes["n"],
+            abstentions=votes["abstentions"],
+        )
 
     async def _pause(self, job: Job, stop: Stop) -> None:
         try:

@@ -124,6 +124,8 @@ class JobWorker:
         finally:
             self._tasks.discard(task)
             self._busy[taken] -= 1
+            if not self._busy[taken]:
+                del self._busy[taken]  # else one is kept for each picture that ever was here
             self._wake.set()
 
     async def _back(self, compute: str, taken: Taken) -> None:

@@ -1,20 +1,23 @@
--- Changes the state of a job, if it may be changed from where it stands; returns where it stood.
--- Of a cancelled one, pictures that had an end before they waited again have it still.
--- KEYS job, pending, ready, clock, index of ended jobs, states of before
--- ARGV job's id, state to be, now, date, further fields as JSON, states that it may be changed from …
+-- Changes the state of a job, once, and with it further fields, if it may be changed from where it
+-- stands; returns that where it may not. Of a cancelled one, pictures that had an end before
+-- they waited again have it still.
+-- KEYS job, pending, ready, clock, index of ended jobs, states of before, held
+-- ARGV job's id, state to be, now, date, token of this move, states that it may be changed from, each
+--      between commas, and field, value, …
+local KEPT = 160  -- bytes of the tokens of the latest moves: others may have followed
 local was = redis.call('HGET', KEYS[1], 'state')
 if not was then return {'gone'} end
-local allowed = false
-for i = 6, #ARGV do
-  if ARGV[i] == was then allowed = true end
-end
-if not allowed then return {'refused', was} end
+local moves = redis.call('HGET', KEYS[1], 'moves') or ''
+if string.find(moves, ARGV[5], 1, true) then return {'done'} end  -- the answer was lost
+if not string.find(ARGV[6], ',' .. was .. ',', 1, true) then return {'refused', was} end
 local to = ARGV[2]
-redis.call('HSET', KEYS[1], 'state', to)
+moves = string.sub(ARGV[5] .. ' ' .. moves, 1, KEPT)
+redis.call('HSET', KEYS[1], 'state', to, 'moves', moves)
 redis.call('HDEL', KEYS[1], 'ended', 'problem', 'held')
-for name, value in pairs(cjson.decode(ARGV[5])) do redis.call('HSET', KEYS[1], name, value) end
+for i = 7, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
 redis.call('ZREM', KEYS[3], ARGV[1])
 redis.call('ZREM', KEYS[5], ARGV[1])
+redis.call('ZREM', KEYS[7], ARGV[1])
 if to == 'cancelled' then
   local waiting = redis.call('ZCARD', KEYS[2])
   local counts = {cancelled = waiting}
@@ -41,4 +44,4 @@ if to == 'cancelled' or to == 'finished' then
 elseif to == 'running' then
   redis.call('ZADD', KEYS[3], redis.call('GET', KEYS[4]) or '0', ARGV[1])
 end
-return {'done', was}
+return {'done'}

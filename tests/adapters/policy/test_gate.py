@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from adapters.errors import ProviderDown
 from adapters.policy.gate import AccountGate, AccountGates
+from adapters.policy.limit import LocalLimit
 from certification.asking import Asker
 from certification.protocols import Answer, Retry, Traits
 from tests.adapters.policy.clock import START, now, run
@@ -414,5 +415,23 @@ def test_a_profile_that_knows_no_rate_counts_its_large_calls_in_full(order):
             permit.done(OK)
         assert starts[1] - starts[0] >= 3.2
         assert starts[2] - starts[1] >= 3.2
+
+    run(main)
+
+
+def test_a_profile_that_comes_while_a_call_waits_for_its_place_does_no_harm():
+    class Slow(LocalLimit):
+        async def reserve(self, units):
+            await asyncio.sleep(1)  # a store's answer takes its time
+            return await super().reserve(units)
+
+    async def main():
+        limit_of = lambda traits: Slow(traits.rate, 1)  # noqa: E731
+        shared = AccountGate("world", Traits(rate=50, rate_unit="image"), limit_of)
+        waiting = asyncio.create_task(shared.enter(1))
+        await asyncio.sleep(0.5)
+        shared.heed(Traits(rate=2, rate_unit="request"))
+        (await waiting).done(OK)
+        (await shared.enter(1)).done(OK)
 
     run(main)

@@ -2,12 +2,14 @@
 
 import asyncio
 import errno
+import json
 import os
 import re
 import resource
 import shutil
 import signal
 import tempfile
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -206,3 +208,58 @@ async def test_three_hundred_uploads_at_once_take_bounded_memory(tmp_path: Any) 
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
+
+
+def chunked(said: bytes) -> Request:
+    headers = [(b"content-length", said), (b"transfer-encoding", b"chunked")]
+    return Request({"type": "http", "headers": headers})
+
+
+def test_what_comes_in_chunks_is_held_as_the_largest_whatever_is_said_beside_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taking = uploads_of(max_uploads_bytes=4 * MEGABYTE, max_archive_bytes=MEGABYTE)
+    with taking.picture(chunked(b"1"), None):
+        assert taking.memory.taken > MEGABYTE
+    free = shutil.disk_usage("/")._replace(free=uploads.FREE_BYTES + 2 * MEGABYTE)
+    monkeypatch.setattr(uploads.shutil, "disk_usage", lambda _: free)
+    for request in (chunked(b"1"), sized(None)):
+        with (
+            taking.file(request, None),
+            pytest.raises(NoRoom, match=r"say how large it is \(Content-Length\)"),
+            taking.file(request, None),
+        ):
+            pass
+
+
+@pytest.mark.parametrize("memory", [True, False])
+def test_a_folder_in_memory_has_no_more_room_than_half_of_what_is_left(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, memory: bool
+) -> None:
+    """A container's /tmp: the kernel ends the process before the disk is said to be full."""
+    monkeypatch.setattr(uploads, "_is_memory", lambda _: memory)
+    monkeypatch.setattr(uploads, "memory_left", lambda: 4 * MEGABYTE)
+    assert (uploads._free(tmp_path) == 2 * MEGABYTE) == memory
+    monkeypatch.setattr(uploads, "memory_left", lambda: None)
+    assert uploads._free(tmp_path) > 2 * MEGABYTE
+
+
+def test_which_folders_are_in_memory() -> None:
+    mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+    kinds = {Path(where): kind for _, where, kind, *_ in mounts if Path(where).is_dir()}
+    assert not uploads._is_memory(Path("/proc"))
+    for where, kind in kinds.items():
+        if kind == "tmpfs":
+            assert uploads._is_memory(where)
+
+
+async def test_a_body_of_a_hundred_thousand_fields_is_refused_before_it_is_looked_at(
+    app: FastAPI, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.json_body.from_json", lambda *_, **__: pytest.fail("was parsed"))
+    body = json.dumps({str(i): 0 for i in range(100_000)})
+    told = await client.post(
+        "/jobs/0/extend", content=body, headers={"content-type": "application/json"}
+    )
+    assert told.status_code == 413
+    assert "over the limit of 65,536 bytes" in problem(told, app)["detail"]

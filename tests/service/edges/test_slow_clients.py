@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import socket
 import struct
@@ -10,9 +11,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from starlette.responses import StreamingResponse
 
 import service.sse
+from service.edges.ending import Ending
+from service.edges.pace import BodyPace
 from service.edges.protocol import EdgeProtocol
+from service.errors import ShuttingDown
+from service.head import Head
 from tests.service.edges.sockets import (
     PATIENCE,
     connection,
@@ -235,3 +241,52 @@ async def test_a_client_that_has_gone_stops_no_end(
         async with asyncio.timeout(PATIENCE):
             while protocol.connections:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
+
+
+async def run_asgi(app: Any, method: str, headers: Any = ()) -> list[Any]:
+    """Send a request whose client stays, and return what it is answered within five seconds."""
+    sent: list[Any] = []
+    messages = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive() -> Any:
+        if messages:
+            return messages.pop()
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": method, "path": "/", "headers": list(headers)}
+    async with asyncio.timeout(5):
+        await app(scope, receive, send)
+    return sent
+
+
+def endless(parts: int | None) -> Any:
+    """An application that streams so many parts, or for ever."""
+
+    async def body() -> AsyncIterator[bytes]:
+        for number in itertools.count():
+            if number == parts:
+                return
+            yield b"part"
+            await asyncio.sleep(0.01)
+
+    return StreamingResponse(body())
+
+
+async def test_head_of_what_streams_for_hours_ends_at_once() -> None:
+    start, end = await run_asgi(Head(endless(None)), "HEAD")
+    assert start["type"] == "http.response.start"
+    assert (end["body"], end["more_body"]) == (b"", False)
+
+
+async def test_streams_that_begin_while_the_service_ends_are_not_cut_off() -> None:
+    ending = Ending()
+    ending.begin()
+    sent = await run_asgi(BodyPace(endless(5), 1000, 1.0, ending), "GET")
+    assert sum(message.get("body") == b"part" for message in sent) == 5
+    assert sent[-1]["more_body"] is False
+    with pytest.raises(ShuttingDown):  # of one that waits for an upload
+        length = [(b"content-length", b"100")]
+        await run_asgi(BodyPace(endless(None), 1000, 1.0, ending), "GET", length)

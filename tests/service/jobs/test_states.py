@@ -6,8 +6,10 @@ from collections import Counter
 import pytest
 
 from service.errors import JobConflict, NotFound
+from service.jobs.engine.outcome import Used, charged, partly
 from service.jobs.rows import State
 from service.jobs.states import FROM, JOB_STATES, TO, actions
+from service.store.job_rows import USED
 from tests.service.jobs.running import grey, opened, submitted
 
 
@@ -80,6 +82,91 @@ async def test_pictures_of_an_extended_job_that_is_cancelled_are_what_they_were(
         assert [row.state for row in rows] == ends
         assert {name: n for name, n in found.counts.items() if n} == Counter(ends)
         assert await state.pictures.again(found, "retry") == 2
+
+
+SLICE = {"proof": {"votes": {"n": 64, "abstentions": 3}}}
+
+
+async def counted(state, job_id):
+    """Return a job's pictures by state, of which its counts and its table must say the same."""
+    job = await state.jobs.get(job_id)
+    rows = await state.pictures.rows(job)
+    assert {name: n for name, n in job.counts.items() if n} == Counter(row.state for row in rows)
+    return [row.state for row in rows]
+
+
+@pytest.mark.parametrize("cancelled_first", [True, False])
+@pytest.mark.usefixtures("small_providers")
+async def test_pictures_that_were_worked_on_again_and_not_ended_are_what_they_were(
+    tmp_path, cancelled_first
+):
+    """However each goes back: broken off, with a slice of votes, or as it was taken."""
+    ends: list[State] = ["done", "done", "done", "failed", "failed", "unpaid"]
+    async with opened(tmp_path) as surety:
+        state, used = surety.state, Used(calls=2, images=32, units=32)
+        job = await submitted(surety, grey(len(ends)))
+        had = []
+        for end, taken in zip(ends, await state.pictures.take("cpu/int16", 9, 9), strict=True):
+            (row,) = await state.pictures.rows(job, taken.number, 1)
+            told = {"n": 40, "abstentions": 1, "calls": 1, "certificate": f"c{taken.number}"}
+            problem = {"title": "no"} if end == "failed" else None
+            had.append(dataclasses.replace(row, state=end, problem=problem, **told))
+            await state.pictures.end(job, had[-1])
+
+        async def put_back(number):
+            if number % 3 == 2:
+                return await state.pictures.back(job.id, "cpu/int16", number)
+            row = charged(had[number], await state.pictures.row(job.id, number), used, 0.01, 1)
+            row = partly(row, SLICE, 1) if number % 3 == 1 else row
+            await state.pictures.back(job.id, "cpu/int16", number, 6 + 1.0, row)
+
+        for _ in range(2):  # the second time there is a row of before beside that of now
+            assert await state.pictures.again(await state.jobs.get(job.id), "extend") == 6
+            await state.jobs.move(job.id, "extend")
+            assert len(await state.pictures.take("cpu/int16", 9, 9)) == 6
+            assert await counted(state, job.id) == ["working"] * 6
+            if cancelled_first:
+                await state.jobs.move(job.id, "cancel")
+            for number in range(6):
+                await put_back(number)
+            if not cancelled_first:
+                assert await counted(state, job.id) == ["waiting"] * 6
+                assert (await state.pictures.row(job.id, 1)).n == 64  # from where it goes on
+                await state.jobs.move(job.id, "cancel")
+            assert await counted(state, job.id) == ends
+        found = await state.jobs.get(job.id)
+        for row, before in zip(await state.pictures.rows(found), had, strict=True):
+            times = 0 if row.number % 3 == 2 else 2
+            assert (row.calls, row.images) == (1 + 2 * times, 32 * times)  # they are paid for
+            assert row.cost == pytest.approx(0.32 * times)
+            assert dataclasses.replace(before, **{name: getattr(row, name) for name in USED}) == row
+
+        assert await state.pictures.again(found, "retry") == 3
+        await state.jobs.move(job.id, "retry")
+        assert await counted(state, job.id) == ends[:3] + ["waiting"] * 3
+        for taken in await state.pictures.take("cpu/int16", 9, 9):
+            row = await state.pictures.row(job.id, taken.number)
+            await state.pictures.end(job, dataclasses.replace(row, state="done", n=99))
+        assert await counted(state, job.id) == ["done"] * 6
+        assert [row.n for row in await state.pictures.rows(job)] == [40] * 3 + [99] * 3
+
+
+@pytest.mark.usefixtures("small_providers")
+async def test_pictures_that_have_a_slice_alone_are_cancelled_whatever_follows(tmp_path):
+    async with opened(tmp_path) as surety:
+        state = surety.state
+        job = await submitted(surety, grey(3))
+        for action in ("cancel", "retry", "cancel"):
+            if action == "retry":
+                assert await state.pictures.again(await state.jobs.get(job.id), "retry") == 3
+                await state.jobs.move(job.id, "retry")
+                continue
+            for taken in await state.pictures.take("cpu/int16", 2, 2):
+                (row,) = await state.pictures.rows(job, taken.number, 1)
+                waits = partly(charged(row, None, Used(calls=1), 0, 1), SLICE, 0)
+                await state.pictures.back(job.id, "cpu/int16", taken.number, 3 + 1.0, waits)
+            await state.jobs.move(job.id, "cancel")
+            assert await counted(state, job.id) == ["cancelled"] * 3
 
 
 @pytest.mark.usefixtures("small_providers")

@@ -1,6 +1,7 @@
 """/health/ready: every part for itself, asked for seldom however often probes come."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -114,3 +115,14 @@ async def test_a_device_that_fails(app: FastAPI, monkeypatch: Any) -> None:
     (error,) = body["errors"]
     assert error["field"] == "device"
     assert error["message"].endswith("fails: CUDA error: device-side assert triggered")
+
+
+async def test_strangers_are_told_what_is_not_ready_but_not_why(make_app: Any) -> None:
+    """The reason may name settings, files and what a credential lacks."""
+    async with make_app(provider="closed-down", require_keys=True) as app, connect(app) as client:
+        body = problem(await client.get("/health/ready"), app)
+    assert body["errors"] == [{"field": "provider", "message": "it is not ready: the log says why"}]
+    assert "closed-down" not in json.dumps(body)
+    async with make_app(provider="closed-down") as app, connect(app) as client:
+        (error,) = problem(await client.get("/health/ready"), app)["errors"]
+    assert "closed-down" in error["message"]

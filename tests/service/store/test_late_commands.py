@@ -7,10 +7,16 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from certification.canonical import canonicalise
+from certification.errors import LedgerConflict
 from certification.protocols import Rerolls
 from service.settings import Settings
 from service.state import State
+from service.store.seals import Seals
+from tests.service.pictures import png
 from tests.service.store.keeping import DRAFT, HEADER, SECRET, VOTES, at_once
+
+RUN = "5" * 24
 
 
 class Line:
@@ -188,3 +194,80 @@ async def test_money_that_is_settled_twice_is_free_once(deployment):
         b"reserved": b"50",
     }
     assert not await two.jobs.reserve("job", "third", 50, cap)
+
+
+async def begin(state):
+    await state.runs.begin(RUN, "certificate", {}, canonicalise(png(8, 8)), DRAFT)
+
+
+async def die(state):
+    key = state.store.key("process", state.process.id)
+    await state.process.end()
+    await state.store.brisk(lambda redis: redis.delete(key))
+
+
+@pytest.mark.parametrize("lost", ["EVALSHA", "HMGET"])
+async def test_a_run_that_is_taken_up_is_had_though_the_answer_was_lost(deployment, lost):
+    one, line, two = deployment
+    await begin(two)
+    assert await one.runs.interrupted() == [RUN]
+    assert await one.runs.take_up(RUN) is None
+    await die(two)
+    line.lose_reply(lost, one.store.key("run", RUN))
+    assert (await one.runs.take_up(RUN)).id == RUN
+    assert line.lost == 1
+    assert await one.runs.take_up(RUN) is None  # once
+    assert await one.runs.interrupted() == []
+    await one.runs.end(RUN, {})
+    assert await one.runs.take_up(RUN) is None
+    assert await one.runs.interrupted() == []
+
+
+async def test_a_run_whose_taker_did_not_learn_of_it_is_taken_up_by_it_later(deployment):
+    one, line, two = deployment
+    await begin(two)
+    await die(two)
+    line.lose_reply("EVALSHA", one.store.key("run", RUN))
+    taking = asyncio.create_task(one.runs.take_up(RUN))
+    while not line.lost:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    owner, key = one.process.id.encode(), one.store.key("run", RUN)
+    while await two.store.brisk(lambda r: r.hget(key, "process")) != owner:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    taking.cancel()
+    await asyncio.gather(taking, return_exceptions=True)
+    assert await one.runs.interrupted() == [RUN]
+    assert (await one.runs.take_up(RUN)).draft == DRAFT
+
+
+async def test_a_run_that_another_secret_sealed_is_left_to_whoever_knows_it(deployment, tmp_path):
+    one, _, two = deployment
+    await begin(two)
+    await die(two)
+    key, store = one.store.key("run", RUN), one.store
+    whole = await store.brisk(lambda redis: redis.hget(key, "what"))
+    strange = Seals(bytes(32), {}).seal("{}", "run", RUN)
+    await store.brisk(lambda redis: redis.hset(key, "what", strange))
+    with pytest.raises(LedgerConflict):
+        await one.runs.take_up(RUN)
+    await store.brisk(lambda redis: redis.hset(key, "what", whole))
+    assert (await two.runs.take_up(RUN)) is None  # it began it itself
+    another = await State.open(Settings(data_dir=tmp_path, secret=SECRET))
+    try:
+        assert (await another.runs.take_up(RUN)).id == RUN
+    finally:
+        await another.close()
+
+
+async def test_a_run_that_was_written_down_for_nobody_is_forgotten(deployment):
+    one, line, two = deployment
+    line.lose_reply("HSET", RUN)
+    beginning = asyncio.create_task(begin(one))
+    while not await two.runs.interrupted():  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    beginning.cancel()  # as its client goes
+    await asyncio.gather(beginning, return_exceptions=True)
+    assert line.lost == 1
+    assert await one.runs.interrupted() == []
+    assert await two.runs.interrupted() == []
+    assert await one.runs.take_up(RUN) is None

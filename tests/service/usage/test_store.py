@@ -165,7 +165,8 @@ async def test_a_run_that_two_processes_end_is_counted_once(place):
     assert await totals(first.usage) == {(OWNERS[0], "aws"): Counts(certificates=1, alpha=5)}
     told = await first.runs.outcome("r" * 24)
     assert told["outcome"] == {"certificate": first.process.id}
-    assert await second.runs.take_up() == []
+    assert await second.runs.interrupted() == []
+    assert await second.runs.take_up("r" * 24) is None
 
 
 async def test_entries_of_some_days_and_keys(usage):

@@ -68,3 +68,14 @@ async def test_a_job_of_another_compute_type_is_left_to_others(tmp_path):
     assert job.state == "running"
     assert job.counts["waiting"] == 1
     assert "a worker of its own type" in job.problem["detail"]
+
+
+async def test_it_remembers_no_picture_that_has_ended(tmp_path):
+    async with opened(tmp_path) as surety, working(surety) as worker:
+        await until(surety, (await submitted(surety, grey(5))).id)
+
+        async def idle():
+            return worker.busy == 0
+
+        await eventually(idle)
+        assert not worker._busy
