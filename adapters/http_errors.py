@@ -29,7 +29,7 @@ from adapters.errors import (
     QuotaExceeded,
     StopError,
 )
-from adapters.http_reply import Reply
+from adapters.http_reply import Reply, refused_together
 from adapters.interface import Refusal, Retry
 from adapters.redaction import redacted
 
@@ -67,10 +67,7 @@ class Statuses:
         if status in self._refused:
             if pictures == 1:
                 return Refusal(said)
-            raise CallRejected(
-                f"the endpoint refused a call with {pictures} pictures, and does not say which of "
-                f"them ({said}): set max_batch = 1"
-            )
+            raise refused_together(pictures, said)
         if status in self._throttled:
             return Retry(said, after=retry_after(reply), throttled=True)
         if status in (401, 407):

@@ -104,6 +104,14 @@ class ReplyMap(BaseModel):
         return self
 
 
+def refused_together(count: int, said: str) -> CallRejected:
+    """Return what to raise where several pictures were refused for one that is not named."""
+    return CallRejected(
+        f"the endpoint refused a call with {count} pictures, and does not say which of them "
+        f"({said}): set max_batch = 1"
+    )
+
+
 class ReplyReader:
     """Reads replies as a profile says.
 
@@ -153,10 +161,7 @@ class ReplyReader:
             if (failed := self._failure(document, None)) is None:
                 raise
             if isinstance(failed, Refusal) and count > 1:
-                raise CallRejected(
-                    f"the endpoint refused a call with {count} pictures, and does not say which of "
-                    f"them ({failed.reason}): set max_batch = 1"
-                ) from None
+                raise refused_together(count, failed.reason) from None
             return [failed] * count
         if not isinstance(entries, list) or len(entries) != count:
             raise Mismatch(f"the reply has not one entry for each of {count} pictures")

@@ -202,8 +202,7 @@ class Engine:
             spoiled = self._machine.ledgers.spoiled(self.subject.draft)
             epoch = await bounded(self._interrupt, spoiled)
             # A refusal would be given by any model: then the grey picture tells them apart.
-            of_grey = isinstance(answer, Refusal)
-            version = canary.version_of(told if of_grey else answer, epoch, of_grey=of_grey)
+            version = canary.version_of(told, epoch, of_grey=isinstance(answer, Refusal))
             self._just_asked = True
         clean = spoken(answer, self._options.rule, self._options.labels)
         rerolls = self._machine.ledgers.rerolls(self.subject.draft)

@@ -86,7 +86,7 @@ def could_hold_one(network: nn.Module, height: int, width: int, device: torch.de
 
 
 def measured(network: nn.Module, height: int, width: int) -> int | None:
-    """Return the same, None for a network of which it cannot be measured."""
+    """Return :func:`peak_bytes` as it was measured; None for a network that cannot be run so."""
     try:
         device, shadow = "cpu", network
         if height * width > SMALL or any(p.device.type != "cpu" for p in network.parameters()):

@@ -52,11 +52,11 @@ class AccountGate:
         self._most = max(self._most, traits.max_batch)
         if traits.rate is not None and traits.rate_unit not in self._limits:
             shared = None if self._limit_of is None else self._limit_of(traits)
-            local = shared or LocalLimit(traits.rate, largest_call(traits))
-            self._limits[traits.rate_unit] = local
+            limit = shared or LocalLimit(traits.rate, largest_call(traits))
+            self._limits[traits.rate_unit] = limit
         for unit, limit in self._limits.items():
-            known = traits.rate if traits.rate_unit == unit else None
-            limit.heed(math.inf if known is None else known, _units(unit, self._most))
+            rate = traits.rate if traits.rate_unit == unit else None
+            limit.heed(rate or math.inf, _units(unit, self._most))
 
     async def enter(self, images: int, run: object = None) -> "AccountPermit":
         """Wait until a call may start.

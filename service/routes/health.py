@@ -1,5 +1,6 @@
 """Is it alive, is it ready, which version is it."""
 
+import contextlib
 import platform
 from typing import Any
 
@@ -69,13 +70,10 @@ async def ready(request: Request, surety: SuretyDep) -> Response:
 
 async def _may_know(known: Known) -> bool:
     """Tell whether strangers may know what is lacking: where no keys are needed they may do all."""
-    try:
-        return not await away.soon(known.needed())
-    except StoreError:
-        try:
-            return not await known.remembered().needed()
-        except StoreError:
-            return False
+    for asked in (known, known.remembered()):  # the latter tells while the store is away
+        with contextlib.suppress(StoreError):
+            return not await away.soon(asked.needed())
+    return False
 
 
 @router.get(

@@ -5,6 +5,7 @@ from importlib.metadata import EntryPoint
 from typing import Any, ClassVar
 
 import numpy as np
+import pytest
 
 import adapters.registry
 from adapters.errors import QuotaExceeded
@@ -48,6 +49,20 @@ class Turning(HalfSpace):
 
 def label(image, threshold):
     return "dark" if np.mean(image) < threshold else "bright"
+
+
+@pytest.fixture
+def turning(small_providers, monkeypatch, tmp_path):
+    """Let `turning` be the provider of what is opened in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    install(monkeypatch)
+
+
+@pytest.fixture
+async def surety(turning, tmp_path):
+    """A deployment whose provider is `turning`."""
+    async with opened(tmp_path) as running:
+        yield running
 
 
 def install(monkeypatch):

@@ -24,6 +24,7 @@ from service.app import create_app
 from service.seeing import readiness
 from service.settings import Settings
 from tests.service import providers
+from tests.service.auditing import surety, turning  # noqa: F401  fixtures
 from tests.service.command import PATIENCE
 
 SECRET = "5a" * 32

@@ -19,26 +19,15 @@ from tests.service.auditing import (
     Turning,
     ask_again,
     certify,
-    install,
     label,
     ledgers,
-    opened,
 )
 from tests.service.pictures import gradient, png
 
 SYNONYMS = {"dark": "night"}
 
 
-@pytest.fixture(autouse=True)
-def _turning(small_providers, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    install(monkeypatch)
-
-
-@pytest.fixture
-async def surety(tmp_path):
-    async with opened(tmp_path) as running:
-        yield running
+pytestmark = pytest.mark.usefixtures("turning")
 
 
 async def samples(surety, certificate, indices):

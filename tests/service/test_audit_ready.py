@@ -17,7 +17,6 @@ from tests.service.auditing import (
     Turning,
     ask_again,
     certify,
-    install,
     opened,
 )
 from tests.service.pictures import png
@@ -25,16 +24,7 @@ from tests.service.pictures import png
 OTHER = "c3" * 32
 
 
-@pytest.fixture(autouse=True)
-def _turning(small_providers, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    install(monkeypatch)
-
-
-@pytest.fixture
-async def surety(tmp_path):
-    async with opened(tmp_path) as running:
-        yield running
+pytestmark = pytest.mark.usefixtures("turning")
 
 
 async def test_samples_are_drawn_at_random_and_again_by_seed(surety):

@@ -8,19 +8,9 @@ from certification.certificate import certificate_id
 from certification.errors import LedgerDamaged
 from certification.verifying import Report
 from service import lasting
-from tests.service.auditing import certify, install, opened
+from tests.service.auditing import certify
 
-
-@pytest.fixture(autouse=True)
-def _turning(small_providers, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    install(monkeypatch)
-
-
-@pytest.fixture
-async def surety(tmp_path):
-    async with opened(tmp_path) as running:
-        yield running
+pytestmark = pytest.mark.usefixtures("turning")
 
 
 @pytest.mark.parametrize(
