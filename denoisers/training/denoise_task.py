@@ -24,6 +24,7 @@ OPTIONS = {
     "stable_from": "stable-from",
     "seed": "seed of the order",
 }  # as users know them
+LEAST_ERROR = 1e-5  # 50 dB; an even black picture, clipped, has none at all
 
 
 class DenoiseTask:
@@ -105,7 +106,8 @@ class DenoiseTask:
         noisy = clean + sigma.view(-1, 1, 1, 1) * noise
         cleaned = self.model(noisy, sigma).float()
         errors = (cleaned - clean).square().mean(dim=(1, 2, 3))
-        total = objective.mse * (errors / sigma).mean()
+        lost = _relative(cleaned, clean) if objective.relative else errors / sigma
+        total = objective.mse * lost.mean()
         # Numbers that are none end the training, as its own fault and not a surrogate's.
         if objective.stability and bool(errors.isfinite().all()):
             most = objective.jitter
@@ -125,7 +127,11 @@ class DenoiseTask:
             self._epoch = epoch
         chosen = self._order[place * self._batch : (place + 1) * self._batch]
         return self._pictures.crops(
-            chosen.tolist(), self.objective.size, generator, shift=self._shift
+            chosen.tolist(),
+            self.objective.size,
+            generator,
+            shift=self._shift,
+            turns=self.objective.turns,
         )
 
     def _levels(self, count: int, generator: torch.Generator) -> torch.Tensor:
@@ -172,7 +178,9 @@ class DenoiseTask:
         try_out(self._surrogates, self.objective.size, self.device)
 
     def _identify(self) -> dict[str, object]:
-        numbers = dataclasses.asdict(self.objective)
+        numbers: dict[str, object] = dataclasses.asdict(self.objective)
+        for name in ("relative", "turns"):  # a checkpoint from before there were any has none
+            numbers[name] = numbers[name] or None
         for field, name in OPTIONS.items():
             numbers[name] = numbers.pop(field)
         made = getattr(self.model, "architecture", type(self.model).__name__)
@@ -189,6 +197,15 @@ class DenoiseTask:
 def _by_ratio(low: float, high: float, place: torch.Tensor) -> torch.Tensor:
     """Return the level at each place from 0 to 1, as many below as above √(low·high)."""
     return low * (high / low) ** place
+
+
+def _relative(cleaned: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
+    """Return a hundredth of the logarithm of each picture's squared error, clipped as PSNR is.
+
+    A hundredth, since then its gradient is about as long as that of squared error / σ.
+    """
+    errors = (cleaned.clamp(0, 1) - clean).square().mean(dim=(1, 2, 3))
+    return (errors + LEAST_ERROR).log() / 100
 
 
 def psnr(squared_error: float) -> float:

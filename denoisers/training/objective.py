@@ -26,6 +26,10 @@ class Objective:
 
     Attributes:
         mse: weight of the squared error; divided by σ, so that strong noise does not drown weak.
+        relative: in place of squared error / σ stands a hundredth of the logarithm of the squared
+            error of the clipped picture, so that mean PSNR is learnt and the pictures with the
+            most texture do not decide (Chen, Lu, Zhang, Chu, Chen, "HINet: Half Instance
+            Normalization Network for Image Restoration", CVPR workshops 2021, "PSNR loss").
         stability: weight of the cross-entropy.
         stable_from: noise level from which the cross-entropy counts in full; at a weaker one it
             counts in proportion, since there a picture keeps its answer as it is.
@@ -35,6 +39,7 @@ class Objective:
         even: share of the pictures whose level is drawn uniformly instead, which is stronger.
         focus: narrower range from which half of the levels are drawn, log-uniformly, whatever the
             rest is drawn by; None for no such range.
+        turns: turn the squares by quarter turns at random.
         size: side of the squares that are cut out of the pictures; whole pictures of that size
             are shifted by up to an eighth.
         batch: pictures per step.
@@ -47,12 +52,14 @@ class Objective:
     """
 
     mse: float = 1.0
+    relative: bool = False
     stability: float = 0.0
     stable_from: float = 0.0
     sigmas: tuple[float, float] = (0.05, 1.0)
     even: float = 0.0
     focus: tuple[float, float] | None = None
     jitter: int = 0
+    turns: bool = False
     size: int = 32
     batch: int = BATCH
     seed: int = 0

@@ -53,7 +53,13 @@ class Pictures:
         return self.pixels[start : start + height * width * 3].reshape(height, width, 3)
 
     def crops(
-        self, chosen: Iterable[int], size: int, generator: torch.Generator, *, shift: int = 0
+        self,
+        chosen: Iterable[int],
+        size: int,
+        generator: torch.Generator,
+        *,
+        shift: int = 0,
+        turns: bool = False,
     ) -> torch.Tensor:
         """Cut one square out of each chosen picture, at random, flipped at random.
 
@@ -62,12 +68,14 @@ class Pictures:
             size: side of the squares, in pixels.
             generator: source of every choice.
             shift: pixels by which a square may stand over the edge, which is reflected there.
+            turns: turn each by 0 to 3 quarter turns as well.
 
         Returns:
             uint8 (N, 3, size, size).
         """
         wanted = list(chosen)
         places = torch.rand((len(wanted), 3), generator=generator).numpy()
+        quarters = torch.randint(4, (len(wanted),), generator=generator).tolist() if turns else []
         out = np.empty((len(wanted), size, size, 3), dtype=np.uint8)
         for row, index in enumerate(wanted):
             whole = self.picture(index)
@@ -75,7 +83,8 @@ class Pictures:
                 whole = np.pad(whole, ((shift, shift), (shift, shift), (0, 0)), mode="reflect")
             top, left = (int(p * (s - size + 1)) for p, s in zip(places[row], whole.shape[:2]))  # noqa: B905
             cut = whole[top : top + size, left : left + size]
-            out[row] = cut[:, ::-1] if places[row, 2] < 0.5 else cut
+            cut = cut[:, ::-1] if places[row, 2] < 0.5 else cut
+            out[row] = np.rot90(cut, quarters[row]) if turns else cut
         return torch.from_numpy(out).permute(0, 3, 1, 2)
 
     def at_least(self, size: int) -> list[int]:

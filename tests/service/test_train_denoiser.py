@@ -108,7 +108,7 @@ def test_everything_at_once(surety, pictures, tmp_path):
         *("--mse", 1, "--stability", 0.1, "--surrogate", "zoo:halves"),
         *("--surrogate", "zoo:halves=9", "--check", model, "--check", "zoo:halves=2"),
         *("--sigma", "0.1,0.6", "--even", 0.5, "--jitter", 2, "--hold-out", 5, "--warmup", 0.2),
-        *("--focus", "0.2,0.3"),
+        *("--focus", "0.2,0.3", "--relative", "--turns"),
     )
     done = surety(*arguments)
     assert done.exit_code == 0, done.output
@@ -125,6 +125,7 @@ def test_everything_at_once(surety, pictures, tmp_path):
         assert all(0 <= share <= 1 for share in shares.values())
     assert figures["trained"]["sigma"] == [0.1, 0.6]
     assert figures["trained"]["focus"] == [0.2, 0.3]
+    assert figures["trained"]["relative"] is figures["trained"]["turns"] is True
     assert len(figures["trained"]["surrogates"]) == 2
     ElementTree.fromstring((tmp_path / "run/curve.svg").read_text())  # noqa: S314
     network, sha256 = load_weights(tmp_path / "run/weights.safetensors")

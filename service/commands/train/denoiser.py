@@ -51,6 +51,13 @@ def denoiser(
         ),
     ] = None,
     mse: Annotated[float, typer.Option(help="Weight of the squared error.")] = 1.0,
+    relative: Annotated[
+        bool,
+        typer.Option(
+            "--relative",
+            help="Every picture's error counts in proportion to its size: mean PSNR is learnt.",
+        ),
+    ] = False,
     stability: Annotated[
         float, typer.Option(help="Weight of keeping the surrogates' answers, such as 0.1.")
     ] = 0.0,
@@ -89,6 +96,12 @@ def denoiser(
         ),
     ] = None,
     crop: Annotated[int, typer.Option(help="Side of the squares cut out, in pixels.")] = 32,
+    turns: Annotated[
+        bool,
+        typer.Option(
+            "--turns", help="Turn squares by quarter turns too, for pictures without an above."
+        ),
+    ] = False,
     also_at: Annotated[
         int | None,
         typer.Option(
@@ -141,6 +154,8 @@ def denoiser(
             stable_from=stable_from,
             sigmas=parse_range(sigma),
             even=even,
+            relative=relative,
+            turns=turns,
             focus=None if focus is None else parse_range(focus, "--focus"),
             jitter=jitter,
             size=crop,

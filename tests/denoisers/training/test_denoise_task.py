@@ -38,6 +38,47 @@ def test_the_squared_error_is_weighted_by_one_over_sigma():
     assert total.item() == pytest.approx(10 ** (-decibels / 10) / 0.5, rel=1e-5)
 
 
+class Constant(nn.Module):
+    """Answers every picture with even grey, or with what lies beyond white."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.value = nn.Parameter(torch.tensor(value))
+
+    def forward(self, noisy, _):
+        return torch.zeros_like(noisy) + self.value
+
+
+def even(*greys):
+    return held([np.full((16, 16, 3), grey, dtype=np.uint8) for grey in greys])
+
+
+def test_relative_errors_are_minus_the_mean_psnr():
+    made = task(even(0, 51, 204), Constant(0.4), batch=3, relative=True, mse=2.0)
+    expected = 2 * np.mean([math.log(e**2 + 1e-5) for e in (0.4, 0.2, 0.4)]) / 100
+    assert loss(made)[0].item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_with_relative_errors_a_small_one_is_lowered_as_eagerly_as_a_large_one():
+    def slope(grey, **objective):
+        network = Constant(0.5)
+        loss(task(even(grey), network, batch=1, sigmas=(0.25, 0.25), **objective))[0].backward()
+        return network.value.grad.item()
+
+    far, near = slope(0), slope(102)  # by 0.5 and by 0.1
+    assert far == pytest.approx(5 * near, rel=1e-4)
+    far, near = slope(0, relative=True), slope(102, relative=True)
+    assert near == pytest.approx(5 * far, rel=1e-2)
+
+
+def test_relative_errors_are_those_of_what_is_sent_and_none_is_no_error():
+    made = task(even(255, 255), Constant(1.3), batch=2, relative=True)
+    total = loss(made)[0]
+    total.backward()
+    assert total.item() == pytest.approx(math.log(1e-5) / 100)
+    assert made.model.value.grad.item() == 0
+
+
 def test_stability_counts_in_proportion_where_noise_is_weak(monkeypatch):
     levels = torch.tensor([0.05, 0.1, 0.15, 0.2, 0.25, 0.5, 0.75, 1.0])
     lost = torch.arange(1.0, 9.0)
@@ -129,6 +170,8 @@ def test_what_decides_the_curve_is_in_the_identity():
         task(stability=2.0, surrogates=surrogates),
         task(stability=1.0, surrogates=surrogates, sigmas=(0.1, 1.0)),
         task(stability=1.0, surrogates=surrogates, jitter=1),
+        task(stability=1.0, surrogates=surrogates, turns=True),
+        task(stability=1.0, surrogates=surrogates, relative=True),
         task(stability=1.0, surrogates=surrogates, network=DnCNN(depth=3, width=4)),
     ]
     changed = [{name for name in known if known[name] != made.identity[name]} for made in different]
@@ -138,9 +181,12 @@ def test_what_decides_the_curve_is_in_the_identity():
         {"stability"},
         {"sigma"},
         {"jitter"},
+        {"turns"},
+        {"relative"},
         {"network", "initial weights"},
     ]
-    assert known["focus"] is None  # which a checkpoint from before there was one does not hold
+    # which a checkpoint from before there were any does not hold
+    assert known["focus"] is known["turns"] is known["relative"] is None
     focused = task(stability=1.0, surrogates=surrogates, focus=(0.1, 0.2)).identity
     assert focused == {**known, "focus": (0.1, 0.2)}
 

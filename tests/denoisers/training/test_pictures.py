@@ -57,6 +57,23 @@ def test_crops_lie_inside_their_picture_and_are_flipped_or_not():
     assert max(lefts) > 41
 
 
+def test_turned_squares_are_the_same_squares_in_all_eight_positions():
+    pictures = held([numbered(40, 60)])
+    seen = set()
+    for seed in range(120):
+        generators = [torch.Generator().manual_seed(seed) for _ in range(2)]
+        straight, turned = (
+            pictures.crops([0], 16, generator, turns=turns)[0].numpy()
+            for generator, turns in zip(generators, (False, True), strict=True)
+        )
+        quarters = [
+            k for k in range(4) if np.array_equal(turned, np.rot90(straight, k, axes=(1, 2)))
+        ]
+        assert len(quarters) == 1
+        seen.add((int(straight[1, 0, 1]) > int(straight[1, 0, 0]), quarters[0]))
+    assert len(seen) == 8
+
+
 def test_the_largest_number_that_is_drawn_still_lies_inside():
     most = torch.tensor(1 - 2**-24).numpy()
     assert all(int(most * k) < k for k in range(1, 5000))
