@@ -34,6 +34,17 @@ def pipe():
         yield reader
 
 
+def fill():
+    """Fill the pipe, so that whoever writes waits; returns the bytes that are to be read first."""
+    descriptor, filled = sys.stderr.fileno(), 0
+    os.set_blocking(descriptor, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            filled += os.write(descriptor, b" " * 4096)
+    os.set_blocking(descriptor, True)
+    return filled
+
+
 def numbered(count):
     return [json.dumps({"number": number, "text": "x" * 90}) + "\n" for number in range(count)]
 
@@ -64,9 +75,11 @@ def test_what_waited_is_written_at_the_end_in_order():
 def test_beyond_a_bound_lines_are_dropped_and_told_of(bounds):
     log, lines = LogWriter(**bounds), numbered(3000)
     with pipe() as reader:
+        filled = fill()  # or a gap may be told of before the last line comes
         with log.in_background():
             for line in lines:
                 log.write(line)
+            reader.read(filled)
             found, thread = read_in_background(reader, len(lines) - log.dropped + 1)
         thread.join()
     *told, gap = map(json.loads, found)
