@@ -8,11 +8,14 @@ behind the horizon that the caller names anew each time, nor far ahead of a samp
 
 import asyncio
 import contextvars
+import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+from certification.leaving import set_gone
 
 S = TypeVar("S")
 V = TypeVar("V")
@@ -67,6 +70,7 @@ class Pipeline(Generic[S, V]):
         self._asking: dict[asyncio.Task[Sequence[V | Failed]], int] = {}  # -> its first index
         self._arrived: dict[int, V | Failed] = {}
         self._failed_at: int | None = None  # the lowest index that failed
+        self._gone = threading.Event()
 
     @property
     def next_ask(self) -> int:
@@ -125,11 +129,12 @@ class Pipeline(Generic[S, V]):
             ended.cancel()
 
     async def close(self) -> list[V]:
-        """Cancel what still runs and wait until it has ended; a drawing thread runs out.
+        """Cancel what still runs and wait until it has ended; a drawing thread ends with its batch.
 
         Returns:
             The votes that follow those already returned.
         """
+        self._gone.set()
         self._collect()
         tasks = [*self._asking, *([self._drawing] if self._drawing else [])]
         self._asking.clear()
@@ -159,6 +164,7 @@ class Pipeline(Generic[S, V]):
 
     async def _drawn(self, start: int, count: int) -> Sequence[S]:
         here = contextvars.copy_context()  # of the trace that this belongs to
+        here.run(set_gone, self._gone)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(_DRAWERS, here.run, self._draw, start, count)
 

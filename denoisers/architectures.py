@@ -16,6 +16,7 @@ from torch import nn
 from denoisers.errors import NotUsable, UnknownArchitecture
 
 GROUP = "surety.architectures"
+OWN = f"{__package__}."  # beginning of our own modules' names
 
 
 def names() -> list[str]:
@@ -24,7 +25,7 @@ def names() -> list[str]:
 
 
 def find(name: str) -> Callable[..., nn.Module]:
-    """Return an architecture's class.
+    """Return an architecture's class; one of Surety's is Surety's, whoever else claims its name.
 
     Args:
         name: one of :func:`names`.
@@ -34,6 +35,7 @@ def find(name: str) -> Callable[..., nn.Module]:
         NotUsable: if its package cannot be imported, or two packages claim the name.
     """
     entries = {entry.value: entry for entry in entry_points(group=GROUP, name=name)}
+    entries = {v: e for v, e in entries.items() if e.module.startswith(OWN)} or entries
     if not entries:
         known = ", ".join(names()) or "none"
         raise UnknownArchitecture(f"unknown architecture {name[:60]!r}: installed are {known}")

@@ -8,6 +8,7 @@ so are its kernels: what was chosen when it was captured computes every batch.
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -99,6 +100,10 @@ def compute_as_named() -> None:
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.allow_tf32 = False
+    # That leaves them to what torch.backends is set to, where that is newer.
+    cudnn: Any = torch.backends.cudnn  # whose annotations do not name these
+    for kind in (cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul):
+        kind.fp32_precision = "ieee"
 
 
 class Graphs:

@@ -1,5 +1,6 @@
 """A denoiser from an ONNX file; see :mod:`denoisers.onnx_network` for the networks it takes."""
 
+import functools
 import hashlib
 from pathlib import Path
 
@@ -8,14 +9,12 @@ import torch
 from numpy.typing import NDArray
 
 from certification.errors import InvalidParameter
+from denoisers.computing import Queue, device_of
 from denoisers.errors import NotUsable
 from denoisers.memory import free_bytes
 from denoisers.onnx_format import check_onnx
 from denoisers.onnx_network import OnnxNetwork, trial_pictures
 from denoisers.reading import read_whole, refuse_pickle
-from denoisers.turns import Turns
-
-LEAST_BYTES = 3 * 4 * 4  # of a pixel: three colours as float32 go in and come out, with a copy each
 
 
 class OnnxDenoiser:
@@ -39,8 +38,9 @@ class OnnxDenoiser:
         check_onnx(path.name, data)
         self.name, self.summary = name, summary
         self.weights_sha256: str | None = hashlib.sha256(data).hexdigest()
-        self._network = OnnxNetwork(path.name, data)
-        self._turns, self._taken = Turns(), set[tuple[int, int]]()
+        self._queue = Queue(device_of("cpu"))
+        self._network = self._queue.run(lambda: OnnxNetwork(path.name, data))
+        self._taken = set[tuple[int, int]]()
 
     def batch_of(self, height: int, width: int) -> int:
         """Return how many pictures of this size are cleaned at once; a new size is tried first.
@@ -49,21 +49,20 @@ class OnnxDenoiser:
             InvalidParameter: if the network does not take pictures of this size, or the memory
                 does not hold them.
         """
-        if (height, width) in self._taken:
-            return self._network.batch
         try:
             self._network.check_size(height, width)
             self._check_room(height, width)
-            with self._turns:
-                self._network(trial_pictures(self._network.batch, height, width), 0.25)
+            if (height, width) not in self._taken:
+                pictures = trial_pictures(self._network.batch, height, width)
+                self._queue.run(lambda: self._network(pictures, 0.25))
         except NotUsable as error:
             raise InvalidParameter(f"the denoiser {self.name!r}: {error}", "size") from None
         self._taken.add((height, width))
         return self._network.batch
 
     def _check_room(self, height: int, width: int) -> None:
-        count = self._network.batch * height * width
-        if count * LEAST_BYTES > free_bytes(torch.device("cpu")):
+        wanted = self._network.batch * height * width * self._network.pixel_bytes
+        if wanted > free_bytes(torch.device("cpu")):
             raise NotUsable(
                 f"the memory does not hold {self._network.batch} at once of {width}×{height} "
                 "pixels: use a smaller size, or export the network with a batch of 1"
@@ -72,7 +71,7 @@ class OnnxDenoiser:
     @property
     def waiting(self) -> int:
         """How many batches wait for their turn."""
-        return self._turns.waiting
+        return self._queue.waiting
 
     def clean(self, noisy: NDArray[np.int16], sigma: float) -> NDArray[np.uint8]:
         """Denoise, round to whole pixel values and clip.
@@ -96,9 +95,9 @@ class OnnxDenoiser:
             batch = np.zeros((size, 3, height, width), dtype=np.float32)
             batch[: len(some)] = some.transpose(0, 3, 1, 2)
             batch /= 255
+            work = functools.partial(self._network, batch, sigma)
             try:
-                with self._turns:  # one batch at a time: the cores are busy with it anyway
-                    cleaned = self._network(batch, sigma)[: len(some)]
+                cleaned = self._queue.run(work)[: len(some)]
             except NotUsable as error:
                 raise InvalidParameter(
                     f"the denoiser {self.name!r} failed on this picture: {error}", "denoiser"

@@ -18,9 +18,15 @@ import torch
 from numpy.typing import NDArray
 
 from denoisers.errors import BrokenWeights, NotUsable
+from denoisers.onnx_running import bytes_taken, run
 
 MOST_PIXELS = 2**25  # in one batch, where the graph fixes its size
 TRIAL = 64  # side of the pictures that a new network is tried with, where it is free
+TRIAL_SECONDS = 60.0  # for a picture of that size; a larger one may take as much longer
+LOOKED_AT = 256  # side of the picture that is looked at for memory, where it is free
+LEAST_BYTES = 3 * 4 * 4  # of a pixel: three colours as float32 go in and come out, with a copy each
+MARGIN = 1.5  # on the memory that was seen
+LOOKS = 3
 LONGEST_REASON = 200
 
 Floats = NDArray[np.float32]
@@ -43,6 +49,7 @@ class OnnxNetwork:
 
     Attributes:
         batch: pictures that it takes at once.
+        pixel_bytes: memory that it takes for each pixel of a batch, as far as was seen.
 
     Raises:
         NotUsable: if onnxruntime is not installed.
@@ -67,6 +74,7 @@ class OnnxNetwork:
             if other is not noisy
         }
         self._try()
+        self.pixel_bytes = self._look_at_memory()
 
     def __call__(self, noisy: Floats, sigma: float) -> Floats:
         """Clean one full batch.
@@ -84,7 +92,7 @@ class OnnxNetwork:
         levels = {k: np.full(shape, sigma, np.float32) for k, shape in self._levels.items()}
         size = f"{noisy.shape[3]}×{noisy.shape[2]}"
         try:
-            (cleaned,) = self._session.run(None, {self._noisy: noisy, **levels})
+            (cleaned,) = run(self._session, {self._noisy: noisy, **levels}, self._seconds(noisy))
         except Exception as error:  # noqa: BLE001  onnxruntime's have no root of their own
             raise NotUsable(f"{self._name} failed on {size} pixels: {_reason(error)}") from None
         if np.shape(cleaned) != noisy.shape:
@@ -96,6 +104,20 @@ class OnnxNetwork:
             raise NotUsable(f"{self._name} made values that are not finite of {size} pixels")
         result: Floats = cleaned
         return result
+
+    def _seconds(self, noisy: Floats) -> float:
+        """Return what a batch may take: far more than any that is of use does."""
+        return TRIAL_SECONDS * max(1.0, noisy.size / (3 * TRIAL**2))
+
+    def _look_at_memory(self) -> float:
+        """Return the bytes that a pixel takes: the least seen, since others take some meanwhile."""
+        shape = self.batch, self._height or LOOKED_AT, self._width or LOOKED_AT
+        noisy = trial_pictures(*shape)
+        try:
+            seen = min(bytes_taken(lambda: self(noisy, 0.25)) for _ in range(LOOKS))
+        except NotUsable:  # it takes no such size, which is told when one is asked for
+            return LEAST_BYTES
+        return max(LEAST_BYTES, MARGIN * seen / math.prod(shape))
 
     def check_size(self, height: int, width: int) -> None:
         """Compare a size with what the graph declares.

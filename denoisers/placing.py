@@ -46,7 +46,7 @@ def placed(network: nn.Module, device: torch.device) -> tuple[nn.Module, torch.d
                 f"the network made {tuple(shape)} of (1, 3, {TRIAL}, {TRIAL + 1}), or values that "
                 "are not finite: it must return pictures of the shape that it is given"
             )
-        _try_with_others(found, device)
+        _try_with_others(found, device, dtype)
         return found, dtype
     raise NotUsable(f"the network cannot be run on {device} ({type(failed).__name__}: {failed})")
 
@@ -77,7 +77,7 @@ def faster(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.M
 
 
 @torch.inference_mode()
-def _try_with_others(network: nn.Module, device: torch.device) -> None:
+def _try_with_others(network: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
     """See that it makes of a picture the same each time, whatever shares its batch.
 
     Votes would depend on each other otherwise. A normalisation over the batch does that, and so
@@ -90,6 +90,7 @@ def _try_with_others(network: nn.Module, device: torch.device) -> None:
         beside, again, beside_third = (
             network(torch.cat([one, by]), level)[0].clone() for by in (other, other, third)
         )
+        behind = network(torch.cat([other, one]), level)[1].clone()
     except Exception as error:  # of more than one picture
         if out_of_memory(error):
             return  # then it gets one at a time
@@ -100,6 +101,11 @@ def _try_with_others(network: nn.Module, device: torch.device) -> None:
         raise BrokenWeights(
             "the network makes something else of the same picture each time: it must not draw "
             "anything at random, as dropout does"
+        )
+    if not alike(beside, behind, dtype):  # a kernel may round otherwise there
+        raise BrokenWeights(
+            "what the network makes of a picture depends on its place in the batch: it must do the "
+            "same with each"
         )
     if not torch.equal(beside, beside_third):
         raise BrokenWeights(

@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 from torch import nn
 
 from certification.errors import InvalidParameter
+from certification.leaving import NobodyWaits
 from denoisers import memory
+from denoisers.computing import Queue, device_of
 from denoisers.cuda_graphs import Graph, Graphs, compute_as_named
 from denoisers.device import choose, compute_type
 from denoisers.device_noise import draw
 from denoisers.errors import NotUsable
 from denoisers.placing import faster, placed
 from denoisers.sizes import Sizes, no_room
-from denoisers.turns import Turns
 
 LONGEST_REASON = 200
 DEVICE = re.compile("CUDA (driver )?error|cuDNN error|CU(DNN|BLAS)_STATUS")  # at fault itself
@@ -61,11 +62,12 @@ class Runtime:
         self._device = choose(device)
         if self._device.type == "cuda":
             compute_as_named()
-        self._network, dtype = placed(network, self._device)
-        self._faster = faster(self._network, self._device, dtype)
+        self._queue = Queue(device_of(self._device))
+        self._network, dtype = self._queue.run(lambda: placed(network, self._device))
+        self._faster = self._queue.run(lambda: faster(self._network, self._device, dtype))
         changed = self._faster is not self._network
         self.compute = compute_type(self._device, dtype, fused=changed)
-        self._turns, self._sizes = Turns(), Sizes(self._network, self._device)
+        self._sizes = Sizes(self._network, self._device)
         self._graphs: Graphs | None = None
         if self._device.type == "cuda":
             self._graphs = Graphs(functools.partial(as_pixels, self._network), self._device)
@@ -76,17 +78,21 @@ class Runtime:
         Raises:
             InvalidParameter: if the memory does not hold one.
         """
+        known = self._sizes.known(height, width)
+        return known or self._queue.run(lambda: self._batch_of_new(height, width))
+
+    def _batch_of_new(self, height: int, width: int) -> int:
+        """Measure a size. In one's turn: what a batch of another size takes is free then."""
         try:
             return self._sizes.batch(height, width)
         except InvalidParameter:
-            with self._turns:  # what a batch of another size takes is free by then
-                self._make_room(height, width)
-                return self._sizes.batch(height, width)
+            self._make_room(height, width)
+            return self._sizes.batch(height, width)
 
     @property
     def waiting(self) -> int:
         """How many batches wait for their turn."""
-        return self._turns.waiting
+        return self._queue.waiting
 
     def clean(self, noisy: NDArray[np.int16], sigma: float) -> NDArray[np.uint8]:
         """Denoise, round to whole pixel values and clip.
@@ -148,7 +154,6 @@ class Runtime:
 
         return self._in_batches(out, samples, sigma)
 
-    @torch.inference_mode()
     def _in_batches(
         self, out: NDArray[np.uint8], samples: Callable[[int, int], torch.Tensor], sigma: float
     ) -> NDArray[np.uint8]:
@@ -156,10 +161,12 @@ class Runtime:
         while start < len(out):
             size = self.batch_of(shape[0], shape[1])
             count = min(size, len(out) - start)
+            made = functools.partial(samples, start, count)
+            work = functools.partial(self._run, (size, *shape), made, sigma)
             try:
-                with self._turns:  # one batch at a time: the cores are busy with it anyway
-                    made = functools.partial(samples, start, count)
-                    out[start : start + count] = self._run((size, *shape), made, sigma)
+                out[start : start + count] = self._queue.run(work)
+            except NobodyWaits:
+                raise
             except Exception as error:
                 if not memory.out_of_memory(error):
                     raise self._failed(error, shape[0], shape[1]) from error
@@ -170,10 +177,13 @@ class Runtime:
             start += count
         return out
 
+    @torch.inference_mode()
     def _run(
         self, shape: tuple[int, ...], samples: Callable[[], torch.Tensor], sigma: float
     ) -> NDArray[np.uint8]:
         """Clean a batch; one picture that has no room beside the graphs of others gets theirs."""
+        if not self._sizes.has_room(*shape[:3]):
+            raise MemoryError
         try:
             return self._cleaned(shape, samples(), sigma)
         except Exception as error:
@@ -216,8 +226,7 @@ class Runtime:
 
     def _shrink(self, height: int, width: int, tried: int) -> None:
         self._sizes.halve(height, width, tried)
-        with self._turns:
-            self._give_graphs_back()
+        self._queue.run(self._give_graphs_back)
 
     def _make_room(self, height: int, width: int) -> None:
         """Give all graphs up for a picture that would have room then. In one's turn."""

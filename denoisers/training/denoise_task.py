@@ -202,9 +202,11 @@ def _by_ratio(low: float, high: float, place: torch.Tensor) -> torch.Tensor:
 def _relative(cleaned: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
     """Return a hundredth of the logarithm of each picture's squared error, clipped as PSNR is.
 
-    A hundredth, since then its gradient is about as long as that of squared error / σ.
+    A hundredth, since then its gradient is about as long as that of squared error / σ. That
+    gradient goes past the clipping: else a pixel that is white in place of black stayed so.
     """
-    errors = (cleaned.clamp(0, 1) - clean).square().mean(dim=(1, 2, 3))
+    clipped = cleaned + (cleaned.clamp(0, 1) - cleaned).detach()
+    errors = (clipped - clean).square().mean(dim=(1, 2, 3))
     return (errors + LEAST_ERROR).log() / 100
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from certification.leaving import gone
 from certification.pipeline import Failed, Pipeline
 
 
@@ -224,3 +225,28 @@ async def test_drawing_takes_none_of_the_threads_that_others_need():
     go_on.set()
     assert [votes[0] for votes in await asyncio.gather(*waiting)] == ["v0"] * 3
     assert seen == ["mine"] * 3
+
+
+def test_a_thread_that_still_draws_is_told_when_the_run_has_gone():
+    begun, seen = threading.Event(), []
+
+    def draw(start, count):
+        begun.set()
+        seen.append(gone().wait(10))
+        return []
+
+    async def go():
+        pipeline = Pipeline(draw, None, start=0, chunk=1, max_batch=1, concurrency=1)
+        waiting = asyncio.ensure_future(
+            pipeline.next(1, asyncio.get_running_loop().create_future())
+        )
+        assert await asyncio.to_thread(begun.wait, 10)
+        assert gone() is None  # of the drawing alone
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        await pipeline.close()
+        while not seen:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+
+    asyncio.run(go())
+    assert seen == [True]

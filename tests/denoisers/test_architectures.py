@@ -90,9 +90,10 @@ def test_a_package_that_is_not_there(tmp_path, monkeypatch):
 
 def test_two_packages_may_not_claim_one_name(stranger, tmp_path, monkeypatch):
     """Else the same weights would be one function here and another there."""
-    doors = {"unet": "strange_nets:Tiny", "tiny": "strange_nets:Tiny"}
+    doors = {"unet": "strange_nets:Tiny", "tiny": "strange_nets:Tiny", "half": "strange_nets:Tiny"}
     monkeypatch.syspath_prepend(strangers.install(tmp_path / "more", "more", doors))
-    both = r"'unet' is both denoisers\.unet:UNet and strange_nets:Tiny: uninstall one"
+    both = r"'half' is both strange_nets:Half and strange_nets:Tiny: uninstall one"
     with pytest.raises(NotUsable, match=both):
-        architectures.find("unet")
+        architectures.find("half")
     assert architectures.find("tiny").architecture == "tiny"  # the same claim twice is no other
+    assert architectures.find("unet") is UNet  # Surety's own names stay Surety's

@@ -205,3 +205,18 @@ def test_kernels_are_asked_to_add_in_one_order_and_in_float32(monkeypatch):
     compute_as_named()
     cudnn = torch.backends.cudnn
     assert (cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32) == (True, False, False)
+
+
+def test_float32_stays_float32_whatever_a_package_has_set_for_all():
+    cudnn = torch.backends.cudnn
+    kinds = (torch.backends, cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul)
+    before = [kind.fp32_precision for kind in kinds]
+    try:
+        for kind in kinds[1:]:
+            kind.fp32_precision = "none"
+        torch.backends.fp32_precision = "tf32"
+        compute_as_named()
+        assert {kind.fp32_precision for kind in kinds[1:]} == {"ieee"}
+    finally:
+        for kind, was in zip(kinds, before, strict=True):
+            kind.fp32_precision = was

@@ -63,3 +63,18 @@ def test_the_result_is_cleaned_again_at_the_level_that_is_named():
     assert asked[:2] == [[0.25, 0.5]] * 2
     assert asked[2:] == [pytest.approx([0.08, 0.08])]
     assert finish.arguments() == {"mirror": 1, "again": 8, "contrast": 150}
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 512, 512), (4, 3, 17, 33), (2, 3, 96, 96)])
+def test_contrast_does_not_hang_on_threads_or_on_the_batch(shape):
+    """Torch parts the sum over a single picture among its threads."""
+    cleaned = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    before, seen = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 4):
+            torch.set_num_threads(threads)
+            seen.append(with_contrast(cleaned, 130))
+            seen.append(torch.cat([with_contrast(one[None], 130) for one in cleaned]))
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(seen[0], other) for other in seen[1:])

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper
 from torch.nn import functional
 
 from certification.errors import InvalidParameter
-from denoisers import onnx_format
+from denoisers import onnx_denoiser, onnx_format, onnx_network, onnx_running
 from denoisers.errors import BrokenWeights, NotUsable
 from denoisers.onnx_denoiser import OnnxDenoiser
 from denoisers.runtime import Runtime
@@ -26,6 +26,7 @@ from tests.denoisers.graphs import (
     blur,
     constant,
     external,
+    kernel,
     model,
     node,
     value,
@@ -475,3 +476,57 @@ def test_onnxruntime_is_an_extra(path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)  # what an import then makes of it
     with pytest.raises(NotUsable, match=r'pip install "\.\[onnx\]"'):
         OnnxDenoiser("mine", path)
+
+
+def endless(rounds):
+    """A graph that blurs, so many times that nobody lives to see the end."""
+    body = helper.make_graph(
+        [node("Identity", ["going"], ["goes"]), node("Conv", ["x", "kernel"], ["y"], **SAME)],
+        "body",
+        [value("i", (), TensorProto.INT64), value("going", (), TensorProto.BOOL), value("x")],
+        [value("goes", (), TensorProto.BOOL), value("y")],
+    )
+    loop = node("Loop", ["rounds", "", "noisy"], ["out"], body=body)
+    return {"nodes": [loop], "constants": [kernel(), constant("rounds", np.int64(rounds))]}
+
+
+SAME = {"pads": [1, 1, 1, 1], "group": 3}
+
+
+def test_a_graph_that_never_ends_is_ended(path, monkeypatch):
+    monkeypatch.setattr(onnx_network, "TRIAL_SECONDS", 0.3)
+    with pytest.raises(BrokenWeights, match="failed on 64×64 pixels: it took more than 0 seconds"):
+        OnnxDenoiser("mine", write(path, **endless(2**62)))
+    denoiser = OnnxDenoiser("mine", write(path, **endless(2)))
+    assert denoiser.clean(pictures(1), 0.25).shape == (1, 8, 6, 3)
+
+
+def wide(channels):
+    """A graph that makes so many channels of the picture and adds them up again."""
+    rng = np.random.default_rng(0)
+    there, back = (
+        constant(name, rng.normal(0, 0.1, shape).astype(np.float32))
+        for name, shape in (("there", (channels, 3, 3, 3)), ("back", (3, channels, 3, 3)))
+    )
+    pads = {"pads": [1, 1, 1, 1]}
+    return {
+        "nodes": [
+            node("Conv", ["noisy", "there"], ["wide"], **pads),
+            node("Conv", ["wide", "back"], ["out"], **pads),
+        ],
+        "constants": [there, back],
+    }
+
+
+@pytest.mark.skipif(not onnx_running.STATM.exists(), reason="needs Linux")
+def test_what_a_graph_takes_between_its_ends_counts_too(path, monkeypatch):
+    denoiser = OnnxDenoiser("mine", write(path, **wide(256)))
+    least = 256 * 4  # bytes of a pixel in the middle
+    assert denoiser._network.pixel_bytes > least
+    monkeypatch.setattr(onnx_denoiser, "free_bytes", lambda _: least * 300 * 300)
+    with pytest.raises(InvalidParameter, match="memory does not hold 1 at once of 300×300"):
+        denoiser.batch_of(300, 300)
+    assert denoiser.batch_of(40, 40) == 1
+    monkeypatch.setattr(onnx_denoiser, "free_bytes", lambda _: 1000)  # and each time
+    with pytest.raises(InvalidParameter, match="memory does not hold 1 at once of 40×40"):
+        denoiser.batch_of(40, 40)

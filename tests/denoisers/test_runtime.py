@@ -11,7 +11,7 @@ import torch
 
 from certification.errors import InvalidParameter
 from certification.noise import draw_many
-from denoisers import memory, registry
+from denoisers import memory, registry, sizes
 from denoisers.device import cpu_has_bfloat16
 from denoisers.dncnn import DnCNN
 from denoisers.errors import BrokenWeights, NotUsable
@@ -261,8 +261,9 @@ class Normed(torch.nn.Module):
         (torch.nn.BatchNorm2d(3, track_running_stats=False), "depends on the others in its batch"),
         (torch.nn.functional.dropout, "something else of the same picture each time"),
         (lambda noisy: noisy.reshape(1, 3, *noisy.shape[2:]), "fails on two pictures at once"),
+        (lambda noisy: torch.cat([noisy[:1] / 2, noisy[1:]]), "depends on its place in the batch"),
     ],
-    ids=["batch norm", "dropout", "one alone"],
+    ids=["batch norm", "dropout", "one alone", "by place"],
 )
 def test_a_network_whose_votes_would_depend_on_each_other_is_refused(layer, says):
     with pytest.raises(BrokenWeights, match=says):
@@ -448,3 +449,18 @@ def test_drawing_inside_is_the_same_as_drawing_outside(cifar, start):
     noisy = draw_many(key, range(start, start + 7), picture.shape, 0.5) + picture
     inside = cifar.clean_drawn(picture, key, start, 7, 0.5)
     assert np.array_equal(inside, cifar.clean(noisy, 0.5))
+
+
+def test_memory_that_others_have_taken_since_is_seen_before_the_batch(monkeypatch):
+    """A CPU's system would end the process instead."""
+    runtime = Runtime("mine", DnCNN(depth=3, width=16), "0" * 64, device="cpu")
+    _, noisy = noisy_batch(2, 512, 512)
+    expected = runtime.clean(noisy, 0.25)
+    assert runtime.batch_of(512, 512) == 1
+    peak = runtime._sizes._peaks[512, 512]
+    monkeypatch.setattr(sizes, "SMALL", peak)
+    monkeypatch.setattr(memory, "free_bytes", lambda _: peak - 1)
+    with pytest.raises(InvalidParameter, match="does not hold one picture of 512×512"):
+        runtime.clean(noisy, 0.25)
+    monkeypatch.setattr(memory, "free_bytes", lambda _: peak)
+    assert np.array_equal(runtime.clean(noisy, 0.25), expected)

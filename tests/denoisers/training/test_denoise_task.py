@@ -79,6 +79,12 @@ def test_relative_errors_are_those_of_what_is_sent_and_none_is_no_error():
     assert made.model.value.grad.item() == 0
 
 
+def test_with_relative_errors_a_pixel_beyond_the_wrong_end_comes_back():
+    made = task(even(0), Constant(1.3), batch=1, relative=True)
+    loss(made)[0].backward()
+    assert made.model.value.grad.item() == pytest.approx(2 / (1 + 1e-5) / 100, rel=1e-4)
+
+
 def test_stability_counts_in_proportion_where_noise_is_weak(monkeypatch):
     levels = torch.tensor([0.05, 0.1, 0.15, 0.2, 0.25, 0.5, 0.75, 1.0])
     lost = torch.arange(1.0, 9.0)

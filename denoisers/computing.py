@@ -1,0 +1,108 @@
+"""The one thread that computes on a device, for all denoisers and whoever waits for them.
+
+Each thread that enters torch gets a team of OpenMP threads, as many as there are cores, and keeps
+it for life: with a thread for each request a machine of 64 cores would have thousands, and libgomp
+ends the process where the system gives it no more. So requests hand their batches over, and wait:
+first come, first served, so that one with much work does not hold up the others. What the thread
+comes to when nobody waits for it any more is left out.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+from certification.leaving import NobodyWaits, gone
+
+T = TypeVar("T")
+
+
+class Device:
+    """A device's thread, begun with the first work.
+
+    Args:
+        name: of the device.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._pool = ThreadPoolExecutor(1, f"denoise-{name}", initializer=self._begin)
+        self._thread: int | None = None
+
+    def run(self, work: Callable[[], T]) -> T:
+        """Do something there, behind all that already waits; at once in work that is done there.
+
+        Raises:
+            NobodyWaits: if the run that it is for has gone before its turn came.
+            Exception: what the work raised.
+        """
+        if threading.get_ident() == self._thread:
+            return work()
+        left, threads = gone(), torch.get_num_threads()
+
+        def turn() -> T:
+            if left is not None and left.is_set():
+                raise NobodyWaits
+            if torch.get_num_threads() != threads:  # set since then, for each thread by itself
+                torch.set_num_threads(threads)
+            return work()
+
+        future = self._pool.submit(turn)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()  # Ctrl-C while waiting: step out of the queue
+            raise
+
+    def _begin(self) -> None:
+        self._thread = threading.get_ident()
+
+
+class Queue:
+    """One denoiser's way to its device's thread; tells how many of its batches wait.
+
+    Args:
+        device: where it computes.
+    """
+
+    def __init__(self, device: Device) -> None:
+        self._device, self._guard, self._places = device, threading.Lock(), set[object]()
+
+    @property
+    def waiting(self) -> int:
+        """How many batches wait for their turn."""
+        return len(self._places)
+
+    def run(self, work: Callable[[], T]) -> T:
+        """See :meth:`Device.run`."""
+        place = object()
+        with self._guard:
+            self._places.add(place)
+
+        def turn() -> T:
+            self._leave(place)
+            return work()
+
+        try:
+            return self._device.run(turn)
+        finally:
+            self._leave(place)
+
+    def _leave(self, place: object) -> None:
+        with self._guard:
+            self._places.discard(place)
+
+
+_DEVICES: dict[str, Device] = {}
+_GUARD = threading.Lock()
+
+
+def device_of(where: torch.device | str) -> Device:
+    """Return the thread of a device, "cpu" or "cuda:0", the same for all who compute there."""
+    with _GUARD:
+        return _DEVICES.setdefault(str(where), Device(str(where)))
+
+
+os.register_at_fork(after_in_child=_DEVICES.clear)  # a child has none of its parent's threads
