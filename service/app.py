@@ -184,6 +184,7 @@ def create_app(
             expose_headers=origins.ANSWER_HEADERS,
         )
     every = [*routes, *(route for route in app.routes if isinstance(route, Route))]
+    app.state.metrics = seeing.metrics  # for what is refused before it is a request
     app.add_middleware(RequestMetrics, metrics=seeing.metrics, routes=every)
     app.add_middleware(RequestId)
     install(app, routes)

@@ -4,7 +4,7 @@ import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
-from typing import Annotated, Generic
+from typing import Annotated, Any, Generic
 
 from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
@@ -75,6 +75,14 @@ def refuse_unknown(request: Request, known: Collection[str] = ()) -> None:
     ]
     if wrong:
         raise RequestValidationError(wrong)
+
+
+def _no_query(request: Request) -> None:
+    refuse_unknown(request)
+
+
+NO_QUERY: Any = Depends(_no_query)
+"""For a route without parameters: it refuses a request that has some in its query."""
 
 
 async def _answer(

@@ -15,5 +15,12 @@ def _iso(value: object) -> object:
     return value
 
 
+def _last_of_day(value: object) -> object:
+    alone = isinstance(value, str) and _DATE.fullmatch(value.rstrip())
+    return f"{str(value).strip()}T23:59:59.999999" if alone else _iso(value)
+
+
 Moment = Annotated[datetime, BeforeValidator(_iso)]
+LastMoment = Annotated[datetime, BeforeValidator(_last_of_day)]
+"""A date alone is the whole day, as on the command line."""
 Day = Annotated[date, BeforeValidator(_iso)]

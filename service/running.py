@@ -24,7 +24,7 @@ from certification.interrupt import Interrupt
 from service.core import LeftToOthers, Surety
 from service.edges import request_id
 from service.edges.places import Places
-from service.errors import Overloaded, StoreError, StoreUnavailable
+from service.errors import NotFound, Overloaded, StoreError, StoreUnavailable
 from service.issued import Issued
 from service.prepared import Prepared
 from service.problems import problem_of
@@ -34,6 +34,7 @@ from service.store.usage import Booking
 from service.usage.counts import Counts
 
 END_SECONDS = 2.0  # for noting what came of the last runs
+CANCEL_SECONDS = 1.0  # between two looks for runs that are to end
 SHORTEST_SECONDS = 0.001
 
 log = structlog.get_logger("surety.runs")
@@ -60,18 +61,19 @@ class Running:
             surety.shares,
         )
         self._ending: set[asyncio.Task[None]] = set()
-        self._looking: asyncio.Task[None] | None = None
+        self._looking: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        """Look for interrupted runs from now on."""
-        self._looking = asyncio.create_task(self._look())
+        """Look for interrupted runs from now on, and for those that others cancel."""
+        looks = (self._look(), self._look_for_cancelled())
+        self._looking = [asyncio.create_task(look) for look in looks]
         return self
 
     async def __aexit__(self, *failure: object) -> None:
         """End all runs in order; those that take too long are left to the next process."""
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+        for task in self._looking:
+            task.cancel()
+        await asyncio.gather(*self._looking, return_exceptions=True)
         await self.runs.close()
         if self._ending:
             _, unnoted = await asyncio.wait(self._ending, timeout=END_SECONDS)
@@ -134,10 +136,38 @@ class Running:
             NotFound: if none of this id is kept.
             StoreError: if the store is away.
         """
-        told = {"progress": None, "cancelling": False}
-        told |= await self._surety.state.runs.outcome(run_id)
+        told = {"progress": None, **await self._surety.state.runs.outcome(run_id)}
         run = self.runs.find(run_id)
         return told if run is None else told | run.describe()
+
+    async def all(self) -> list[dict[str, Any]]:
+        """Return the runs of all processes, the oldest first; progress is known of our own.
+
+        Raises:
+            StoreError: if the store is away.
+        """
+        mine = {run.id: run.describe() for run in self.runs.list()}
+        kept = await self._surety.state.runs.open()
+        names = ("id", "kind", "owner", "cancelling")
+        others = [
+            {name: run[name] for name in names} | {"progress": None}
+            for run in kept
+            if run["id"] not in mine
+        ]
+        return [*others, *mine.values()]
+
+    async def cancel(self, run_id: str) -> None:
+        """End a run soon, in whatever process it is.
+
+        Raises:
+            NotFound: if none of this id is going on.
+            StoreError: if it is not one of this process and the store is away.
+        """
+        run = self.runs.find(run_id)
+        if run is not None:
+            run.cancel()
+        elif not await self._surety.state.runs.cancel(run_id):
+            raise NotFound(f"no run {run_id[:40]!r} is going on: it has ended, or never was")
 
     def _start(
         self,
@@ -209,6 +239,18 @@ class Running:
                 log.error("interrupted runs cannot be looked for", exc_info=error)
             await asyncio.sleep(every)
 
+    async def _look_for_cancelled(self) -> None:
+        """End the runs of this process that somebody has cancelled in another one."""
+        while True:
+            await asyncio.sleep(CANCEL_SECONDS)
+            mine = [run.id for run in self.runs.list() if not run.cancelling]
+            try:
+                for run_id in await self._surety.state.runs.to_cancel(mine):
+                    if (run := self.runs.find(run_id)) is not None:
+                        run.cancel()
+            except StoreError as error:
+                log.warning("cancelled runs cannot be looked for", error=str(error))
+
     async def _take_up(self, run_id: str) -> None:
         """Go on with a run if its process is dead; what fails is this run's, and no other's.
 
@@ -247,7 +289,9 @@ class Running:
             return
         log.info("an interrupted run goes on", run=record.id, kind=record.kind)
         allowance = Allowance(spent=record.units)
-        self._start(record.id, record.kind, prepared, allowance, lasting=True, resumed=True)
+        run = self._start(record.id, record.kind, prepared, allowance, lasting=True, resumed=True)
+        if record.cancelling:  # before its first call
+            run.cancel()
 
 
 def new_id() -> str:

@@ -15,7 +15,7 @@ from certification.errors import RunInterrupted
 from certification.interrupt import Interrupt
 from certification.progress import Progress
 from service.edges.places import Place
-from service.errors import NotFound, ShuttingDown
+from service.errors import ShuttingDown
 from service.issued import Issued
 
 CLOSE_SECONDS = 20.0  # for runs to end in order
@@ -182,17 +182,6 @@ class Runs:
     def find(self, run_id: str) -> Run | None:
         """Return a running run, None if none of this id is running."""
         return self._running.get(run_id)
-
-    def get(self, run_id: str) -> Run:
-        """Return a running run.
-
-        Raises:
-            NotFound: if none of this id is running.
-        """
-        run = self._running.get(run_id)
-        if run is None:
-            raise NotFound(f"no run {run_id[:40]!r} is going on: it has ended, or never was")
-        return run
 
     def list(self) -> list[Run]:
         """Return the running runs, the oldest first."""

@@ -21,7 +21,10 @@ NEW_SIGNATURE = (
     "public key stays known, so earlier ones can still be checked. Give the new one to those who "
     "keep your public keys."
 )
-RESTART = "Start the services and workers that run now again: until then they use the old one."
+RESTART = (
+    "Start the services and workers that run now again: until then they use the old one, and with "
+    "an old secret they take no API key any more."
+)
 
 app = typer.Typer(
     no_args_is_help=True,

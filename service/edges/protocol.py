@@ -15,7 +15,8 @@ from typing import Any, ClassVar, cast
 
 import h11
 import structlog
-from starlette.types import ASGIApp, Receive, Scope, Send
+from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
@@ -27,6 +28,8 @@ from service.errors import Overloaded
 from service.logs import RequestLog
 from service.problem_kinds import MALFORMED_REQUEST, TOO_SLOW, Kind
 from service.problems import MEDIA_TYPE, Problem
+from service.seeing.metrics import Metrics
+from service.seeing.requests import OTHER, RequestMetrics
 from service.settings import Settings
 
 HEAD_BYTES = 16 * 2**10  # of a request
@@ -67,6 +70,7 @@ class EdgeProtocol(H11Protocol):
     """One connection."""
 
     limits: ClassVar[ConnectionLimits]
+    metrics: ClassVar[Metrics]
     _head_since: float | None = None  # it is waited for the head, or the unwanted rest of a body
     _unread: tuple[float, int] | None = None  # since when so many bytes of answers wait
     lingers_since: float | None = None  # the last answer has been given, and a body still comes
@@ -79,7 +83,7 @@ class EdgeProtocol(H11Protocol):
         if len(self.connections) > self.limits.most + SENT_AWAY:
             transport.abort()
         elif len(self.connections) > self.limits.most:
-            self.app = _SEND_AWAY
+            self.app = RequestMetrics(RequestId(_closing), self.metrics, ())
 
     def data_received(self, data: bytes) -> None:
         """Throw away what comes after the last answer."""
@@ -140,6 +144,7 @@ class EdgeProtocol(H11Protocol):
 
     def _refuse(self, kind: Kind, detail: str) -> None:
         name = request_id.new()  # that of the client has not been read
+        self.metrics.answered(OTHER, OTHER, kind.status, 0.0)
         with request_id.saying(name):
             log.info("refused before there was a request", status=kind.status, detail=detail)
             body = json.dumps(Problem(kind, detail).describe("/")).encode()
@@ -186,12 +191,12 @@ class _Lingering:
         protocol.flow.resume_reading()
 
 
-def protocol_of(limits: ConnectionLimits) -> type[EdgeProtocol]:
+def protocol_of(limits: ConnectionLimits, metrics: Metrics) -> type[EdgeProtocol]:
     """Return the protocol for `uvicorn.Config(http=…)`."""
-    return type("LimitedProtocol", (EdgeProtocol,), {"limits": limits})
+    return type("LimitedProtocol", (EdgeProtocol,), {"limits": limits, "metrics": metrics})
 
 
-def config_of(app: ASGIApp, settings: Settings, **more: Any) -> Config:  # noqa: ANN401
+def config_of(app: FastAPI, settings: Settings, **more: Any) -> Config:  # noqa: ANN401
     """Return a configuration of uvicorn in which connections are limited.
 
     Args:
@@ -201,7 +206,7 @@ def config_of(app: ASGIApp, settings: Settings, **more: Any) -> Config:  # noqa:
     """
     return Config(
         app,
-        http=protocol_of(ConnectionLimits.of(settings)),
+        http=protocol_of(ConnectionLimits.of(settings), app.state.metrics),
         ws="none",
         h11_max_incomplete_event_size=HEAD_BYTES,
         log_config=None,
@@ -231,6 +236,3 @@ async def _closing(scope: Scope, receive: Receive, send: Send) -> None:
         await send(message)
 
     await RequestLog(_too_many)(scope, receive, closing)
-
-
-_SEND_AWAY = RequestId(_closing)

@@ -13,8 +13,9 @@ from adapters.facts import table
 from denoisers.errors import DenoiserError
 from service.access.needs import ANY_KEY, needs
 from service.core import Surety
-from service.deps import SuretyDep
+from service.deps import NO_QUERY, SuretyDep
 from service.openapi_answers import json_response, problem_responses
+from service.problem_kinds import VALIDATION
 from service.problems import NOT_SET_UP, sees_setup
 
 router = APIRouter(tags=["catalog"])
@@ -23,9 +24,10 @@ log = structlog.get_logger("surety.catalog")
 
 @router.get(
     "/providers",
-    dependencies=[needs(*ANY_KEY)],
+    dependencies=[needs(*ANY_KEY), NO_QUERY],
     summary="List the providers",
-    responses=json_response("Every installed provider.", "Providers") | problem_responses(),
+    responses=json_response("Every installed provider.", "Providers")
+    | problem_responses(VALIDATION),
 )
 async def list_providers(request: Request, surety: SuretyDep) -> dict[str, Any]:
     """Return every installed provider, what it takes and costs, and whether it is ready.
@@ -49,9 +51,10 @@ async def describe_providers(surety: Surety) -> dict[str, Any]:
 
 @router.get(
     "/denoisers",
-    dependencies=[needs(*ANY_KEY)],
+    dependencies=[needs(*ANY_KEY), NO_QUERY],
     summary="List the denoisers",
-    responses=json_response("Every installed denoiser.", "Denoisers") | problem_responses(),
+    responses=json_response("Every installed denoiser.", "Denoisers")
+    | problem_responses(VALIDATION),
 )
 async def list_denoisers(surety: SuretyDep) -> dict[str, Any]:
     """Return every installed denoiser and whether it can be loaded."""

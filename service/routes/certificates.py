@@ -10,9 +10,9 @@ from starlette.responses import Response
 from service import lasting
 from service.access.needs import ANY_KEY, CallerDep, needs
 from service.answers import document_response
-from service.deps import SuretyDep, refuse_unknown
+from service.deps import NO_QUERY, SuretyDep, refuse_unknown
 from service.errors import NotFound
-from service.iso_dates import Moment
+from service.iso_dates import LastMoment, Moment
 from service.openapi_answers import json_response, media_response, problem_responses
 from service.openapi_examples import CERTIFICATE
 from service.picture import certificate_svg
@@ -23,7 +23,7 @@ router = APIRouter(tags=["certificates"])
 
 Id = Annotated[str, Path(description="Its `id`.", examples=[CERTIFICATE["id"]])]
 FILTERS = ("image", "label", "provider", "since", "until", "limit", "after")
-_POSSIBLE = (NOT_FOUND, STORE_AWAY, LEDGER_DAMAGED)
+_POSSIBLE = (VALIDATION, NOT_FOUND, STORE_AWAY, LEDGER_DAMAGED)
 
 
 @router.get(
@@ -49,7 +49,10 @@ async def search(
     ] = None,
     provider: Annotated[str | None, Query(max_length=100, description="Its name.")] = None,
     since: Annotated[Moment | None, Query(description="Issued at or after.")] = None,
-    until: Annotated[Moment | None, Query(description="Issued at or before.")] = None,
+    until: Annotated[
+        LastMoment | None,
+        Query(description="Issued at or before; a date alone is the whole day."),
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=500, description="At most so many.")] = 50,
     after: Annotated[
         str | None,
@@ -70,7 +73,7 @@ async def search(
 
 @router.get(
     "/certificates/{certificate_id}",
-    dependencies=[needs(*ANY_KEY)],
+    dependencies=[needs(*ANY_KEY), NO_QUERY],
     summary="Fetch a certificate",
     response_class=Response,
     responses=json_response("The certificate.", "Certificate") | problem_responses(*_POSSIBLE),
@@ -82,7 +85,7 @@ async def certificate(certificate_id: Id, surety: SuretyDep) -> Response:
 
 @router.get(
     "/certificates/{certificate_id}/votes",
-    dependencies=[needs(*ANY_KEY)],
+    dependencies=[needs(*ANY_KEY), NO_QUERY],
     summary="Fetch its votes",
     response_class=Response,
     responses=json_response("The counted votes.", "Votes") | problem_responses(*_POSSIBLE),
@@ -94,7 +97,7 @@ async def votes(certificate_id: Id, surety: SuretyDep) -> Response:
 
 @router.get(
     "/certificates/{certificate_id}/image",
-    dependencies=[needs(*ANY_KEY)],
+    dependencies=[needs(*ANY_KEY), NO_QUERY],
     summary="Fetch its picture",
     response_class=Response,
     responses=media_response("The canonical picture.", "image/png") | problem_responses(*_POSSIBLE),
@@ -108,7 +111,7 @@ async def image(certificate_id: Id, surety: SuretyDep) -> Response:
 
 @router.get(
     "/certificates/{certificate_id}/picture",
-    dependencies=[needs(*ANY_KEY)],
+    dependencies=[needs(*ANY_KEY), NO_QUERY],
     summary="Fetch it as a page for people",
     response_class=Response,
     responses=media_response("One page A4.", "image/svg+xml") | problem_responses(*_POSSIBLE),

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path
 
 from service.access.needs import CallerDep, needs
-from service.deps import RunningDep
+from service.deps import NO_QUERY, RunningDep
 from service.openapi_answers import json_response, problem_responses
 from service.openapi_examples import RUN_ID
-from service.problem_kinds import LEDGER_DAMAGED, NOT_FOUND, STORE_AWAY
+from service.problem_kinds import LEDGER_DAMAGED, NOT_FOUND, STORE_AWAY, VALIDATION
 
 router = APIRouter(tags=["runs"])
 
@@ -19,22 +19,26 @@ RunId = Annotated[
 
 @router.get(
     "/runs",
-    dependencies=[needs("certify", "read")],
+    dependencies=[needs("certify", "read"), NO_QUERY],
     summary="List the runs that are going on",
-    responses=json_response("Ids and latest progress.", "Runs") | problem_responses(),
+    responses=json_response("Ids and latest progress.", "Runs")
+    | problem_responses(VALIDATION, STORE_AWAY),
 )
 async def list_runs(running: RunningDep, caller: CallerDep) -> dict[str, Any]:
-    """Return every run of this process with its latest progress, the oldest first."""
-    found = [run for run in running.runs.list() if caller.sees_only() in (None, run.owner)]
-    return {"runs": [run.describe() for run in found]}
+    """Return every run of the deployment, those of other processes first, then by age.
+
+    The latest progress is known of those that are this process's own.
+    """
+    found = await running.all()
+    return {"runs": [run for run in found if caller.sees_only() in (None, run["owner"])]}
 
 
 @router.get(
     "/runs/{run_id}",
-    dependencies=[needs("certify", "read")],
+    dependencies=[needs("certify", "read"), NO_QUERY],
     summary="Look at a run",
     responses=json_response("Where it stands, or what came of it.", "RunState")
-    | problem_responses(NOT_FOUND, STORE_AWAY, LEDGER_DAMAGED),
+    | problem_responses(VALIDATION, NOT_FOUND, STORE_AWAY, LEDGER_DAMAGED),
 )
 async def look(run_id: RunId, running: RunningDep) -> dict[str, Any]:
     """Tell where a run stands or what came of it, also after the process that began it died.
@@ -46,17 +50,19 @@ async def look(run_id: RunId, running: RunningDep) -> dict[str, Any]:
 
 @router.delete(
     "/runs/{run_id}",
-    dependencies=[needs("certify")],
+    dependencies=[needs("certify"), NO_QUERY],
     status_code=202,
     summary="Cancel a run",
     responses=json_response("The run ends soon.", "Cancelled", status=202)
-    | problem_responses(NOT_FOUND),
+    | problem_responses(VALIDATION, NOT_FOUND, STORE_AWAY),
 )
 async def cancel_run(
     run_id: RunId,
     running: RunningDep,
 ) -> dict[str, Any]:
-    """End a run. Whoever waits for it gets the certificate that is valid at that moment."""
-    run = running.runs.get(run_id)
-    run.cancel()
-    return {"id": run.id, "cancelling": True}
+    """End a run. Whoever waits for it gets the certificate that is valid at that moment.
+
+    One of another process ends within a second.
+    """
+    await running.cancel(run_id)
+    return {"id": run_id, "cancelling": True}

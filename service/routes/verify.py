@@ -9,7 +9,7 @@ from certification.canonical import Limits
 from certification.signing import parse_public_keys
 from service import lasting
 from service.access.needs import ANY_KEY, CallerDep, needs
-from service.deps import SuretyDep
+from service.deps import NO_QUERY, SuretyDep
 from service.openapi_answers import form_body, json_response, problem_responses
 from service.openapi_examples import VERIFY_FORM
 from service.problem_kinds import (
@@ -31,7 +31,7 @@ router = APIRouter(tags=["certificates"])
 
 @router.post(
     "/verify",
-    dependencies=[needs(*ANY_KEY)],
+    dependencies=[needs(*ANY_KEY), NO_QUERY],
     summary="Check a certificate",
     responses=json_response("What came of each level of checking.", "Verification")
     | problem_responses(

@@ -1,6 +1,7 @@
 """Runs that are worked on, kept so that an interrupted one is taken up and an ended one found.
 
-    run:ID          what is asked for (sealed), the canonical PNG, the process at it, the outcome
+    run:ID          what is asked for (sealed), the canonical PNG, the process at it, whether it
+                    shall end, the outcome
     runs:open       ids of those that have not ended
     runs:ended      ids of those that have, by date
 
@@ -13,7 +14,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -46,6 +47,7 @@ class RunRecord:
         units: billed units that it may have used so far, at most.
         request_id: of the request that began it, if it had one.
         owner: id of the API key that asked for it; None where there was none.
+        cancelling: whether somebody has asked for its end.
     """
 
     id: str
@@ -58,6 +60,7 @@ class RunRecord:
     units: int = 0
     request_id: str | None = None
     owner: str | None = None
+    cancelling: bool = False
 
 
 class RedisRuns:
@@ -142,13 +145,56 @@ class RedisRuns:
         await self._store.script("run_end", keys, args)
         self._at.discard(run_id)
 
+    async def cancel(self, run_id: str) -> bool:
+        """Ask the process that is at a run, or takes it up, to end it.
+
+        Returns:
+            Whether it is kept and has not ended.
+
+        Raises:
+            StoreError: if the store is away.
+        """
+        return bool(await self._store.brisk_script("run_cancel", [self._key(run_id)], []))
+
+    async def to_cancel(self, run_ids: Sequence[str]) -> list[str]:
+        """Return those of some runs that somebody has asked to end.
+
+        Raises:
+            StoreError: if the store is away.
+        """
+
+        async def ask(redis: Any) -> list[bool]:  # noqa: ANN401
+            async with redis.pipeline(transaction=False) as all_of_them:
+                for run_id in run_ids:
+                    all_of_them.hexists(self._key(run_id), "cancel")
+                answers: list[bool] = await all_of_them.execute()
+                return answers
+
+        asked = await self._store.brisk(ask) if run_ids else []
+        return [run_id for run_id, yes in zip(run_ids, asked, strict=True) if yes]
+
+    async def open(self) -> list[dict[str, Any]]:
+        """Return what `outcome` tells of all that have not ended, the oldest first.
+
+        Raises:
+            StoreError: if the store is away.
+        """
+        name = self._store.key("runs:open")
+        found = await self._store.brisk(lambda redis: redis.smembers(name))
+        told = []
+        for run_id in found:
+            with contextlib.suppress(NotFound, LedgerDamaged):  # of one nobody can say whose it is
+                told.append(await self.outcome(run_id.decode()))
+        going_on = [run for run in told if run["outcome"] is None]
+        return sorted(going_on, key=lambda run: (run["created"], run["id"]))
+
     async def outcome(self, run_id: str) -> dict[str, Any]:
         """Return what came of a run; no outcome yet if it is being worked on elsewhere.
 
         Raises:
             NotFound: if none of this id is kept.
         """
-        fields = ("what", "outcome")
+        fields = ("what", "outcome", "cancel")
         found = await self._store.brisk(lambda redis: redis.hmget(self._key(run_id), fields))
         if found[0] is None:
             raise no_run(run_id)
@@ -159,6 +205,7 @@ class RedisRuns:
             "created": what["created"],
             "request_id": what.get("request_id"),
             "owner": what.get("owner"),  # those of before there were keys have none
+            "cancelling": found[2] is not None,
             "state": "running",
             "outcome": None,
         }
@@ -223,9 +270,9 @@ class RedisRuns:
 
     async def _record(self, run_id: str) -> RunRecord:
         found = await self._store.brisk(
-            lambda redis: redis.hmget(self._key(run_id), ("what", "png", "units"))
+            lambda redis: redis.hmget(self._key(run_id), ("what", "png", "units", "cancel"))
         )
-        what, png, units = found
+        what, png, units, cancel = found
         if what is None or png is None:
             raise LedgerDamaged(f"the store's entry of the run {run_id} is not whole")
         try:
@@ -233,7 +280,8 @@ class RedisRuns:
         except LedgerConflict:
             await self._leave(run_id)
             raise
-        return RunRecord(run_id, png=png, units=int(units or 0), **told)
+        told |= {"units": int(units or 0), "cancelling": cancel is not None}
+        return RunRecord(run_id, png=png, **told)
 
     async def _leave(self, run_id: str) -> None:
         """Give a claim back, for whoever can read the entry."""

@@ -262,6 +262,18 @@ async def test_nothing_there(app: FastAPI, client: httpx.AsyncClient) -> None:
     assert response.headers["allow"] == "POST"
 
 
+async def test_a_query_counts_nowhere_unseen(app: FastAPI, client: httpx.AsyncClient) -> None:
+    """A `key` there would else not be the one that a certificate is checked with."""
+    none = "0" * 32
+    paths = ["/runs", f"/runs/{none}", "/providers", "/denoisers", f"/certificates/{none}"]
+    paths += [f"/certificates/{none}/{part}" for part in ("votes", "image", "picture")]
+    asked = [("GET", path) for path in paths] + [("POST", "/verify"), ("DELETE", f"/runs/{none}")]
+    for method, path in asked:
+        told = problem(await client.request(method, f"{path}?key=00"), app)
+        assert slug(told) == "invalid-request", path
+        assert told["errors"][0]["field"] == "key"
+
+
 async def test_neither_json_nor_events(app: FastAPI, client: httpx.AsyncClient) -> None:
     for path in ("/certify", "/predict"):
         response = await client.post(path, files=files(), headers={"accept": "image/png"})
@@ -403,6 +415,8 @@ async def test_a_search_by_date(client: httpx.AsyncClient) -> None:
     for query, holds in (
         (f"since={made['created'][:10]}", True),
         ("until=2020-01-01", False),
+        (f"until={made['created'][:10]}", True),  # a date alone is the whole day
+        (f"until={made['created'][:10]}T00:00:00Z", False),
         ("since=2020-01-01T00:00:00Z", True),
         ("since=2999-12-31T23:59:59%2B02:00", False),
     ):

@@ -120,3 +120,9 @@ async def read_all(reader: asyncio.StreamReader) -> Told:
             while part := await reader.read(65536):
                 data += part
         return Told(data)
+
+
+def refusals(metrics: Metrics, method: str, status: int) -> float:
+    """How many requests were answered like that without a route."""
+    labels = {"method": method, "route": "other", "status": str(status)}
+    return metrics.registry.get_sample_value("surety_http_requests_total", labels) or 0.0

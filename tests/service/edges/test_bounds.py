@@ -24,7 +24,7 @@ from service.edges.uploads import Uploads
 from service.errors import NoRoom, Overloaded
 from service.settings import Settings
 from tests.service.command import PATIENCE, Surety
-from tests.service.edges.sockets import connection, form, head, http, limited, read_all
+from tests.service.edges.sockets import connection, form, head, http, limited, read_all, refusals
 from tests.service.jobs.asking import FORM, pictures
 from tests.service.reading import files, problem, slug
 from tests.service.test_serve import read_until
@@ -154,6 +154,7 @@ async def test_connections_beyond_the_most_are_sent_away(
         async with asyncio.timeout(10), http(port) as live:
             while (await live.get("/health/live")).status_code != 200:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
+        assert refusals(app.state.metrics, "GET", 429) >= 1
 
 
 def memory_of(pid: int) -> int:

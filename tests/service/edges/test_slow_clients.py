@@ -27,6 +27,7 @@ from tests.service.edges.sockets import (
     http,
     limited,
     read_all,
+    refusals,
 )
 from tests.service.jobs.asking import submitted
 from tests.service.reading import NOTHING, left_behind
@@ -142,6 +143,7 @@ async def test_what_is_no_request(make_app: Any, sent: bytes) -> None:
         assert told.headers["content-type"] == "application/problem+json"
         assert json.loads(told.body)["request_id"] == told.headers["x-request-id"]
         assert "Host" not in json.loads(told.body)["detail"]
+        assert refusals(app.state.metrics, "other", 400) == 1
 
 
 @pytest.mark.parametrize("hosts", [b"", b"Host: 127.0.0.1\r\nHost: 127.0.0.1\r\n"])
