@@ -273,8 +273,8 @@ async def test_large_batches_are_sent_as_several_requests(adapter, emulator, mon
     assert [outcome.billed for outcome in outcomes] == [True, True, False]
     assert calls(emulator) == 4  # the third picture has not been sent
     await asyncio.sleep(0.05)  # the channel has to see that its connection is gone
-    adapter.traits = adapter.traits.__class__(timeout=0.2)
-    script(emulator, latency={"median": 0.15})
+    adapter.traits = adapter.traits.__class__(timeout=1.0)
+    script(emulator, latency={"median": 0.6})
     outcomes = await adapter.classify([BRIGHT, DARK, BRIGHT, DARK, BRIGHT])
     assert isinstance(outcomes[0], Answer)
     assert isinstance(outcomes[2], Retry)  # one deadline for all

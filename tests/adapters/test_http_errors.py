@@ -307,3 +307,8 @@ async def test_what_the_endpoint_repeats_is_not_shown(monkeypatch, caplog, statu
     for leak in (SECRET, base64.b64encode(picture).decode()[:40]):
         assert leak not in said
         assert leak not in logged
+
+
+def test_a_secret_that_the_cut_would_halve_is_not_shown_by_half():
+    shown = Statuses((), (), ["hunter2hunter2"]).shown("x " * 96 + "hunter2hunter2")
+    assert "hunter" not in shown

@@ -76,3 +76,9 @@ def test_interval_is_the_two_sided_one(s, n):
 
 def test_interval_of_nothing_is_everything():
     assert interval(0, 0) == (0.0, 1.0)
+
+
+def test_what_rounding_may_have_decided_is_not_rejected():
+    level = tail(60, 100, 0.5)
+    assert not rejects(60, 100, 0.5, level)
+    assert rejects(60, 100, 0.5, level * (1 + 1e-8))

@@ -24,12 +24,13 @@ def noisy_batch(count=40, height=32, width=32):
 
 
 @needs_gpu
-def test_a_gpu_differs_from_the_cpu_by_rounding_alone():
+@pytest.mark.parametrize("sigma", [0.1, 0.25, 1.0])
+def test_a_gpu_differs_from_the_cpu_by_rounding_alone(sigma):
     there, here = registry.load("cifar", "cuda"), registry.load("cifar", "cpu")
     noisy = noisy_batch()
-    moved = np.abs(there.clean(noisy, 0.25).astype(int) - here.clean(noisy, 0.25).astype(int))
+    moved = np.abs(there.clean(noisy, sigma).astype(int) - here.clean(noisy, sigma).astype(int))
     assert moved.mean() < 1
-    assert np.array_equal(there.clean(noisy[7:9], 0.25), there.clean(noisy, 0.25)[7:9])
+    assert np.array_equal(there.clean(noisy[7:9], sigma), there.clean(noisy, sigma)[7:9])
 
 
 @needs_gpu

@@ -435,3 +435,34 @@ def test_a_profile_that_comes_while_a_call_waits_for_its_place_does_no_harm():
         (await shared.enter(1)).done(OK)
 
     run(main)
+
+
+def test_throttles_are_no_failures_of_the_provider():
+    async def main():
+        shared = gate()
+        for _ in range(20):
+            await call(shared, THROTTLE, 0.0)
+        assert shared.breaker.failures == 0
+
+    run(main)
+
+
+def test_a_trial_that_says_nothing_leaves_the_next_one_its_turn():
+    async def main():
+        shared = gate()
+        for _ in range(10):
+            await call(shared, FAIL, 0.0)
+        await asyncio.sleep(2)
+        (await shared.enter(1)).done(None)  # the trial: cancelled, say
+        await asyncio.wait_for(call(shared, OK), 10)
+
+    run(main)
+
+
+def test_a_long_wait_that_is_no_throttle_holds_nobody_else_back():
+    async def main():
+        shared = gate()
+        await call(shared, [Retry("down", after=1e6)], 0.0)
+        assert await call(shared, OK) < START + 1
+
+    run(main)

@@ -13,6 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.edges.protocol import ConnectionLimits, config_of, watch_connections
+from service.seeing.metrics import Metrics
 from tests.service.pictures import png
 
 PATIENCE = 20.0
