@@ -14,7 +14,7 @@ from typing import Self
 
 import structlog
 
-from service.errors import JobConflict, NotFound, StoreDamaged, StoreError
+from service.errors import ConfigurationError, JobConflict, NotFound, StoreDamaged, StoreError
 from service.settings import Settings
 from service.state import State
 from service.store.ages import Ages
@@ -23,6 +23,7 @@ from service.usage.periods import today
 EVERY = 3600.0  # seconds
 DAY = 86_400.0
 LOOSE_SECONDS = DAY  # uploads that no job has named are kept for so long
+CLOCKS_SECONDS = 300.0  # by which two clocks may differ
 
 Drop = Callable[[str, float], Awaitable[bool]]
 
@@ -61,6 +62,8 @@ class Housekeeping:
                     log.info("dropped what is past its time", **dropped)
             except StoreError as error:
                 log.warning("nothing is dropped while the store is away", error=str(error))
+            except ConfigurationError as error:
+                log.error("nothing is dropped", error=str(error))
             except Exception as error:
                 log.error("dropping what is past its time failed", exc_info=error)
             await asyncio.sleep(self._every)
@@ -74,7 +77,7 @@ async def clean(
     Args:
         state: the deployment's.
         settings: how long what is kept.
-        now: seconds since 1970; None for the present.
+        now: seconds since 1970; None for the present, by the store's clock.
         dry_run: only count.
 
     Returns:
@@ -84,8 +87,9 @@ async def clean(
 
     Raises:
         StoreError: if the store is away; what was dropped until then is gone.
+        ConfigurationError: if this machine's clock and the store's do not agree.
     """
-    at = time.time() if now is None else now
+    at = await _present(state) if now is None else now
     key = state.store.key
 
     def ages(index: str, days: float | None, most: int | None) -> Ages:
@@ -134,6 +138,17 @@ async def clean(
         state.uploads.count_loose(loose) if dry_run else _drop_loose(state, loose)
     )
     return dropped
+
+
+async def _present(state: State) -> float:
+    """Return the time, if two clocks agree on it: by a wrong one all would be past its time."""
+    there, here = await state.store.now(), time.time()
+    if abs(there - here) > CLOCKS_SECONDS:
+        raise ConfigurationError(
+            f"this machine's clock and the store's differ by {abs(there - here):,.0f} seconds: set "
+            "both (NTP), else what is not past its time would be dropped"
+        )
+    return there
 
 
 async def _drop_begun(state: State, *, dry_run: bool) -> int:

@@ -130,6 +130,15 @@ class Store:
         name = self.key("ping", secrets.token_hex(8))
         await self.brisk(lambda redis: redis.set(name, b"", px=PING_MILLISECONDS))
 
+    async def now(self) -> float:
+        """Return the time of the store's own clock, seconds since 1970.
+
+        Raises:
+            StoreError: if the store is away.
+        """
+        seconds, microseconds = await self.brisk(lambda redis: redis.time())
+        return float(seconds) + float(microseconds) / 1e6
+
     def key(self, *parts: str) -> str:
         """Return a key of this deployment."""
         return self.prefix + ":".join(parts)

@@ -6,7 +6,7 @@ import time
 import pytest
 from structlog.testing import capture_logs
 
-from service.errors import NotFound, StoreUnavailable
+from service.errors import ConfigurationError, NotFound, StoreUnavailable
 from service.housekeeping import DAY, Housekeeping, clean
 from service.store.ages import Ages
 from service.store.images import RedisImages
@@ -173,3 +173,19 @@ async def until(condition):
     async with asyncio.timeout(20):
         while not await condition():  # noqa: ASYNC110  the store has no event
             await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("wrong", [31 * DAY, -31 * DAY])
+async def test_by_a_wrong_clock_nothing_goes(state, wanting, monkeypatch, wrong):
+    await state.images.put("a" * 64, b"png")
+    await run(state, "r1")
+    before, clock = await everything(state), time.time
+    monkeypatch.setattr("service.housekeeping.time.time", lambda: clock() + wrong)
+    with pytest.raises(ConfigurationError, match="clock and the store's differ by 2,678,"):
+        await clean(state, wanting())
+    with capture_logs() as logs:
+        async with Housekeeping(state, wanting()):
+            while not logs:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    assert logs[0]["event"] == "nothing is dropped"
+    assert await everything(state) == before
