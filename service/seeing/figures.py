@@ -35,12 +35,14 @@ class Shared:
         jobs: by state.
         pictures: of jobs, by state.
         workers: by kind: "own" for `surety worker`, "inside" for a service's.
+        memory: bytes of the store's, `used` and `most`.
     """
 
     up: bool = False
     jobs: Mapping[str, int] = field(default_factory=dict)
     pictures: Mapping[str, int] = field(default_factory=dict)
     workers: Mapping[str, int] = field(default_factory=dict)
+    memory: Mapping[str, int] = field(default_factory=dict)
 
 
 class Figures:
@@ -92,6 +94,7 @@ class Figures:
             yield _by("surety_jobs", "Jobs.", "state", shared.jobs)
             yield _by("surety_job_pictures", "Pictures of jobs.", "state", shared.pictures)
             yield _by("surety_workers", "Workers that live.", "kind", shared.workers)
+            yield _by("surety_store_bytes", "Memory of the store.", "kind", shared.memory)
         activity = self._surety.machine.activity
         waiting = activity.runs - activity.working
         yield _one("surety_runs_working", "Runs that are worked on.", activity.working)
@@ -118,6 +121,7 @@ class Figures:
             {name: jobs[name] for name in JOB_STATES},
             {name: pictures[name] for name in PICTURE_STATES},
             workers,
+            await state.store.memory(),
         )
 
 

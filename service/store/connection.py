@@ -139,6 +139,21 @@ class Store:
         seconds, microseconds = await self.brisk(lambda redis: redis.time())
         return float(seconds) + float(microseconds) / 1e6
 
+    async def memory(self) -> dict[str, int]:
+        """Return the bytes of memory that the server has `used`, and the `most` it may, if bounded.
+
+        Empty where it does not tell this user.
+
+        Raises:
+            StoreError: if the store is away.
+        """
+        try:
+            told = await self.brisk(lambda redis: redis.info("memory"))
+        except StoreDenied:
+            return {}
+        found = {"used": int(told["used_memory"]), "most": int(told["maxmemory"])}
+        return {name: count for name, count in found.items() if count}
+
     def key(self, *parts: str) -> str:
         """Return a key of this deployment."""
         return self.prefix + ":".join(parts)

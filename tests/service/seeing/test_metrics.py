@@ -93,6 +93,7 @@ async def test_a_job_is_counted_and_shown_by_state(app: FastAPI, client: httpx.A
     assert labels_of(told, "surety_job_pictures", "state") == {*PICTURE_STATES}
     assert labels_of(told, "surety_workers", "kind") == {"own", "inside"}
     assert of(told, "surety_workers", kind="inside") == 1
+    assert of(told, "surety_store_bytes", kind="used") > 100_000
 
 
 async def test_runs_are_shown_while_they_last(make_app: Any) -> None:

@@ -105,6 +105,10 @@ async def test_the_permissions_that_the_docs_name_are_enough(strict, make_app):
         assert [one["id"] for one in found] == [answer.json()["id"]]
         state = app.state.surety.state
         assert len(await state.ledgers.subjects()) == 1
+        order("CONFIG", "SET", "maxmemory", "50mb")
+        assert (await state.store.memory())["most"] == 50 * 2**20
+        order("ACL", "SETUSER", "surety", "-info")  # as the documents were before
+        assert await state.store.memory() == {}
         assert await clean(state, Settings(keep_certificates_most=1, keep_runs_most=0)) == {
             "images": 0,
             "runs": 1,
