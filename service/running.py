@@ -5,37 +5,30 @@ sees it first goes on with it. Its votes are in the ledger, its money is counted
 """
 
 import asyncio
-import io
 import secrets
-import time
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Self
 
-import numpy as np
 import structlog
-from PIL import Image
 
 from certification.bill import Allowance
-from certification.canonical import CanonicalImage
 from certification.collecting import OnProgress
-from certification.errors import LedgerConflict, LedgerDamaged, LedgerUnavailable, RunInterrupted
+from certification.errors import LedgerUnavailable, RunInterrupted
 from certification.interrupt import Interrupt
 from service.core import LeftToOthers, Surety
 from service.edges import request_id
 from service.edges.places import Places
-from service.errors import NotFound, Overloaded, StoreError, StoreUnavailable
+from service.errors import NotFound, Overloaded, StoreError
 from service.issued import Issued
 from service.prepared import Prepared
 from service.problems import problem_of
 from service.runs import Kind, Run, Runs, left_to_others
-from service.store.runs import RunRecord
 from service.store.usage import Booking
+from service.taking_up import TakingUp
 from service.usage.counts import Counts
 
 END_SECONDS = 2.0  # for noting what came of the last runs
 CANCEL_SECONDS = 1.0  # between two looks for runs that are to end
-SHORTEST_SECONDS = 0.001
 
 log = structlog.get_logger("surety.runs")
 
@@ -65,7 +58,8 @@ class Running:
 
     async def __aenter__(self) -> Self:
         """Look for interrupted runs from now on, and for those that others cancel."""
-        looks = (self._look(), self._look_for_cancelled())
+        interrupted = TakingUp(self._surety, self._start, self._end)
+        looks = (interrupted.look(), self._look_for_cancelled())
         self._looking = [asyncio.create_task(look) for look in looks]
         return self
 
@@ -226,19 +220,6 @@ class Running:
         except StoreError as error:
             log.error("a run's outcome was not kept", run=run_id, error=str(error))
 
-    async def _look(self) -> None:
-        """Take up what others have left, again and again."""
-        every = self._surety.settings.lease_seconds / 2
-        while True:
-            try:
-                for run_id in await self._surety.state.runs.interrupted():
-                    await self._take_up(run_id)
-            except StoreError as error:
-                log.warning("interrupted runs cannot be looked for", error=str(error))
-            except Exception as error:
-                log.error("interrupted runs cannot be looked for", exc_info=error)
-            await asyncio.sleep(every)
-
     async def _look_for_cancelled(self) -> None:
         """End the runs of this process that somebody has cancelled in another one."""
         while True:
@@ -251,71 +232,10 @@ class Running:
             except StoreError as error:
                 log.warning("cancelled runs cannot be looked for", error=str(error))
 
-    async def _take_up(self, run_id: str) -> None:
-        """Go on with a run if its process is dead; what fails is this run's, and no other's.
-
-        Raises:
-            StoreUnavailable: if the store is away, for all of them.
-        """
-        try:
-            record = await self._surety.state.runs.take_up(run_id)
-            if record is not None:
-                with request_id.saying(record.request_id):
-                    await self._resume(record)
-        except LedgerDamaged as error:
-            log.warning("an interrupted run is damaged", run=run_id, error=str(error))
-            self._end(run_id, {"problem": problem_of(error).describe(f"/runs/{run_id}")})
-        except StoreUnavailable:
-            raise
-        except (StoreError, LedgerConflict) as error:
-            log.warning("an interrupted run was not taken up", run=run_id, error=str(error))
-        except Exception as error:
-            log.error("an interrupted run was not taken up", run=run_id, exc_info=error)
-
-    async def _resume(self, record: RunRecord) -> None:
-        try:
-            prepared = await self._surety.prepare(
-                await asyncio.to_thread(_image, record), owner=record.owner, **_remaining(record)
-            )
-            if prepared.draft != record.draft:
-                raise LedgerConflict(
-                    "the deployment's denoiser, device or provider is another one than when this "
-                    "run began: ask again"
-                )
-        except Exception as error:  # noqa: BLE001  whatever it is, the others can go on
-            log.warning("an interrupted run cannot go on", run=record.id, error=str(error))
-            problem = problem_of(error).describe(f"/runs/{record.id}")
-            self._end(record.id, {"problem": problem})
-            return
-        log.info("an interrupted run goes on", run=record.id, kind=record.kind)
-        allowance = Allowance(spent=record.units)
-        run = self._start(record.id, record.kind, prepared, allowance, lasting=True, resumed=True)
-        if record.cancelling:  # before its first call
-            run.cancel()
-
 
 def new_id() -> str:
     """Return a name for a run that nobody can guess."""
     return secrets.token_hex(12)
-
-
-def _image(record: RunRecord) -> CanonicalImage:
-    with Image.open(io.BytesIO(record.png)) as picture:
-        pixels = np.asarray(picture.convert("RGB"))
-    told = record.image
-    image = CanonicalImage(pixels, told["source"], tuple(told["steps"]))
-    if image.sha256 != told["sha256"]:
-        raise LedgerDamaged(f"the picture of the run {record.id} is not the one that it began with")
-    return image
-
-
-def _remaining(record: RunRecord) -> dict[str, Any]:
-    """Return a run's arguments, its time less what has passed."""
-    arguments = dict(record.arguments)
-    if arguments.get("max_seconds") is not None:
-        passed = time.time() - datetime.fromisoformat(record.created).timestamp()
-        arguments["max_seconds"] = max(SHORTEST_SECONDS, arguments["max_seconds"] - passed)
-    return arguments
 
 
 def _counts(kind: Kind, issued: Issued, *, resumed: bool) -> Counts:

@@ -278,13 +278,14 @@ class RedisRuns:
         try:
             told = json.loads(self._seals.unseal(what, "run", run_id, conflict=True))
         except LedgerConflict:
-            await self._leave(run_id)
+            await self.leave(run_id)
             raise
         told |= {"units": int(units or 0), "cancelling": cancel is not None}
         return RunRecord(run_id, png=png, **told)
 
-    async def _leave(self, run_id: str) -> None:
-        """Give a claim back, for whoever can read the entry."""
+    async def leave(self, run_id: str) -> None:
+        """Give the claim on a run back, for a process that can go on with it."""
+        self._at.discard(run_id)
         with contextlib.suppress(StoreError):
             await self._store.brisk(lambda redis: redis.hset(self._key(run_id), "process", ""))
 

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+import adapters.registry
+import service.taking_up as taking_up_runs
 from service.settings import Settings
 from service.state import State
 from service.store.connection import Store
@@ -94,3 +96,25 @@ async def test_no_run_of_a_living_process_is_begun_twice(
         await asyncio.sleep(1.2)
     assert providers.Slow.calls <= 31 + 151
     assert taken_up(capsys) == [before]
+
+
+@pytest.mark.parametrize("somebody_can", [True, False])
+async def test_one_that_this_process_is_not_set_up_for_is_left_to_others_first(
+    make_app: Any, monkeypatch: pytest.MonkeyPatch, somebody_can: bool
+) -> None:
+    """As while machines are upgraded one by one, or where one alone has the credential."""
+    (run,) = await left_by_a_dead_process(make_app, 1)
+    monkeypatch.setattr(taking_up_runs, "UNABLE_LEASES", 30 if somebody_can else 1)
+    known = adapters.registry._entries
+    with monkeypatch.context() as lacking:
+        fewer = {name: entry for name, entry in known().items() if name != "slow"}
+        lacking.setattr(adapters.registry, "_entries", lambda: fewer)
+        async with make_app(lease_seconds=1) as unable, connect(unable) as client:
+            if not somebody_can:
+                told = await ended(client, f"/runs/{run}")
+                assert slug(told["outcome"]["problem"]) == "unknown-provider"
+                return
+            await asyncio.sleep(1.5)  # it has looked, more than once
+            assert (await client.get(f"/runs/{run}")).json()["state"] == "running"
+    async with make_app(lease_seconds=1) as able, connect(able) as client:
+        assert (await ended(client, f"/runs/{run}"))["outcome"]["certificate"]
