@@ -32,8 +32,7 @@ from rich.progress import track
 from rich.table import Table
 
 import denoisers.registry
-from benchmarks.contestants import data_of
-from benchmarks.photographs import canonical, held_out
+from benchmarks.photographs import canonical, held_out, spread
 from certification import noise, png
 from certification.postprocess import JPEG_QUALITY
 from certification.protocols import Denoiser
@@ -194,8 +193,9 @@ def main() -> None:
     parser.add_argument("--votes-per-second", type=float, default=30.0)
     asked = parser.parse_args()
     clock = time.process_time if asked.cpu else time.perf_counter
-    source, found, console = data_of(asked.data), encoders(), Console()
-    names = held_out(source, asked.pictures)
+    found, console = encoders(), Console()
+    source, apart = held_out([asked.data])[0]
+    names = spread(apart, asked.pictures)
     console.print(
         f"zlib {zlib.ZLIB_RUNTIME_VERSION}; Pillow {Image.__version__} with "
         f"zlib-ng {features.version_feature('zlib_ng') or 'left out'}"

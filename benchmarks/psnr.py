@@ -1,6 +1,7 @@
 """PSNR of denoising networks on whole pictures, kept so that a killed run goes on."""
 
 import hashlib
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -69,8 +70,8 @@ def noisy_itself(noisy: torch.Tensor, sigma: float) -> torch.Tensor:
 @torch.inference_mode()
 def measure(
     judged: Judged, source: Source, names: Sequence[str], folder: Path
-) -> Mapping[float, float]:
-    """Return the mean PSNR in dB over pictures, at each level.
+) -> Mapping[float, list[float]]:
+    """Return the PSNR of each picture in dB, at each level.
 
     Args:
         judged: what denoises.
@@ -78,7 +79,7 @@ def measure(
         names: which of them.
         folder: for what has been found.
     """
-    means = {}
+    found = {}
     for level in judged.levels:
         stem = f"{judged.label}-{source.title}-{level:.3f}".replace(" ", "_").replace("/", "_")
         kept = Kept(folder, stem, {"data": source.mark, "mark": judged.mark, "sigma": level})
@@ -91,8 +92,21 @@ def measure(
             noisy = clean + level * torch.randn(clean.shape, generator=generator)
             error = (judged.denoise(noisy, level).clamp(0, 1) - clean).square().mean().item()
             kept.add({"picture": name, "psnr": round(psnr(error), 4)})
-        means[level] = statistics.mean(kept[name]["psnr"] for name in names)
-    return means
+        found[level] = [float(kept[name]["psnr"]) for name in names]
+    return found
+
+
+def paired(one: Sequence[float], other: Sequence[float]) -> tuple[float, float]:
+    """Return the mean of what `one` has more than `other`, and its standard error.
+
+    Over the same pictures it is known far better than either mean: pictures differ by many dB.
+
+    Args:
+        one: of each picture, of which there are two at least.
+        other: of the same pictures, in the same order.
+    """
+    more = [a - b for a, b in zip(one, other, strict=True)]
+    return statistics.mean(more), statistics.stdev(more) / math.sqrt(len(more))
 
 
 def _tensor(pixels: NDArray[np.uint8]) -> torch.Tensor:

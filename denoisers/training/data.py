@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 import torch
 
 from denoisers.errors import BadData
-from denoisers.training.pictures import decoded
+from denoisers.training.pictures import Tell, decoded
 from denoisers.training.sources import open_source
 
 
@@ -33,7 +33,12 @@ class Pictures:
 
 
 def load_pictures(
-    data: Path, part: str, cache: Path, size: int = 32, classes: Sequence[str] | None = None
+    data: Path,
+    part: str,
+    cache: Path,
+    size: int = 32,
+    classes: Sequence[str] | None = None,
+    tell: Tell = lambda _: None,
 ) -> Pictures:
     """Read one part ("train" or "test") of a data set.
 
@@ -43,6 +48,7 @@ def load_pictures(
         cache: folder for the decoded pictures.
         size: side that every picture must have, in pixels.
         classes: that the labels count, such as the training part's; None for those found.
+        tell: is told of pictures of which little is left in 8 bits.
 
     Returns:
         The pictures, ordered by path.
@@ -59,7 +65,7 @@ def load_pictures(
             f"{data} holds no pictures under {part}/CLASS/: expected files such as "
             f"{part}/cat/0001.jpg"
         )
-    found = decoded([(source, names)], cache / part)
+    (found,) = decoded({cache / part: [(source, names)]}, tell=tell)
     for name, (height, width) in zip(names, found.shapes.tolist(), strict=True):
         if (height, width) != (size, size):
             raise BadData(f"the picture {name} is {width}×{height}, not {size}×{size}")

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import fcntl
 import glob
 import os
 import secrets
@@ -11,6 +10,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from denoisers.errors import BadCheckpoint, CannotSave
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 TRIES = 100  # to have a file of one's own, which others may take for what a kill has left
 
@@ -42,7 +46,7 @@ def moved_to(path: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: if it cannot be written.
     """
-    _clear_away(path)
+    clear_away(path)
     file = _opened(path)
     aside = Path(file.name)
     try:
@@ -72,11 +76,25 @@ def _opened(path: Path) -> BinaryIO:
     raise FileNotFoundError(errno.ENOENT, "others clear it away", str(path))
 
 
-def _clear_away(path: Path) -> None:
+def clear_away(path: Path) -> None:
+    """Remove what kills have left of `path`: files that nobody holds a lock on.
+
+    Raises:
+        CannotSave: on a system without locks.
+    """
+    _need_locks()
     for left in path.parent.glob(f"{glob.escape(path.name)}.*.tmp"):
         with contextlib.suppress(OSError), left.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             left.unlink()
+
+
+def _need_locks() -> None:
+    if fcntl is None:
+        raise CannotSave(
+            "training needs file locks, which this system lacks: train on Linux, macOS or, under "
+            "Windows, in WSL"
+        )
 
 
 @contextlib.contextmanager
@@ -101,7 +119,9 @@ def alone_in(folder: Path) -> Iterator[None]:
 
     Raises:
         BadCheckpoint: if another run is writing there.
+        CannotSave: on a system without locks.
     """
+    _need_locks()
     folder.mkdir(parents=True, exist_ok=True)
     held = os.open(folder, os.O_RDONLY)
     try:

@@ -27,9 +27,10 @@ class Objective:
     Attributes:
         mse: weight of the squared error; divided by σ, so that strong noise does not drown weak.
         relative: in place of squared error / σ stands a hundredth of the logarithm of the squared
-            error of the clipped picture, so that mean PSNR is learnt and the pictures with the
-            most texture do not decide (Chen, Lu, Zhang, Chu, Chen, "HINet: Half Instance
-            Normalization Network for Image Restoration", CVPR workshops 2021, "PSNR loss").
+            error of the clipped picture, so that mean PSNR is learnt: the same share off any
+            error counts the same, and even squares then count most (Chen, Lu, Zhang, Chu, Chen,
+            "HINet: Half Instance Normalization Network for Image Restoration", CVPR workshops
+            2021, "PSNR loss").
         stability: weight of the cross-entropy.
         stable_from: noise level from which the cross-entropy counts in full; at a weaker one it
             counts in proportion, since there a picture keeps its answer as it is.
@@ -88,6 +89,9 @@ class Objective:
             "--jitter must be pixels from 0 to less than --crop": 0 <= self.jitter < self.size,
             "--jitter and --stable-from are about --stability, such as 0.1: give that too, or "
             "leave them out": self.stability > 0 or not (self.jitter or self.stable_from),
+            "--relative is about the squared error: give --mse more than 0, or leave it out": (
+                self.mse > 0 or not self.relative
+            ),
             "--batch must be at least 1": self.batch >= 1,
             f"--optimizer is one of {', '.join(OPTIMIZERS)}": self.optimizer in OPTIMIZERS,
             "--rate must be more than 0 and at most 1": 0 < self.rate <= 1,

@@ -13,17 +13,33 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import IO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from certification.errors import UnsupportedImage
-from certification.samples import depth_steps, to_rgb, upright
+from certification.samples import SIXTEEN_BIT, depth_steps, to_rgb, upright
 from denoisers.errors import BadData
 from denoisers.training import cifar
 
 ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+PARTS = ("train", "test")
+
+
+class Header(NamedTuple):
+    """What is known of a picture before it is decoded.
+
+    Attributes:
+        height: of the file; 0, as the width, where it is damaged.
+        width: of the file.
+        deep: whether its samples have 16 bits.
+    """
+
+    height: int
+    width: int
+    deep: bool = False
 
 
 @dataclass(frozen=True)
@@ -35,12 +51,16 @@ class Source:
         mark: changes when the collection does.
         names: of its pictures, sorted, with "/" between folders.
         read: name → uint8 (H, W, 3).
+        header: name → its header; cheap.
+        part: "train" or "test" if the collection itself is called so, else "".
     """
 
     title: str
     mark: str
     names: list[str]
     read: Callable[[str], NDArray[np.uint8]]
+    header: Callable[[str], Header]
+    part: str = ""
 
 
 def open_source(path: Path) -> Source:
@@ -57,7 +77,8 @@ def open_source(path: Path) -> Source:
         return _zip(path)
     if tarfile.is_tarfile(path):
         digest, pictures = cifar.read(path)
-        return Source(path.name, digest, sorted(pictures), pictures.__getitem__)
+        names, read = sorted(pictures), pictures.__getitem__
+        return Source(path.name, digest, names, read, lambda name: Header(*read(name).shape[:2]))
     raise BadData(
         f"{path} is neither a folder, nor a zip, nor a CIFAR-10 archive; or it is not complete"
     )
@@ -76,13 +97,24 @@ def reduced(source: Source, side: int) -> Source:
 
     def read(name: str) -> NDArray[np.uint8]:
         whole = Image.fromarray(source.read(name))
-        shorter = min(whole.size)
-        if shorter > side:
-            width, height = (max(side, round(length * side / shorter)) for length in whole.size)
+        width, height = smaller(whole.size)
+        if (width, height) != whole.size:
             whole = whole.resize((width, height), Image.Resampling.LANCZOS)
         return np.asarray(whole, dtype=np.uint8)
 
-    return Source(f"{source.title} at {side}", f"{source.mark} at {side}", source.names, read)
+    def header(name: str) -> Header:
+        height, width, _ = source.header(name)
+        return Header(*smaller((height, width)))
+
+    def smaller(size: tuple[int, int]) -> tuple[int, int]:
+        shorter = min(size)
+        if shorter <= side:
+            return size
+        one, other = (max(side, round(length * side / shorter)) for length in size)
+        return one, other
+
+    title, mark = (f"{text} at {side}" for text in (source.title, source.mark))
+    return Source(title, mark, source.names, read, header, source.part)
 
 
 def _folder(path: Path) -> Source:
@@ -91,7 +123,7 @@ def _folder(path: Path) -> Source:
         raise BadData(f"{path} is CIFAR-10 unpacked: name the archive that it came in instead")
     states = [(path / name).stat() for name in names]
     mark = _digest([(state.st_size, state.st_mtime_ns) for state in states])
-    return _pictures(path, mark, names, lambda name: (path / name).read_bytes())
+    return _pictures(path, mark, names, lambda name: (path / name).open("rb"))
 
 
 def _walk(top: Path) -> Iterator[str]:
@@ -123,7 +155,7 @@ def _zip(path: Path) -> Source:
         i.filename.replace("\\", "/"): i.filename for i in archive.infolist() if not i.is_dir()
     }
     names = sorted(name for name in files if _is_picture(PurePosixPath(name)))
-    return _pictures(path, mark, names, lambda name: archive.read(files[name]))
+    return _pictures(path, mark, names, lambda name: archive.open(files[name]))
 
 
 def _is_picture(name: PurePosixPath | Path) -> bool:
@@ -136,13 +168,22 @@ def _digest(what: object) -> str:
     return hashlib.sha256(repr(what).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _pictures(path: Path, mark: str, names: list[str], read: Callable[[str], bytes]) -> Source:
+def _own_part(path: Path) -> str:
+    place = Path(os.path.abspath(path))  # `.` has no name
+    name = (place.name if path.is_dir() else place.stem).casefold()
+    return name if name in PARTS else ""
+
+
+def _pictures(
+    path: Path, mark: str, names: list[str], opened: Callable[[str], IO[bytes]]
+) -> Source:
     if not names:
         raise BadData(f"{path} holds no pictures ({', '.join(sorted(ENDINGS))})")
 
     def decode(name: str) -> NDArray[np.uint8]:
         try:
-            return _decoded(read(name))
+            with opened(name) as file:
+                return _decoded(file.read())
         except UnidentifiedImageError:
             raise BadData(
                 f"{name} of {path} is not a picture of a known format: take it away, or mend it"
@@ -154,13 +195,33 @@ def _pictures(path: Path, mark: str, names: list[str], read: Callable[[str], byt
                 f"the picture {name} of {path} cannot be read ({type(error).__name__})"
             ) from None
 
-    return Source(path.name, mark, names, decode)
+    def header(name: str) -> Header:
+        try:
+            with opened(name) as file:
+                return _header(file)
+        except Exception:  # noqa: BLE001  which decoding will tell of
+            return Header(0, 0)
+
+    return Source(path.name, mark, names, decode, header, _own_part(path))
+
+
+def _header(file: IO[bytes]) -> Header:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(file) as picture:
+            deep = picture.mode.startswith("I;16") or SIXTEEN_BIT in depth_steps(picture)
+            return Header(picture.height, picture.width, deep)
 
 
 def _decoded(data: bytes) -> NDArray[np.uint8]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of large and odd files
         with Image.open(io.BytesIO(data)) as picture:
+            frames = getattr(picture, "n_frames", 1)
+            if frames > 1 and picture.format != "MPO":  # of which the service takes the first too
+                raise UnsupportedImage(
+                    f"it holds {frames} frames or pages: save each in a file of its own"
+                )
             steps = depth_steps(picture)
             picture.load()
             return np.asarray(to_rgb(upright(picture, steps), steps), dtype=np.uint8)

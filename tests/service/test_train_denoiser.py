@@ -219,6 +219,7 @@ def test_the_curve_can_be_drawn_again(surety, pictures, tmp_path):
         (("--rate", "nan"), "--rate must be"),
         (("--mse", "nan"), "--mse and --stability"),
         (("--mse", "0"), "one of them"),
+        (("--relative", "--mse", "0", "--stability", "0.1"), "--relative is about the squared"),
         (("--stability", "inf"), "--mse and --stability"),
         (("--even", "-1"), "--even must be"),
         (("--focus", "0.2,2"), "--focus must be"),

@@ -10,6 +10,7 @@ from service.commands.train.options import Batch, Mixed, Out, Resume, Seed, chec
 from service.commands.train.parts import search_current_directory
 from service.commands.train.running import finish, friendly, save_aside, train
 from service.errors import BadRequest
+from service.terminal import say
 
 if TYPE_CHECKING:
     from torch import nn
@@ -71,14 +72,14 @@ def classifier(
         from denoisers.training.resuming import digest_of
 
         made = _made(network, init, seed)
-        pictures = load_pictures(data, "train", out / "cache", size)
+        pictures = load_pictures(data, "train", out / "cache", size, tell=say)
         if not network and pictures.classes != LABELS:
             raise BadData(
                 f"the classes must be {', '.join(LABELS)}, not {', '.join(pictures.classes)}: for "
                 "others, give a --network"
             )
         # Before hours are spent: what is wrong with these is known then.
-        test = load_pictures(data, "test", out / "cache", size, pictures.classes)
+        test = load_pictures(data, "test", out / "cache", size, pictures.classes, say)
         _try_out(made, size, len(pictures.classes))
         initial = digest_of(made)[:12]
         task = ClassifierTask(

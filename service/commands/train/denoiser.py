@@ -29,7 +29,7 @@ def denoiser(
         list[Path],
         typer.Option(
             help="Folder, zip or CIFAR-10 archive of pictures; may be given several times. "
-            "Folders named train and test decide, where there are any."
+            "What is named train or test, it or a folder in it, decides, where there is any."
         ),
     ],
     out: Out = Path("runs/denoiser"),
@@ -55,7 +55,8 @@ def denoiser(
         bool,
         typer.Option(
             "--relative",
-            help="Every picture's error counts in proportion to its size: mean PSNR is learnt.",
+            help="Every picture's squared error counts relative to its own size: the same share "
+            "off any error counts the same (mean PSNR is learnt); even squares then count most.",
         ),
     ] = False,
     stability: Annotated[

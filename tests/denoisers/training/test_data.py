@@ -2,8 +2,10 @@
 
 import zipfile
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from denoisers.errors import BadData
 from denoisers.training.data import load_pictures
@@ -62,3 +64,12 @@ def test_the_test_part_is_numbered_as_the_training_part_is(tmp_path):
     noise_pictures(root, classes=("Good",), parts=("Test",))
     with pytest.raises(BadData, match=r"test has a class 'Good', .* \(bad-a, bad-b, good\)"):
         load_pictures(root, "test", tmp_path / "cache", classes=learnt.classes)
+
+
+def test_pictures_of_few_greys_are_told(tmp_path):
+    root = noise_pictures(tmp_path / "data", count=2, parts=("train",))
+    dim = Image.fromarray(np.full((32, 32), 4095, dtype=np.uint16))
+    dim.save(root / "train/cat/0001.png")
+    said = []
+    load_pictures(root, "train", tmp_path / "cache", tell=said.append)
+    assert [line.partition(" pictures")[0] for line in said] == ["1 16-bit"]

@@ -2,6 +2,8 @@
 
 import os
 import stat
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -109,3 +111,15 @@ def test_several_write_one_file_at_once(tmp_path):
             done.result()
     assert path.read_bytes() in texts
     assert [p.name for p in tmp_path.iterdir()] == ["curve.svg"]
+
+
+def test_a_system_without_locks_is_told_where_to_train(tmp_path, monkeypatch):
+    """Such as Windows, where the rest of Surety runs: the module can be imported all the same."""
+    code = "import sys; sys.modules['fcntl'] = None; import denoisers.training.files"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    monkeypatch.setattr("denoisers.training.files.fcntl", None)
+    with pytest.raises(CannotSave, match="Linux, macOS or, under Windows, in WSL"):
+        write_whole(tmp_path / "file", b"x")
+    with pytest.raises(CannotSave, match="WSL"), alone_in(tmp_path / "run"):
+        pass
+    assert list(tmp_path.iterdir()) == []

@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from certification.canonical import canonicalise
+from certification.errors import UnsupportedImage
 from denoisers.errors import BadData
-from denoisers.training.sources import open_source
+from denoisers.training.sources import open_source, reduced
 from tests.denoisers.training.scenes import noise_pictures
 
 
@@ -149,3 +150,32 @@ def test_a_zip_with_the_folders_of_windows(tmp_path):
     assert np.array_equal(
         source.read("p/test/cat/0000.png"), open_source(root).read("test/cat/0000.png")
     )
+
+
+def test_files_of_several_pictures_are_refused_as_the_service_refuses_them(tmp_path):
+    pages = [Image.fromarray(np.full((8, 8, 3), grey, dtype=np.uint8)) for grey in (0, 90, 200)]
+    more = {"save_all": True, "append_images": pages[1:]}
+    for ending in ("tiff", "webp", "png"):
+        pages[0].save(tmp_path / f"several.{ending}", **more)
+    pages[0].save(tmp_path / "camera.jpg", "MPO", **more)
+    source = open_source(tmp_path)
+    for name in source.names[1:]:
+        with pytest.raises(BadData, match=rf"{name} of .* it holds 3 frames or pages: save each"):
+            source.read(name)
+        with pytest.raises(UnsupportedImage, match="3 frames"):
+            canonicalise((tmp_path / name).read_bytes())
+    expected = canonicalise((tmp_path / "camera.jpg").read_bytes()).pixels
+    assert np.array_equal(source.read("camera.jpg"), expected)
+
+
+def test_headers_say_what_decoding_makes(tmp_path):
+    colours = np.zeros((8, 11, 3), dtype=np.uint8)
+    Image.fromarray(colours).save(tmp_path / "a.jpg")
+    Image.fromarray(np.zeros((30, 50), dtype=np.uint16)).save(tmp_path / "b.png")
+    (tmp_path / "c.png").write_bytes(b"broken")
+    folder, archive = open_source(tmp_path), open_source(zipped(tmp_path, tmp_path / "d.zip"))
+    for source in (folder, archive):
+        headers = [source.header(name) for name in ("a.jpg", "b.png", "c.png")]
+        assert headers == [(8, 11, False), (30, 50, True), (0, 0, False)]
+    small = reduced(folder, 20)
+    assert small.header("b.png")[:2] == small.read("b.png").shape[:2] == (20, 33)
