@@ -9,8 +9,9 @@ from typing import Any
 from dotenv.parser import parse_stream
 from pydantic import ValidationError
 
+from service import secret_files
 from service.errors import ConfigurationError
-from service.secret_files import credentials_into_environment
+from service.service_links import is_link
 from service.settings import Settings
 from service.terminal import say
 
@@ -21,6 +22,8 @@ OTHERS = {
     "SURETY_API_KEY",  # where clients have theirs in docs/access.md
 }
 """Those that are read elsewhere."""
+NOT_FROM_FILE = ("SURETY_DEBUG", "SURETY_GOOGLE_ENDPOINT")
+"""Those of them that are looked for in the environment alone."""
 
 
 def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401  fields of Settings
@@ -32,14 +35,22 @@ def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401  fields of Sett
         overrides: fields of `Settings`; None leaves one to the environment.
 
     Raises:
-        ConfigurationError: naming each variable that does not hold what it should, or a file of
-            secrets that cannot be read.
+        ConfigurationError: naming each variable that does not hold what it should or where it is
+            looked for, or a file of secrets that cannot be read.
     """
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | OTHERS
-    secrets = credentials_into_environment()
-    given = [*os.environ, *secrets, *_names_in(Path(".env"))]
-    for name in sorted(n for n in {*given} if n.startswith(PREFIX) and n not in known):
+    in_file = [name for name in _names_in(Path(".env")) if name not in os.environ]
+    if secret_files.VARIABLE in in_file:  # passing over it would make new keys
+        raise ConfigurationError(
+            f"{secret_files.VARIABLE} does nothing in the .env file: put it into the environment"
+        )
+    secrets = secret_files.credentials_into_environment()
+    of_ours = [name for name, value in os.environ.items() if not is_link(name, value)]
+    given = {*of_ours, *secrets, *in_file}
+    for name in sorted(n for n in given if n.startswith(PREFIX) and n not in known):
         say(f"warning: there is no setting {name}{_meant(name, known)}", "yellow")
+    for name in (n for n in NOT_FROM_FILE if n in in_file):
+        say(f"warning: {name} does nothing in the .env file: put it into the environment", "yellow")
     try:
         return Settings(**{k: v for k, v in overrides.items() if v is not None})
     except ValidationError as error:

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from service.edges.protocol import ConnectionLimits, config_of, watch_connections
 from service.errors import ConfigurationError
 from service.log_writer import LOG
+from service.signals import HANG_UP, answer
 from service.terminal import complain
 
 LAST_WORDS_SECONDS = 0.5  # for the log, where nothing else is waited for
@@ -42,7 +43,7 @@ class _Server(uvicorn.Server):
 async def serve_until_signal(
     app: FastAPI, listener: socket.socket, when_started: Callable[[], Awaitable[None]]
 ) -> None:
-    """Serve; SIGINT or SIGTERM ends it, and every run in order: see `service.edges.ending`.
+    """Serve; SIGINT, SIGTERM or SIGHUP ends it, and every run in order: see `edges.ending`.
 
     A second signal waits no longer for a balancer, a third one for nobody.
 
@@ -65,7 +66,9 @@ async def serve_until_signal(
     )
     loop = asyncio.get_running_loop()
 
-    def stop() -> None:
+    def stop(number: int) -> None:
+        if ending.begun and number == HANG_UP:
+            return  # both the terminal and the shell send one
         if server.started and not ending.begun and settings.drain_seconds:
             loop.call_later(settings.drain_seconds, end)
         else:
@@ -79,8 +82,7 @@ async def serve_until_signal(
             app.state.running.runs.shut_down()
             app.state.inside.shut_down()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
+    answer(stop)
     beside = asyncio.ensure_future(_once_started(server, when_started))
     limits = ConnectionLimits.of(settings)
     watching = asyncio.ensure_future(watch_connections(server.server_state, limits))
@@ -104,26 +106,26 @@ async def _once_started(server: _Server, then: Callable[[], Awaitable[None]]) ->
 
 
 async def until_signal(work: Coroutine[Any, Any, None]) -> None:
-    """Do something until SIGINT or SIGTERM, which cancel it and wait for its end.
+    """Do something until SIGINT, SIGTERM or SIGHUP, which cancel it and wait for its end.
 
-    A second signal ends the process at once.
+    A second signal ends the process at once, unless the work answers them itself by then.
 
     Args:
         work: runs until it is cancelled; what it raises is raised.
     """
     task, asked = asyncio.ensure_future(work), False
 
-    def stop() -> None:
+    def stop(number: int) -> None:
         nonlocal asked
+        if asked and number == HANG_UP:
+            return  # both the terminal and the shell send one
         if asked:
             LOG.finish(LAST_WORDS_SECONDS)
             os._exit(128 + signal.SIGINT)
         asked = True
         task.cancel()
 
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
+    answer(stop)
     try:
         await task
     except asyncio.CancelledError:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SecretsSettingsSource,
@@ -21,6 +22,7 @@ from service import secret_files
 from service.access.origins import origins
 from service.errors import ConfigurationError
 from service.guard import host_names, is_loopback
+from service.service_links import is_link
 
 
 def default_data_dir() -> Path:
@@ -112,7 +114,7 @@ class Settings(BaseSettings):
         description="Ed25519 key that certificates are signed with: 64 hexadecimal digits, the "
         "seed. Without it one is made and kept in the data directory.",
     )
-    redis_url: SecretStr | None = Field(
+    redis_url: Annotated[SecretStr | None, BeforeValidator(_nothing)] = Field(
         None,
         description="Redis or Valkey server, 7 or newer, for ledgers and certificates: "
         "redis://, rediss:// or unix://. Without it a server of Surety's own runs in the data "
@@ -244,10 +246,10 @@ class Settings(BaseSettings):
         30, gt=0, description="Ended jobs are deleted after that, with their pictures."
     )
     keep_jobs_most: int = Field(1_000, ge=0, description="Ended jobs kept; the oldest go first.")
-    keep_certificates_days: float | None = Field(
+    keep_certificates_days: Annotated[float | None, BeforeValidator(_nothing)] = Field(
         None, gt=0, description="Certificates are dropped after that; without it never."
     )
-    keep_certificates_most: int | None = Field(
+    keep_certificates_most: Annotated[int | None, BeforeValidator(_nothing)] = Field(
         None, ge=1, description="Certificates kept; without it all. Ledgers always stay."
     )
     keep_usage_days: int = Field(
@@ -262,7 +264,9 @@ class Settings(BaseSettings):
         """Whether nobody is answered without an API key, even where there never was one."""
         if self.require_keys is not None:
             return self.require_keys
-        return bool(self.published_on.strip()) and not is_loopback(self.published_on.strip())
+        where = self.published_on.strip()
+        # Compose wants an IPv6 address in brackets.
+        return bool(where) and not is_loopback(where.removeprefix("[").removesuffix("]"))
 
     @classmethod
     def settings_customise_sources(
@@ -276,4 +280,7 @@ class Settings(BaseSettings):
         """Put files with secrets before the environment, which a compose file may have filled."""
         folder = secret_files.folder()
         files = [] if folder is None else [SecretsSettingsSource(settings_cls, folder)]
+        if isinstance(env_settings, EnvSettingsSource):
+            given = env_settings.env_vars
+            env_settings.env_vars = {n: v for n, v in given.items() if not is_link(n, v)}
         return init_settings, *files, env_settings, dotenv_settings

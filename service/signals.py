@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterator
 HANG_UP: signal.Signals | None = getattr(signal, "SIGHUP", None)  # not on every platform
 
 
-@contextlib.contextmanager
-def answered(handler: Callable[[int], None]) -> Iterator[list[signal.Signals]]:
-    """Have SIGINT, SIGTERM and SIGHUP answered on the running loop, until the context is left.
+def answer(handler: Callable[[int], None]) -> list[signal.Signals]:
+    """Have SIGINT, SIGTERM and SIGHUP answered on the running loop, until it is closed.
 
     Args:
-        handler: is called with the signal's number.
+        handler: is called with the signal's number, in the place of one before it.
 
-    Yields:
+    Returns:
         Those that are answered: not SIGHUP where it is ignored.
     """
     loop = asyncio.get_running_loop()
@@ -24,6 +23,13 @@ def answered(handler: Callable[[int], None]) -> Iterator[list[signal.Signals]]:
         signals.append(HANG_UP)
     for number in signals:
         loop.add_signal_handler(number, handler, number)
+    return signals
+
+
+@contextlib.contextmanager
+def answered(handler: Callable[[int], None]) -> Iterator[list[signal.Signals]]:
+    """Do as `answer`, until the context is left; yields what it returns."""
+    loop, signals = asyncio.get_running_loop(), answer(handler)
     try:
         yield signals
     finally:

@@ -21,6 +21,7 @@ from service.exit_codes import ExitCode, known, of_error
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 LEAST_WIDTH = 60  # with less, tables would leave out what they are about
 _NEAREST = {"×": "x", "·": "-", "…": "."}  # as wide as what they stand for: borders stay straight
 _OPTIONS = {
@@ -44,7 +45,8 @@ class _Stream(io.FileIO):
     """A standard stream whose reader may leave.
 
     Attributes:
-        forgiving: go on without a reader; else ReaderGone is raised, once.
+        forgiving: go on without a reader; else ReaderGone is raised, once, and ConfigurationError
+            where the disk is full.
     """
 
     def __init__(self, descriptor: int, *, forgiving: bool) -> None:
@@ -65,6 +67,10 @@ class _Stream(io.FileIO):
                 return memoryview(data).nbytes
             if lost:
                 raise ReaderGone from None
+            if error.errno in _FULL and not self.forgiving:
+                raise ConfigurationError(
+                    f"standard output cannot be written: {error.strerror}"
+                ) from None
             raise
 
     def _mute(self) -> None:

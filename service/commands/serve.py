@@ -35,7 +35,7 @@ def serve(
         bool, typer.Option("--demo", help="The same with the picture that comes with Surety.")
     ] = False,
 ) -> None:
-    """Serve the HTTP API until Ctrl-C or SIGTERM, which end every run in order.
+    """Serve the HTTP API until Ctrl-C, SIGTERM or SIGHUP, which end every run in order.
 
     Without API keys only this machine can connect; `surety apikeys create` makes one.
 
@@ -56,7 +56,7 @@ def serve(
     from service.listening import address_of, is_everywhere, is_near, listen
     from service.load_settings import load_settings
     from service.log_writer import LOG
-    from service.serving import serve_until_signal
+    from service.serving import serve_until_signal, until_signal
     from service.terminal import outlive_readers, output
 
     outlive_readers()
@@ -99,6 +99,6 @@ def serve(
 
     logs.configure(chosen.log_level)
     with LOG.in_background():
-        asyncio.run(main())
+        asyncio.run(until_signal(main()))  # signals may come before it serves
     if not LOG.stalled:  # standard output may well lead into the same pipe
         output().print(Text("Surety has ended.", style="dim"))

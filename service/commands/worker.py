@@ -25,7 +25,7 @@ def worker(
         str, typer.Option(help="Address for that; whoever reaches it may read the figures.")
     ] = "127.0.0.1",
 ) -> None:
-    """Work on batch jobs until Ctrl-C or SIGTERM; any number of machines may do so.
+    """Work on batch jobs until Ctrl-C, SIGTERM or SIGHUP; any number of machines may do so.
 
     What is worked on at the end goes back to those that wait; no vote is lost. A second signal
     ends at once. Workers need the store and the secret of the deployment: SURETY_REDIS_URL,
@@ -62,7 +62,7 @@ def worker(
             figures = await around.enter_async_context(seeing.over(surety, whole=False))
             if listener is not None:
                 await around.enter_async_context(port.serving(listener, seeing.metrics, figures))
-            await until_signal(take(surety, listener))
+            await take(surety, listener)
 
     async def take(surety: Surety, listener: socket | None) -> None:
         await surety.load_others()
@@ -85,6 +85,6 @@ def worker(
 
     logs.configure(chosen.log_level)
     with LOG.in_background():
-        asyncio.run(main())
+        asyncio.run(until_signal(main()))
     if not LOG.stalled:  # standard output may well lead into the same pipe
         output().print("The worker has ended.")

@@ -87,6 +87,7 @@ class RedisJobs(JobMoney):
 
         Raises:
             NotFound: if there is none of this id.
+            ConfigurationError: if a newer version of Surety wrote it.
             LedgerDamaged: if this deployment did not write it.
         """
         fields = await self._fields(job_id) if _ID.fullmatch(job_id) else {}

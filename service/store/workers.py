@@ -8,7 +8,7 @@ unable:JOB:ID    a worker that is not set up for a job, such as without its cred
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 from service.store.connection import Store
@@ -48,8 +48,9 @@ class WorkerInfo:
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Self:
-        """Return what `describe` described."""
-        return cls(**told)
+        """Return what `describe` described, perhaps in a newer version that tells more."""
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in told.items() if name in known})
 
 
 class RedisWorkers:

@@ -20,6 +20,9 @@ from tests.docker.files import (
 SETTINGS = {f"SURETY_{name.upper()}" for name in Settings.model_fields}
 FILES = [ROOT / "docker-compose.yml", *OVERRIDES, *FOLDER.glob("**/Dockerfile")]
 PAGES = [ROOT / "docs" / "containers.md", *FOLDER.glob("**/*.md"), FOLDER / "smoke.sh"]
+TABLES = [*(ROOT / "docs" / "providers").glob("*.md"), ROOT / "docs" / "monitoring.md"]
+NOT_FOR_API = {"SURETY_API_KEY", "SURETY_METRICS_KEY_FILE"}  # of clients, and of Prometheus
+FILES_OF_THE_HOST = {"AWS_PROFILE", "AWS_CA_BUNDLE"}
 UNITS = {"k": 2**10, "m": 2**20, "g": 2**30}
 
 each_service = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
@@ -110,6 +113,38 @@ def test_every_setting_can_be_given():
     """But those that the image fixes, and that say where the port is published."""
     fixed = {"SURETY_HOST", "SURETY_PORT", "SURETY_DATA_DIR"}
     assert SETTINGS - fixed <= SERVICES["api"]["environment"].keys()
+
+
+@pytest.mark.parametrize("page", TABLES, ids=lambda p: p.name)
+def test_variables_that_the_documentation_names_can_be_given(page):
+    """Those of SDKs, in the tables of its page."""
+    cells = re.findall(r"^\| ([^|]*`[A-Z][A-Z_]+`[^|]*) \|", page.read_text(), re.MULTILINE)
+    named = {name for cell in cells for name in re.findall(r"`([A-Z][A-Z_]+)`", cell)}
+    assert named - FILES_OF_THE_HOST <= SERVICES["api"]["environment"].keys()
+
+
+def test_what_names_files_of_the_host_is_not_handed_on():
+    """They are not in the container, where the SDK would fail for want of them."""
+    for service in SERVICES.values():
+        assert not FILES_OF_THE_HOST & service.get("environment", {}).keys()
+
+
+def test_what_else_libraries_look_for_can_be_given():
+    proxies, tracing = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"), "OTEL_SDK_DISABLED"
+    others = {*proxies, tracing, "OTEL_RESOURCE_ATTRIBUTES", "OMP_NUM_THREADS"}
+    environment = SERVICES["api"]["environment"]
+    assert {name: environment[name] for name in others} == dict.fromkeys(others)
+    assert OTHERS - {"SURETY_SECRETS_DIR", *NOT_FOR_API} <= environment.keys()
+
+
+def test_a_machine_with_many_cores_has_room_for_its_threads():
+    assert SERVICES["api"]["pids_limit"] >= 4096
+
+
+def test_no_umask_outlives_its_block():
+    """What is checked out under it later could not be read in the containers."""
+    for page in (ROOT / "docs" / "containers.md", ROOT / "docs" / "operating.md"):
+        assert not re.search(r"^umask", page.read_text(), re.MULTILINE)
 
 
 def test_older_versions_of_compose_understand_the_variables():

@@ -83,6 +83,14 @@ def test_prometheus_has_a_file_for_a_key_whether_there_is_one_or_not(given):
     assert given or not Path(source).read_bytes()
 
 
+def test_an_empty_address_is_that_of_the_store_beside_it():
+    """As a line of .env.example that is only half filled in."""
+    environment = understood(SURETY_REDIS_URL="")["api"]["environment"]
+    assert environment["SURETY_REDIS_URL"] == "redis://redis:6379/0"
+    environment = understood(SURETY_REDIS_URL="redis://elsewhere")["api"]["environment"]
+    assert environment["SURETY_REDIS_URL"] == "redis://elsewhere"
+
+
 def test_an_empty_index_is_pips_own():
     assert understood(TORCH_INDEX="")["api"]["build"]["args"]["TORCH_INDEX"] == ""
 

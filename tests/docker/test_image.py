@@ -63,6 +63,16 @@ def test_dependencies_come_before_the_source():
     assert [a.split()[-1] for a in final] == ["/opt/venv", "/opt/", "/opt/surety"]
 
 
+@pytest.mark.parametrize("path", [FOLDER / "Dockerfile", FOLDER / "redis" / "Dockerfile"])
+def test_a_checkout_that_only_its_owner_may_read_makes_the_same_image(path):
+    """Under umask 077; what is installed by pip has a mode of its own."""
+    last = instructions(path)
+    last = last[max(i for i, (name, _) in enumerate(last) if name == "FROM") :]
+    ours = [argument for name, argument in last if name == "COPY" and "--from=" not in argument]
+    assert ours
+    assert all(argument.startswith("--chmod=0644 ") for argument in ours)
+
+
 def test_all_packages_are_copied():
     """Into the build's context too."""
     packages = {pattern.rstrip("*") for pattern in _found()}
@@ -82,6 +92,11 @@ def test_all_extras_of_providers_are_installed():
     (extras,) = [a for name, a in IMAGE if name == "ARG" and a.startswith("EXTRAS=")]
     assert set(required(extras.removeprefix("EXTRAS="))) == set(required("all"))
     assert set(PROJECT["dependencies"]) < set(required("all"))
+
+
+def test_a_release_holds_no_stray_tests():
+    """setuptools takes tests/test*.py by itself, and nothing that they need."""
+    assert "prune tests" in (ROOT / "MANIFEST.in").read_text().splitlines()
 
 
 def test_requirements_resolve_extras_of_our_own():

@@ -18,6 +18,7 @@ from service.access.words import access_words
 from service.demo import events
 from service.errors import ConfigurationError
 from service.listening import address_of, listen
+from service.store.embedded import EmbeddedServer
 from tests.service.command import PATIENCE, Surety
 from tests.service.pictures import png
 
@@ -69,6 +70,44 @@ def test_sample_then_service_then_sigterm(surety):
         assert late["reply"].json()["proof"]["stop_reason"] == "cancelled"
         assert "Surety has ended." in process.stdout.read()
         assert "Traceback" not in process.stderr.read()
+
+
+@pytest.fixture
+def its_store(surety):
+    """The store that the command runs itself, in its data directory."""
+    surety.environment.pop("SURETY_REDIS_URL", None)
+    store = EmbeddedServer(Path(surety.environment["SURETY_DATA_DIR"]))
+    yield store
+    if store.pid is not None:
+        os.kill(store.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"), [(("serve", "--port", 0), "Ctrl-C ends it"), (("worker",), "Worker ")]
+)
+def test_hanging_up_ends_it_in_order(surety, its_store, arguments, words):
+    with surety.start(*arguments) as process:
+        read_until(process, words)
+        assert its_store.pid is not None
+        for _ in range(2):  # both the terminal and the shell send one
+            process.send_signal(signal.SIGHUP)
+        assert process.wait(PATIENCE) == 0
+        assert "has ended." in process.stdout.read()
+    assert its_store.pid is None
+
+
+@pytest.mark.parametrize("arguments", [("serve", "--port", 0), ("worker",)])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_it_opens_leaves_no_store_behind(surety, its_store, arguments, number):
+    begun = Path(surety.environment["SURETY_DATA_DIR"], "store", "users.lock")
+    with surety.start(*arguments) as process:
+        until = time.monotonic() + PATIENCE
+        while not begun.exists() and time.monotonic() < until:
+            time.sleep(0.005)
+        process.send_signal(number)
+        assert process.wait(PATIENCE) == 0
+        assert "Traceback" not in process.stderr.read()
+    assert its_store.pid is None
 
 
 def test_with_keys_it_may_listen_anywhere_and_the_sample_is_still_certified(surety):

@@ -64,6 +64,75 @@ def test_a_setting_that_does_not_exist_is_told(here, monkeypatch, capsys):
     ]
 
 
+def test_a_folder_of_secrets_that_only_the_env_file_names_is_refused(here, monkeypatch):
+    """It would be passed over, and new keys be made."""
+    (here / ".env").write_text(f"SURETY_SECRETS_DIR={here}\n")
+    with pytest.raises(ConfigurationError, match="SURETY_SECRETS_DIR does nothing in"):
+        load_settings()
+    monkeypatch.setenv("SURETY_SECRETS_DIR", str(here))  # goes before the file
+    load_settings()
+
+
+def test_what_is_looked_for_in_the_environment_alone_is_told(here, monkeypatch, capsys):
+    lines = "SURETY_GOOGLE_ENDPOINT=http://127.0.0.1:1\nSURETY_DEBUG=1\n"
+    (here / ".env").write_text(f"{lines}SURETY_METRICS_KEY_FILE=for_compose\n")
+    monkeypatch.delenv("SURETY_GOOGLE_ENDPOINT", raising=False)
+    monkeypatch.setenv("SURETY_DEBUG", "0")
+    load_settings()
+    assert capsys.readouterr().err == (
+        "warning: SURETY_GOOGLE_ENDPOINT does nothing in the .env file: put it into the "
+        "environment\n"
+    )
+
+
+LINKS = {
+    "SURETY_PORT": "tcp://10.0.0.1:8080",
+    "SURETY_SERVICE_HOST": "10.0.0.1",
+    "SURETY_SERVICE_PORT": "8080",
+    "SURETY_SERVICE_PORT_HTTP": "8080",
+    "SURETY_PORT_8080_TCP": "tcp://10.0.0.1:8080",
+    "SURETY_PORT_8080_TCP_PROTO": "tcp",
+    "SURETY_PORT_8080_TCP_PORT": "8080",
+    "SURETY_PORT_8080_TCP_ADDR": "10.0.0.1",
+    "SURETY_REDIS_PORT": "tcp://10.0.0.2:6379",
+    "SURETY_REDIS_SERVICE_HOST": "10.0.0.2",
+}
+
+
+@pytest.mark.parametrize(("line", "port"), [("", 8000), ("SURETY_PORT=81\n", 81)])
+def test_what_kubernetes_tells_of_services_is_no_setting(here, monkeypatch, capsys, line, port):
+    (here / ".env").write_text(line)
+    for name, value in LINKS.items():
+        monkeypatch.setenv(name, value)
+    assert load_settings().port == port
+    assert capsys.readouterr().err == ""
+    monkeypatch.setenv("SURETY_PORT", "82")
+    monkeypatch.setenv("SURETY_REDIS_PORT", "6379")
+    assert load_settings().port == 82
+    assert "there is no setting SURETY_REDIS_PORT" in capsys.readouterr().err
+
+
+def test_optional_settings_may_be_blank(monkeypatch):
+    """But the keys: whoever means to give one shall not get another."""
+    fields = Settings.model_fields.items()
+    names = {n for n, field in fields if field.default is None} - {"secret", "signing_key"}
+    assert names >= {"keep_certificates_days", "redis_url", "require_keys", "providers_file"}
+    for name in names:
+        monkeypatch.setenv(f"SURETY_{name.upper()}", " ")
+    settings = load_settings()
+    for name in names - {"old_secrets"}:  # separated by commas, and none is one of them
+        assert getattr(settings, name) is None
+
+
+@pytest.mark.parametrize(
+    ("where", "needed"),
+    [("", False), ("127.0.0.1", False), ("[::1]", False), ("::1", False), ("[::]", True)],
+)
+def test_keys_are_required_where_the_port_is_published_further(monkeypatch, where, needed):
+    monkeypatch.setenv("SURETY_PUBLISHED_ON", where)
+    assert load_settings().keys_required == needed
+
+
 def test_what_the_makefile_sets_is_a_setting():
     names = re.findall(r"SURETY_\w+|\bSOAK\b", (ROOT / "Makefile").read_text())
     assert "SOAK" in names  # would be warned of under the name of a setting

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from certification.errors import LedgerDamaged
 from service.billionths import NANO
-from service.errors import JobConflict
+from service.errors import ConfigurationError, JobConflict
 from service.jobs import actions
 from service.jobs.rows import Row
+from service.jobs.spec import JobSpec
 from service.store.jobs import cap_of
+from service.store.workers import WorkerInfo
 from tests.service.jobs.running import grey, opened, submitted
 
 pytestmark = pytest.mark.usefixtures("small_providers")
@@ -212,6 +214,27 @@ async def test_a_forged_job_is_refused(tmp_path):
         await state.store.brisk(lambda redis: redis.hset(items, "0", second))
         with pytest.raises(LedgerDamaged, match="item"):
             await state.pictures.item(other.id, 0)
+
+
+async def test_what_a_newer_version_wrote_is_no_damage(tmp_path, monkeypatch):
+    async with opened(tmp_path) as surety:
+        state = surety.state
+        job = await submitted(surety, grey(1))
+        described = JobSpec.describe
+        monkeypatch.setattr(JobSpec, "describe", lambda spec: {**described(spec), "shape": 1})
+        newer = state.jobs.sealed(job.id, job.spec)
+        await state.store.brisk(lambda redis: redis.hset(state.jobs.key(job.id), "spec", newer))
+        with pytest.raises(ConfigurationError, match="newer version of Surety, which knows shape"):
+            await state.jobs.get(job.id)
+
+
+async def test_a_worker_of_a_newer_version_is_seen(tmp_path, monkeypatch):
+    async with opened(tmp_path) as surety:
+        workers, info = surety.state.workers, WorkerInfo("w", "there:1", [COMPUTE], 1, busy=1)
+        described = WorkerInfo.describe
+        monkeypatch.setattr(WorkerInfo, "describe", lambda one: {**described(one), "mood": "good"})
+        await workers.tell(info)
+        assert info in await workers.list()
 
 
 async def test_jobs_are_listed_the_latest_first(tmp_path):
