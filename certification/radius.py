@@ -8,9 +8,7 @@ import math
 from decimal import ROUND_DOWN, Context, Decimal
 from fractions import Fraction
 
-from certification.martingale import PER_UNIT
-
-DECIMALS = 6
+from certification.martingale import DECIMALS, PER_UNIT
 
 
 def l2_radius(sigma: float, pointer: int) -> Fraction:

@@ -108,7 +108,13 @@ class Importer:
     async def _merged(self, before: DraftState, entry: Entry) -> DraftState:
         in_use = await self._in_use(before, entry)
         if in_use is not None and entry.state.rerolled > before.rerolled:
-            await self._check_draws(before.current or "", in_use, entry)
+            await self._check_draw(before.current or "", in_use, entry)
+        if in_use is None and entry.state.rerolled and entry.subject not in before.ledgers:
+            # It may come into use here, and its count of re-rolls has to be that of all draws.
+            for subject in before.ledgers:
+                ledger = await self._state.ledgers.of_subject(subject)
+                if ledger is not None:
+                    await self._check_draw(subject, ledger.header, entry)
         return merged(before, entry.state, in_use, entry.subject, entry.header)
 
     async def _in_use(self, state: DraftState, entry: Entry) -> Header | None:
@@ -122,20 +128,25 @@ class Importer:
             )
         return None if ledger is None else ledger.header
 
-    async def _check_draws(self, current: str, in_use: Header, entry: Entry) -> None:
-        """See that a re-roll there gave up the very draw that is in use here.
+    async def _check_draw(self, subject: str, ours: Header, entry: Entry) -> None:
+        """See that a draw that was made here is one of those there.
 
-        Else it would be a further draw that no certificate tells of.
+        Else a re-roll there would be of a further draw, that no certificate tells of.
+
+        Args:
+            subject: of the ledger here.
+            ours: its header.
+            entry: of the same draft.
         """
         twin: Entry | None = entry
-        if current != entry.subject:
-            line = await asyncio.to_thread(self._signed.find, current)
+        if subject != entry.subject:
+            line = await asyncio.to_thread(self._signed.find, subject)
             twin = None if line is None else await asyncio.to_thread(from_line, line)
-        if twin is None or twin.header.key_sha256 != in_use.key_sha256:
+        if twin is None or twin.header.key_sha256 != ours.key_sha256:
             raise LedgerConflict(
-                "its noise was drawn anew there, and here a ledger of the same picture and "
-                f"provider is in use ({current[:16]}…) whose draw is not among those of the file: "
-                "to take it over would be a draw that no certificate tells of"
+                "its noise was drawn anew there, and here is a ledger of the same picture and "
+                f"provider ({subject[:16]}…) whose draw is not among those of the file: to take "
+                "it over would be a draw that no certificate tells of"
             )
 
     def _check_noise_key(self, entry: Entry) -> None:

@@ -1,5 +1,6 @@
 """What the README and docs/ show is run as it stands there."""
 
+import copy
 import json
 import re
 import shutil
@@ -13,7 +14,9 @@ import httpx
 import pytest
 
 from certification.confidence import recheck
+from certification.radius import floored, l2_radius
 from service import cli
+from tests.certification.papers import paper
 from tests.service.command import PATIENCE, SURETY, Surety
 
 ROOT = Path(__file__).parents[1]
@@ -177,9 +180,16 @@ def test_a_whole_dataset(deployment, tmp_path):
     assert "<svg" in (tmp_path / "report.html").read_text()
 
 
-def test_the_check_of_a_certificate(address):
+@pytest.fixture
+def by_hand():
+    """The code that checks a certificate in docs/certificate.md."""
     code = blocks((ROOT / "docs/certificate.md").read_text(), "python")[0]
     assert "recheck(" in code
+    return code
+
+
+def test_the_check_of_a_certificate(address, by_hand):
+    code = by_hand
     with (ROOT / "service/samples/cat.png").open("rb") as picture:
         reply = httpx.post(f"{address}/certify", files={"image": picture}, timeout=PATIENCE)
     certificate = reply.raise_for_status().json()
@@ -187,6 +197,21 @@ def test_the_check_of_a_certificate(address):
     certificate["proof"]["confidence"]["pointer"] += 1
     with pytest.raises(AssertionError):
         exec(code, {"certificate": certificate, "recheck": recheck})  # noqa: S102
+
+
+@pytest.mark.parametrize(("sigma", "pointer"), [(0.1, 167), (0.7, 14)])
+def test_the_check_of_a_radius_that_floating_point_takes_for_too_large(by_hand, sigma, pointer):
+    certificate = copy.deepcopy(paper("plain", sigma).document)
+    proof = certificate["proof"]
+    how = proof["confidence"]
+    assert how["pointer"] >= pointer  # whatever lies below it is certified too
+    how["pointer"], proof["radius"] = pointer, floored(l2_radius(sigma, pointer))
+    assert proof["radius"] > sigma * pointer / 200
+    exec(by_hand, {"certificate": certificate})  # noqa: S102
+    for name, lie in (("pointer", pointer - 1), ("margin", 2 * how["margin"]), ("margin", 0.0)):
+        told = {**proof, "confidence": {**how, name: lie}}
+        with pytest.raises(AssertionError):
+            exec(by_hand, {"certificate": {**certificate, "proof": told}})  # noqa: S102
 
 
 def test_every_line_that_installs_works_from_a_clone():

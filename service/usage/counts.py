@@ -9,7 +9,7 @@ from typing import Any, Self
 from service.billionths import NANO
 
 ALPHA_UNIT = 10**12
-"""Probabilities of error are counted in whole units of 1/ALPHA_UNIT, each rounded up."""
+"""Alphas are counted in whole units of 1/ALPHA_UNIT, each rounded up."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Counts:
         certified: of them, with a label, whatever its radius: it may be 0.
         abstained: all others of them: no label is certain.
         cached: of them, for which nothing was asked: the ledger had all votes.
-        alpha: sum of their probabilities of error, in units of 1 / ALPHA_UNIT.
+        alpha: sum of theirs, in units of 1 / ALPHA_UNIT; so many are expected to be false at most,
+            if each was chosen before its votes were seen.
         predictions: majority answers.
         votes: that were added to ledgers.
         abstentions: of them, for no label.

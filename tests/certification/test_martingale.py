@@ -18,6 +18,7 @@ from certification.martingale import (
     threshold,
     z_of,
 )
+from certification.radius import floored, l2_radius
 
 GRID = st.integers(0, STEPS)
 VOTES = st.integers(0, 3000)

@@ -368,6 +368,39 @@ async def test_the_draw_of_another_deployment_is_not_taken_for_a_reroll_of_ours(
     assert (await here.ledgers.find(ours.draft)).subject_sha256 == ours.subject_sha256
 
 
+async def test_a_draw_that_was_given_up_here_is_not_hidden_by_one_that_was_given_up_there(
+    here, there
+):
+    """Two draws were given up, and the larger of two counts is 1."""
+    ours = await begin(here, subject(), votes(40), alpha=0.3)
+    theirs = await begin(there, subject(), votes(40), alpha=0.4)
+    other = await begin(there, subject(version="v0"), votes(40), alpha=0.4)
+    told = await here.ledgers.reroll(ours.draft)
+    again = await begin(there, subject(rerolls=await there.ledgers.reroll(theirs.draft)), votes(40))
+    before = await everything(here)
+    names = [again.subject_sha256, other.subject_sha256]
+    for chosen in (None, names[:1], names):
+        found = await carried(there, here, chosen)
+        assert {one.outcome for one in found.values()} == {"refused"}
+        assert "no certificate tells of" in found[again.subject_sha256].detail
+    assert await everything(here) == before
+    assert await here.ledgers.find(ours.draft) is None
+    assert await here.ledgers.rerolls(ours.draft) == told == Rerolls(1, 0.3)
+
+
+async def test_a_draw_that_was_given_up_here_and_there_is_one(here, there):
+    ours = await begin(here, subject(), votes(40), alpha=0.3)
+    await carried(here, there)
+    await here.ledgers.reroll(ours.draft)
+    await (await there.ledgers.find(ours.draft)).spend(0.4)
+    told = await there.ledgers.reroll(ours.draft)
+    again = await begin(there, subject(rerolls=told), votes(30, seed=2))
+    found = await carried(there, here)
+    assert [one.outcome for one in found.values()].count("refused") == 0
+    assert await here.ledgers.rerolls(ours.draft) == told == Rerolls(1, 0.4)
+    assert (await here.ledgers.find(ours.draft)).subject_sha256 == again.subject_sha256
+
+
 async def test_a_damaged_ledger_stops_the_export_or_is_named_in_it(here, there):
     for picture in "abc":
         await begin(there, subject(picture), votes(200))
