@@ -148,7 +148,8 @@ def meaning(counts: Counts) -> str:
     many = "certificate" if counts.certificates == 1 else "certificates"
     return (
         f"Of {counts.certificates:,} {many} at most {share:.3g} are expected to be false: "
-        "each is with probability alpha at most, and that adds up over near-identical pictures."
+        "each is with probability alpha at most, where that was chosen before its votes, "
+        "and that adds up over near-identical pictures."
     )
 
 

@@ -313,6 +313,49 @@ def test_a_network_that_has_learnt_is_finished(surety, pictures, tmp_path, half)
     assert not (tmp_path / "five.safetensors").exists()
 
 
+def test_the_mean_of_trainings_and_what_one_had_learnt_when_it_was_ended(
+    surety, pictures, tmp_path
+):
+    data = ("--data", pictures / "small.zip")
+    for out, seed in (("one", 1), ("two", 2)):
+        given = (*SMALL, *QUICK, "--out", out, "--seed", seed)
+        assert surety("denoiser", *data, *given).exit_code == 0
+    files = [f"{out}/weights.safetensors" for out in ("one", "two")]
+    states = [load_weights(tmp_path / name)[0].state_dict() for name in files]
+    done = surety("mean", *files, "--shares", "4,1", "--output", "made.safetensors")
+    assert done.exit_code == 0, done.output
+    made = load_weights(tmp_path / "made.safetensors")[0]
+    assert made.arguments == {"width": 4, "half": 1, "quarter": 1, "eighth": 1}
+    for name, value in made.state_dict().items():
+        expected = 0.8 * states[0][name] + 0.2 * states[1][name]
+        assert torch.allclose(value, expected, atol=1e-7), name
+    # A checkpoint holds the moving average that the end of the training saves.
+    done = surety("mean", "one/checkpoint.safetensors", "--output", "again.safetensors")
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / files[0]).read_bytes()
+    done = surety("mean", *files, "--half", "--output", "half.safetensors")
+    assert done.exit_code == 0
+    kinds = {t.dtype for t in load_file(tmp_path / "half.safetensors").values()}
+    assert kinds == {torch.bfloat16}
+    wide = ("--set", "width=8", "--set", "half=1", "--set", "quarter=1", "--set", "eighth=1")
+    assert surety("denoiser", *data, *wide, *QUICK, "--out", "wide").exit_code == 0
+    surety("finish", files[0], "finished.safetensors", "--mirror")
+    new = ("--output", "new.safetensors")
+    for given, words in (
+        ((*files, "--output", "made.safetensors"), "made.safetensors is there already"),
+        ((*files, "--shares", "1", *new), "'1' are not 2 numbers above 0"),
+        ((*files, "--shares", "1,nan", *new), "are not 2 numbers above 0"),
+        ((files[0], "wide/weights.safetensors", *new), "different architectures or sizes"),
+        ((files[0], "finished.safetensors", *new), "finished differently"),
+        (("nowhere.safetensors", *new), "nowhere.safetensors"),
+    ):
+        done = surety("mean", *given)
+        assert done.exit_code == ExitCode.BAD_INPUT, done.output
+        assert words in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert not (tmp_path / "new.safetensors").exists()
+
+
 def test_weights_to_begin_with_that_cannot_be_used(surety, pictures, tmp_path):
     (tmp_path / "rubbish.safetensors").write_bytes(b"rubbish")
     for name in ("one/nowhere.safetensors", "rubbish.safetensors"):

@@ -1,0 +1,74 @@
+"""The mean of networks that one training or several have made of one beginning.
+
+Wortsman et al., "Model soups: averaging weights of multiple fine-tuned models improves accuracy
+without increasing inference time", ICML 2022: what each has gained is mostly kept.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from denoisers import architectures
+from denoisers.errors import BadCheckpoint, NotUsable
+from denoisers.training import checkpoint
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Say whether a file is a training's checkpoint."""
+    return path.is_file() and "identity" in checkpoint.state_of(path)
+
+
+def averaged(path: Path) -> nn.Module:
+    """Return the moving average of a training's weights, as the end of it would have saved them.
+
+    Args:
+        path: the checkpoint of a denoiser's training.
+
+    Raises:
+        BadCheckpoint: if it is damaged, or another network's.
+        DenoiserError: if its architecture is not installed.
+    """
+    tensors, state = checkpoint.load(path)
+    told: Any = state.get("identity", {})
+    name, _, arguments = str(told.get("network", "")).partition(" ")
+    if told.get("task") != "denoiser" or not arguments:
+        raise BadCheckpoint(f"{path} is no checkpoint of a denoiser's training")
+    try:
+        network = architectures.find(name)(**json.loads(arguments))
+        given = {k.removeprefix("average."): v for k, v in tensors.items() if k[:8] == "average."}
+        network.load_state_dict({**network.state_dict(), **given})
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise BadCheckpoint(f"{path} does not fit the network {name!r} ({error})") from None
+    return network.float().eval()
+
+
+@torch.no_grad()
+def mean(networks: Sequence[nn.Module], shares: Sequence[float]) -> nn.Module:
+    """Return the weighted mean of networks of one architecture, with the arguments of the first.
+
+    Args:
+        networks: at least one; the first is changed.
+        shares: of each, more than 0; they need not add up to 1.
+
+    Raises:
+        NotUsable: if they do not fit each other.
+    """
+    first, *others = networks
+    total, known = sum(shares), first.state_dict()
+    for other in others:
+        same = {name: value.shape for name, value in other.state_dict().items()}
+        if same != {name: value.shape for name, value in known.items()}:
+            raise NotUsable("the networks are of different architectures or sizes")
+        if getattr(other, "arguments", None) != getattr(first, "arguments", None):
+            raise NotUsable("the networks have different arguments, or are finished differently")
+    states = [network.state_dict() for network in networks]
+    for name, value in known.items():
+        if value.is_floating_point():
+            parts = [s[name].double() * (w / total) for s, w in zip(states, shares, strict=True)]
+            known[name] = torch.stack(parts).sum(0).to(value.dtype)
+    first.load_state_dict(known)
+    return first
