@@ -73,8 +73,8 @@ async def usage(
     """Return votes, calls, money and certificates by day, API key and provider.
 
     A key sees its own; one that may read sees all. `expected_false_at_most` is the sum of alpha
-    over the certificates: of N near-identical pictures up to N·alpha may be certified wrongly, where
-    alpha was chosen before the votes.
+    over the certificates, where those were chosen before the votes: of N near-identical pictures up
+    to N·alpha may be certified wrongly.
     `cost_at_most` counts calls in flight, and those that nobody knows the end of, as billed.
     """
     refuse_unknown(request, ("from", "to", "key", "provider", "by", "format"))
