@@ -41,7 +41,14 @@ def canonical(document: Any) -> bytes:  # noqa: ANN401
         raise InvalidParameter("the document is nested too deeply") from None
 
 
-def read(data: bytes, *, what: str, most_bytes: int = MOST_BYTES, most_values: int = 10**6) -> Any:  # noqa: ANN401
+def read(
+    data: bytes,
+    *,
+    what: str,
+    most_bytes: int = MOST_BYTES,
+    most_values: int = 10**6,
+    compact: bool = False,
+) -> Any:  # noqa: ANN401
     """Read one JSON document.
 
     Args:
@@ -49,6 +56,8 @@ def read(data: bytes, *, what: str, most_bytes: int = MOST_BYTES, most_values: i
         what: the document, for messages and as the field of the error: "certificate".
         most_bytes: a larger one is refused unread.
         most_values: of all lists and objects together.
+        compact: whether text without white space may be of another form than the canonical one,
+            where nothing is signed, as what a web framework writes.
 
     Returns:
         JSON values; whole numbers beyond 2⁵³ as float.
@@ -80,7 +89,11 @@ def read(data: bytes, *, what: str, most_bytes: int = MOST_BYTES, most_values: i
     except InvalidParameter as error:
         raise InvalidParameter(f"the {what}: {error}", what) from None
     body = _without_line_ends(data)
-    if form != body and not any(space in _without_line_ends(bare) for space in _WHITE):
+    if (
+        not compact
+        and form != body
+        and not any(space in _without_line_ends(bare) for space in _WHITE)
+    ):
         at = _first_difference(form, body)
         raise InvalidParameter(
             f"the {what} is written without white space, as its canonical form (RFC 8785) would "

@@ -29,8 +29,6 @@ PER_UNIT = 200
 """Grid points per unit of z: z_j = j / 200. Dividing keeps every radius rounded correctly."""
 STEPS = 1200
 """Last grid index: z = 6."""
-DECIMALS = 6
-"""Of a radius, which is rounded down to them wherever it is written."""
 GUARD = 1e-6
 """Added to every threshold on log M; far above its rounding error (2e-9 at a million votes)."""
 MARGIN = 1e-11
@@ -174,32 +172,24 @@ def mirrored_null(j: int, margin: float = MARGIN) -> Null | None:
 
 @lru_cache(maxsize=1024)
 def index_for(radius: float, sigma: float = 1.0) -> int:
-    """Return the smallest grid index j whose radius, as it is written, reaches the wanted one.
-
-    That is sigma · z_j rounded down to 6 decimals, exact for the decimals given: a certificate
-    must not say that the target was reached, and name a radius below it.
+    """Return the smallest grid index j with sigma · z_j ≥ radius, exact for the decimals given.
 
     Args:
         radius: wanted radius, ≥ 0, in the units of sigma.
         sigma: standard deviation of the noise, > 0.
 
     Raises:
-        InvalidParameter: if a number is out of range, or the radius beyond the grid (6 sigma,
-            rounded down likewise).
+        InvalidParameter: if a number is out of range, or the radius beyond the grid (6 sigma).
     """
     if not (math.isfinite(radius) and radius >= 0.0):
         raise InvalidParameter("the target radius must be a finite number, 0 or greater")
     if not (math.isfinite(sigma) and sigma > 0.0):
         raise InvalidParameter("sigma must be a finite number greater than 0")
-    # As decimals, since 0.7 · 0.1 < 0.07 in floating point. What is rounded down reaches the
-    # target if it reaches the target rounded up.
-    written = Fraction(math.ceil(Fraction(repr(float(radius))) * 10**DECIMALS), 10**DECIMALS)
-    j = math.ceil(written * PER_UNIT / Fraction(repr(float(sigma))))
+    # As decimals, since 0.7 · 0.1 < 0.07 in floating point.
+    j = math.ceil(Fraction(repr(float(radius))) * PER_UNIT / Fraction(repr(float(sigma))))
     if j > STEPS:
         raise InvalidParameter(
-            "the target radius lies beyond 6 sigma (rounded down to 6 decimals): ask for less or "
-            "raise sigma",
-            "target_radius",
+            "the target radius lies beyond 6 sigma: ask for less or raise sigma", "target_radius"
         )
     return j
 

@@ -8,7 +8,9 @@ import math
 from decimal import ROUND_DOWN, Context, Decimal
 from fractions import Fraction
 
-from certification.martingale import DECIMALS, PER_UNIT
+from certification.martingale import PER_UNIT
+
+DECIMALS = 6
 
 
 def l2_radius(sigma: float, pointer: int) -> Fraction:
@@ -36,6 +38,20 @@ def floored(value: Fraction, decimals: int = DECIMALS) -> float:
     """
     scale = 10**decimals
     return float(Fraction(math.floor(value * scale), scale))
+
+
+def written_up(radius: float) -> float:
+    """Return a wanted radius, rounded up to a number of decimals that a certificate can state.
+
+    Else one that is reached to the last digit would be written as less than was asked for.
+
+    Args:
+        radius: of any size; what is no finite number stays, for whoever checks it.
+    """
+    if not math.isfinite(radius):
+        return radius
+    scale = 10**DECIMALS
+    return float(Fraction(math.ceil(Fraction(repr(float(radius))) * scale), scale))
 
 
 def show(value: float | Fraction, decimals: int = 3) -> str:

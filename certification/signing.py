@@ -205,7 +205,7 @@ def parse_public_keys(text: str | bytes) -> dict[str, bytes]:
 
 
 def _from_json(text: str) -> list[bytes]:
-    document = documents.read(text.encode("utf-8", "surrogatepass"), what="key")
+    document = documents.read(text.encode("utf-8", "surrogatepass"), what="key", compact=True)
     entries = document.get("keys")
     if not isinstance(entries, list) or not entries:
         _refuse("its member keys is not a list of keys")

@@ -53,7 +53,7 @@ class StopRule(ABC):
 
 @dataclass(frozen=True)
 class TargetReached(StopRule):
-    """A label is certified for the wanted radius: sigma · z, rounded down, is at least the target.
+    """A label is certified for the wanted radius: sigma · z ≥ target.
 
     Attributes:
         target: wanted radius, 0 … 6 sigma; with sigma left at 1 it is in units of sigma.

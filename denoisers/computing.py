@@ -9,6 +9,7 @@ comes to when nobody waits for it any more is left out.
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -19,6 +20,13 @@ from certification.leaving import NobodyWaits, gone
 
 T = TypeVar("T")
 
+ROOM_SECONDS = 20.0  # for memory that others have now
+LOOK_SECONDS = 0.2  # between two looks at it
+
+
+class _Short(Exception):
+    """There is no memory for it now."""
+
 
 class Device:
     """A device's thread, begun with the first work.
@@ -28,7 +36,12 @@ class Device:
     """
 
     def __init__(self, name: str) -> None:
-        self._pool = ThreadPoolExecutor(1, f"denoise-{name}", initializer=self._begin)
+        self._name = name
+        self.begin()
+
+    def begin(self) -> None:
+        """Have a thread of one's own, as a new process has to."""
+        self._pool = ThreadPoolExecutor(1, f"denoise-{self._name}", initializer=self._begun)
         self._thread: int | None = None
 
     def run(self, work: Callable[[], T]) -> T:
@@ -55,8 +68,12 @@ class Device:
         except BaseException:
             future.cancel()  # Ctrl-C while waiting: step out of the queue
             raise
+        finally:
+            # An error holds this frame, and would be held by what it came through: then all that
+            # a batch took, which may be why it failed, stayed until Python looks for cycles.
+            del future, turn
 
-    def _begin(self) -> None:
+    def _begun(self) -> None:
         self._thread = threading.get_ident()
 
 
@@ -90,6 +107,34 @@ class Queue:
         finally:
             self._leave(place)
 
+    def run_with_room(
+        self, work: Callable[[], T], has_room: Callable[[], bool], seconds: float = ROOM_SECONDS
+    ) -> T:
+        """Do something once there is memory for it, see :meth:`Device.run`.
+
+        Args:
+            work: what is done.
+            has_room: is asked in one's turn, when what the batch before took is free again.
+            seconds: for which others may have the memory; they do not wait meanwhile.
+
+        Raises:
+            MemoryError: if there was none for so long.
+        """
+        until = time.monotonic() + seconds
+
+        def turn() -> T:
+            if not has_room():
+                raise _Short
+            return work()
+
+        while True:
+            try:
+                return self.run(turn)
+            except _Short:
+                if time.monotonic() >= until:
+                    raise MemoryError from None
+            time.sleep(LOOK_SECONDS)
+
     def _leave(self, place: object) -> None:
         with self._guard:
             self._places.discard(place)
@@ -105,4 +150,11 @@ def device_of(where: torch.device | str) -> Device:
         return _DEVICES.setdefault(str(where), Device(str(where)))
 
 
-os.register_at_fork(after_in_child=_DEVICES.clear)  # a child has none of its parent's threads
+def _begin_all() -> None:
+    global _GUARD  # noqa: PLW0603
+    _GUARD = threading.Lock()
+    for device in _DEVICES.values():
+        device.begin()
+
+
+os.register_at_fork(after_in_child=_begin_all)  # a child has none of its parent's threads

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 from certification.errors import InvalidParameter
-from denoisers.computing import Queue, device_of
+from denoisers.computing import ROOM_SECONDS, Queue, device_of
 from denoisers.errors import NotUsable
 from denoisers.memory import free_bytes
 from denoisers.onnx_format import check_onnx
-from denoisers.onnx_network import OnnxNetwork, trial_pictures
+from denoisers.onnx_network import Floats, OnnxNetwork, trial_pictures
 from denoisers.reading import read_whole, refuse_pickle
+
+TRIAL_ROOM_SECONDS = 2.0  # for a new size, before anything is paid for
 
 
 class OnnxDenoiser:
@@ -39,7 +42,7 @@ class OnnxDenoiser:
         self.name, self.summary = name, summary
         self.weights_sha256: str | None = hashlib.sha256(data).hexdigest()
         self._queue = Queue(device_of("cpu"))
-        self._network = self._queue.run(lambda: OnnxNetwork(path.name, data))
+        self._network = OnnxNetwork(path.name, data, self._queue.run)
         self._taken = set[tuple[int, int]]()
 
     def batch_of(self, height: int, width: int) -> int:
@@ -49,24 +52,39 @@ class OnnxDenoiser:
             InvalidParameter: if the network does not take pictures of this size, or the memory
                 does not hold them.
         """
+        if (height, width) in self._taken:
+            return self._network.batch
         try:
             self._network.check_size(height, width)
-            self._check_room(height, width)
-            if (height, width) not in self._taken:
-                pictures = trial_pictures(self._network.batch, height, width)
-                self._queue.run(lambda: self._network(pictures, 0.25))
+            shape = self._network.batch, height, width
+            self._in_turn(shape, lambda: trial_pictures(*shape), 0.25, TRIAL_ROOM_SECONDS)
         except NotUsable as error:
             raise InvalidParameter(f"the denoiser {self.name!r}: {error}", "size") from None
         self._taken.add((height, width))
         return self._network.batch
 
-    def _check_room(self, height: int, width: int) -> None:
-        wanted = self._network.batch * height * width * self._network.pixel_bytes
-        if wanted > free_bytes(torch.device("cpu")):
-            raise NotUsable(
-                f"the memory does not hold {self._network.batch} at once of {width}×{height} "
-                "pixels: use a smaller size, or export the network with a batch of 1"
+    def _in_turn(
+        self,
+        shape: tuple[int, int, int],
+        noisy: Callable[[], Floats],
+        sigma: float,
+        seconds: float = ROOM_SECONDS,
+    ) -> Floats:
+        count, height, width = shape
+        wanted = count * height * width * self._network.pixel_bytes
+
+        def has_room() -> bool:
+            return bool(wanted <= free_bytes(torch.device("cpu")))
+
+        try:
+            return self._queue.run_with_room(
+                lambda: self._network(noisy(), sigma), has_room, seconds=seconds
             )
+        except MemoryError:
+            raise NotUsable(
+                f"the memory does not hold {count} at once of {width}×{height} pixels: use a "
+                "smaller size, or export the network with a batch of 1"
+            ) from None
 
     @property
     def waiting(self) -> int:
@@ -92,12 +110,9 @@ class OnnxDenoiser:
         size = self.batch_of(height, width)
         for start in range(0, len(noisy), size):
             some = noisy[start : start + size]
-            batch = np.zeros((size, 3, height, width), dtype=np.float32)
-            batch[: len(some)] = some.transpose(0, 3, 1, 2)
-            batch /= 255
-            work = functools.partial(self._network, batch, sigma)
+            work = functools.partial(_full, some, size)
             try:
-                cleaned = self._queue.run(work)[: len(some)]
+                cleaned = self._in_turn((size, height, width), work, sigma)[: len(some)]
             except NotUsable as error:
                 raise InvalidParameter(
                     f"the denoiser {self.name!r} failed on this picture: {error}", "denoiser"
@@ -105,3 +120,11 @@ class OnnxDenoiser:
             whole = np.rint(cleaned.clip(0, 1) * 255)
             out[start : start + size] = whole.transpose(0, 2, 3, 1)
         return out
+
+
+def _full(some: NDArray[np.int16], size: int) -> Floats:
+    """Return pictures as the network takes them: a full batch of so many."""
+    batch = np.zeros((size, 3, *some.shape[1:3]), dtype=np.float32)
+    batch[: len(some)] = some.transpose(0, 3, 1, 2)
+    batch /= 255
+    return batch

@@ -9,8 +9,9 @@ make votes depend on each other. So it gets one picture at a time (with onnxrunt
 as many); a graph whose batch is fixed gets full batches, after it was seen to keep them apart.
 """
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,13 +24,22 @@ from denoisers.onnx_running import bytes_taken, run
 MOST_PIXELS = 2**25  # in one batch, where the graph fixes its size
 TRIAL = 64  # side of the pictures that a new network is tried with, where it is free
 TRIAL_SECONDS = 60.0  # for a picture of that size; a larger one may take as much longer
-LOOKED_AT = 256  # side of the picture that is looked at for memory, where it is free
+MOST_SECONDS = 600.0  # for one of any size
+LOOKED_AT = 2**16  # pixels of the batch that is looked at for memory, where its size is free
+MOST_BYTES = 2**14  # of a pixel: what else grew meanwhile was not this network
 LEAST_BYTES = 3 * 4 * 4  # of a pixel: three colours as float32 go in and come out, with a copy each
 MARGIN = 1.5  # on the memory that was seen
 LOOKS = 3
 LONGEST_REASON = 200
 
 Floats = NDArray[np.float32]
+
+
+Turn = Callable[[Callable[[], Any]], Any]
+
+
+def _at_once(work: Callable[[], Any]) -> Any:  # noqa: ANN401
+    return work()
 
 
 class Port(NamedTuple):
@@ -46,6 +56,7 @@ class OnnxNetwork:
     Args:
         name: of the file, for messages.
         data: the model, looked through by :func:`denoisers.onnx_format.check_onnx`.
+        turn: does something in one's turn at the CPU; each trial has one of its own.
 
     Attributes:
         batch: pictures that it takes at once.
@@ -56,8 +67,8 @@ class OnnxNetwork:
         BrokenWeights: if it is no such network.
     """
 
-    def __init__(self, name: str, data: bytes) -> None:
-        self._name = name
+    def __init__(self, name: str, data: bytes, turn: Turn = _at_once) -> None:
+        self._name, self._turn = name, turn
         self._session = _session(name, data)
         inputs, outputs = _ports(name, self._session)
         noisy = _picture_input(name, inputs)
@@ -107,17 +118,22 @@ class OnnxNetwork:
 
     def _seconds(self, noisy: Floats) -> float:
         """Return what a batch may take: far more than any that is of use does."""
-        return TRIAL_SECONDS * max(1.0, noisy.size / (3 * TRIAL**2))
+        return min(MOST_SECONDS, TRIAL_SECONDS * max(1.0, noisy.size / (3 * TRIAL**2)))
 
     def _look_at_memory(self) -> float:
-        """Return the bytes that a pixel takes: the least seen, since others take some meanwhile."""
-        shape = self.batch, self._height or LOOKED_AT, self._width or LOOKED_AT
+        """Return the bytes that a pixel takes."""
+        side = max(8, int(math.sqrt(LOOKED_AT / self.batch)) // 8 * 8)
+        shape = self.batch, self._height or side, self._width or side
         noisy = trial_pictures(*shape)
+
+        def look() -> int:
+            return bytes_taken(lambda: [self(noisy, 0.25) for _ in range(LOOKS)])
+
         try:
-            seen = min(bytes_taken(lambda: self(noisy, 0.25)) for _ in range(LOOKS))
+            seen = self._turn(look)
         except NotUsable:  # it takes no such size, which is told when one is asked for
             return LEAST_BYTES
-        return max(LEAST_BYTES, MARGIN * seen / math.prod(shape))
+        return float(min(MOST_BYTES, max(LEAST_BYTES, MARGIN * seen / math.prod(shape))))
 
     def check_size(self, height: int, width: int) -> None:
         """Compare a size with what the graph declares.
@@ -144,8 +160,9 @@ class OnnxNetwork:
         alone = np.zeros_like(noisy)
         alone[-1] = noisy[0]
         try:
-            cleaned, again = self(noisy, 0.25), self(noisy, 0.25)
-            beside_nothing = self(alone, 0.25)
+            cleaned, again, beside_nothing = (
+                self._turn(functools.partial(self, given, 0.25)) for given in (noisy, noisy, alone)
+            )
         except NotUsable as error:
             raise BrokenWeights(str(error)) from None
         if not np.array_equal(cleaned, again):

@@ -66,7 +66,8 @@ def run(
 def bytes_taken(work: Callable[[], object]) -> int:
     """Return by how many bytes this process grew at most while something was done.
 
-    What other threads take meanwhile counts too. 0 where the system does not tell.
+    What other threads take meanwhile counts too, and what is freed and taken again does not count
+    twice. 0 where the system does not tell.
     """
     before = resident()
     if before is None:

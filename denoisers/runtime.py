@@ -163,18 +163,20 @@ class Runtime:
             count = min(size, len(out) - start)
             made = functools.partial(samples, start, count)
             work = functools.partial(self._run, (size, *shape), made, sigma)
+            room = functools.partial(self._sizes.has_room, size, shape[0], shape[1])
             try:
-                out[start : start + count] = self._queue.run(work)
+                out[start : start + count] = self._queue.run_with_room(work, room)
+                start += count
+                continue
             except NobodyWaits:
                 raise
             except Exception as error:
                 if not memory.out_of_memory(error):
                     raise self._failed(error, shape[0], shape[1]) from error
-                if size == 1:
-                    raise no_room(shape[0], shape[1]) from None
-                self._shrink(shape[0], shape[1], size)
-                continue
-            start += count
+            # Out here the error is gone, and with it what it held of the batch.
+            if size == 1:
+                raise no_room(shape[0], shape[1])
+            self._shrink(shape[0], shape[1], size)
         return out
 
     @torch.inference_mode()
@@ -182,8 +184,6 @@ class Runtime:
         self, shape: tuple[int, ...], samples: Callable[[], torch.Tensor], sigma: float
     ) -> NDArray[np.uint8]:
         """Clean a batch; one picture that has no room beside the graphs of others gets theirs."""
-        if not self._sizes.has_room(*shape[:3]):
-            raise MemoryError
         try:
             return self._cleaned(shape, samples(), sigma)
         except Exception as error:

@@ -25,6 +25,7 @@ from certification.options import Options
 from certification.postprocess import PostProcess
 from certification.predict import predict
 from certification.protocols import Gates
+from certification.radius import written_up
 from certification.watching import Attribute, Concluded, Watchers
 from service.access.token import scrubbed
 from service.edges.places import Places
@@ -32,6 +33,7 @@ from service.edges.shares import Shares
 from service.edges.slots import Slots
 from service.edges.uploads import Uploads
 from service.issued import Document, Issued
+from service.loaders import in_loader
 from service.parts import Parts
 from service.prepared import Prepared, check_labels
 from service.seeing.known_secrets import of_keyring, of_settings
@@ -192,6 +194,8 @@ class Surety(Parts):
         for field in ("max_votes", "predict_n"):
             if (options.get(field) or 0) > most:
                 raise InvalidParameter(f"{field} must be at most {most} on this deployment", field)
+        if options.get("target_radius") is not None:
+            options["target_radius"] = written_up(options["target_radius"])
         labels = LabelMap.of(synonyms or {})
         chosen = Options(sigma=sigma, rule=parse_rule(rule), labels=labels, **options)
         adapter = await self.adapter(provider)
@@ -219,7 +223,7 @@ class Surety(Parts):
         await asyncio.to_thread(lambda: adapter.options)
         cleaner = await self.denoiser(denoiser, (image.height, image.width))
         # Some take pictures of certain sizes only, and say so when they are asked for a batch.
-        await asyncio.to_thread(cleaner.batch_of, image.height, image.width)
+        await in_loader(lambda: cleaner.batch_of(image.height, image.width))
         keep = keep_image or self.settings.keep_images
         return Prepared(image, chosen, cleaner, adapter, keep, owner)
 

@@ -12,6 +12,7 @@ import denoisers.registry
 from adapters.interface import Adapter
 from adapters.profiles import Profiles, read_profiles
 from certification.protocols import Denoiser
+from service.loaders import in_loader
 from service.seeing.scrubbing import SCRUBBER
 from service.settings import Settings
 
@@ -41,7 +42,7 @@ class Parts:
         self.profiles = Profiles() if file is None else read_profiles(file)
         self._adapters: dict[str, Adapter] = {}
         self._denoisers: dict[str, Denoiser] = {}
-        self._loading = asyncio.Lock()
+        self._loading, self._loading_denoisers = asyncio.Lock(), asyncio.Lock()
 
     async def adapter(self, name: str | None) -> Adapter:
         """Return a provider's adapter, built on first use.
@@ -87,10 +88,10 @@ class Parts:
             chosen = SMALL if size == SMALL_SIZE else OTHERS
         if chosen in self._denoisers:
             return self._denoisers[chosen]
-        async with self._loading:
+        async with self._loading_denoisers:
             if chosen not in self._denoisers:
                 try:
-                    made = await asyncio.to_thread(self._load_denoiser, chosen)
+                    made = await in_loader(lambda: self._load_denoiser(chosen))
                 except denoisers.errors.UnknownDenoiser as error:
                     if name is not None:
                         raise

@@ -5,6 +5,7 @@ sees it first goes on with it. Its votes are in the ledger, its money is counted
 """
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Mapping
 from typing import Any, Self
@@ -160,6 +161,8 @@ class Running:
         run = self.runs.find(run_id)
         if run is not None:
             run.cancel()
+            with contextlib.suppress(StoreError):  # for whoever takes it up, if this process dies
+                await self._surety.state.runs.cancel(run_id)
         elif not await self._surety.state.runs.cancel(run_id):
             raise NotFound(f"no run {run_id[:40]!r} is going on: it has ended, or never was")
 
@@ -222,6 +225,7 @@ class Running:
 
     async def _look_for_cancelled(self) -> None:
         """End the runs of this process that somebody has cancelled in another one."""
+        told = False
         while True:
             await asyncio.sleep(CANCEL_SECONDS)
             mine = [run.id for run in self.runs.list() if not run.cancelling]
@@ -229,8 +233,11 @@ class Running:
                 for run_id in await self._surety.state.runs.to_cancel(mine):
                     if (run := self.runs.find(run_id)) is not None:
                         run.cancel()
-            except StoreError as error:
-                log.warning("cancelled runs cannot be looked for", error=str(error))
+                told = told and not mine
+            except Exception as error:
+                if not told:  # once for each time that the store is away
+                    log.warning("cancelled runs cannot be looked for", exc_info=error)
+                told = True
 
 
 def new_id() -> str:

@@ -114,7 +114,7 @@ class Settings(BaseSettings):
         description="Ed25519 key that certificates are signed with: 64 hexadecimal digits, the "
         "seed. Without it one is made and kept in the data directory.",
     )
-    redis_url: Annotated[SecretStr | None, BeforeValidator(_nothing)] = Field(
+    redis_url: SecretStr | None = Field(
         None,
         description="Redis or Valkey server, 7 or newer, for ledgers and certificates: "
         "redis://, rediss:// or unix://. Without it a server of Surety's own runs in the data "

@@ -92,7 +92,9 @@ class TakingUp:
             return
         try:
             record = await self._surety.state.runs.take_up(run_id)
-            if record is not None:
+            if record is None:
+                self._unable.pop(run_id, None)  # another process is at it, who may leave it too
+            else:
                 with request_id.saying(record.request_id):
                     await self._resume(record)
         except LedgerDamaged as error:

@@ -33,16 +33,20 @@ def averaged(path: Path) -> nn.Module:
         DenoiserError: if its architecture is not installed.
     """
     tensors, state = checkpoint.load(path)
-    told: Any = state.get("identity", {})
+    found: Any = state.get("identity")
+    told: dict[str, Any] = found if isinstance(found, dict) else {}
     name, _, arguments = str(told.get("network", "")).partition(" ")
     if told.get("task") != "denoiser" or not arguments:
         raise BadCheckpoint(f"{path} is no checkpoint of a denoiser's training")
+    make = architectures.find(name)
     try:
-        network = architectures.find(name)(**json.loads(arguments))
+        network = make(**json.loads(arguments))
         given = {k.removeprefix("average."): v for k, v in tensors.items() if k[:8] == "average."}
-        network.load_state_dict({**network.state_dict(), **given})
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise BadCheckpoint(f"{path} does not fit the network {name!r} ({error})") from None
+        counts = {k: v for k, v in network.state_dict().items() if not v.is_floating_point()}
+        network.load_state_dict({**counts, **given})
+    except Exception as error:
+        kind = type(error).__name__  # a stranger's network may raise anything
+        raise BadCheckpoint(f"{path} does not fit the network {name!r} ({kind})") from error
     return network.float().eval()
 
 
@@ -61,7 +65,8 @@ def mean(networks: Sequence[nn.Module], shares: Sequence[float]) -> nn.Module:
     total, known = sum(shares), first.state_dict()
     for other in others:
         same = {name: value.shape for name, value in other.state_dict().items()}
-        if same != {name: value.shape for name, value in known.items()}:
+        kinds = {getattr(n, "architecture", type(n).__name__) for n in (first, other)}
+        if len(kinds) > 1 or same != {name: value.shape for name, value in known.items()}:
             raise NotUsable("the networks are of different architectures or sizes")
         if getattr(other, "arguments", None) != getattr(first, "arguments", None):
             raise NotUsable("the networks have different arguments, or are finished differently")

@@ -46,7 +46,7 @@ def _parts(source: Source) -> tuple[dict[str, list[str]], bool]:
                 parts[folder].append(name)
                 break
     # What is called test on any level is never learnt: a class in it may be called train.
-    own = source.part == "test" or (source.part == "train" and not parts["test"])
+    own = source.part == "test" or (source.part == "train" and not any(parts.values()))
     if own:
         parts = {part: list(source.names) if part == source.part else [] for part in PARTS}
     return parts, own

@@ -141,7 +141,9 @@ def load_all(
     train = [(source, names) for source, (names, _) in zip(sources, parts, strict=True)]
     test = [(source, names) for source, (_, names) in zip(sources, parts, strict=True)]
     if not any(names for _, names in train):
-        raise BadData("no pictures to learn from: those in folders named test are never learnt")
+        raise BadData(
+            "no pictures to learn from: what is named test, a folder in it or itself, is never learnt"
+        )
     if not any(names for _, names in test):
         raise BadData(
             "no pictures to measure with: give more of them, or keep more apart with --hold-out 2"
@@ -231,8 +233,9 @@ def _check_room(missing: Iterable[_Files]) -> None:
         clear_away(each.flat)  # what a kill has left takes room too
         headers = (source.header(name) for source, names in each.wanted for name in names)
         needed += sum(3 * header.height * header.width for header in headers)
-    free = shutil.disk_usage(folder).free
-    if needed > free:
+    disk = shutil.disk_usage(folder)
+    free = disk.free
+    if disk.total and needed > free:  # some file systems tell nothing
         raise CannotSave(
             f"the decoded pictures take {needed:,} bytes, 3 a pixel, and {folder} has {free:,} "
             "free: make room, or give an --out elsewhere"

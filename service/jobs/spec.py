@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
 
 from service.access.token import scrubbed
-from service.errors import BadRequest, ConfigurationError
+from service.errors import BadRequest, JobConflict
 
 Priority = Literal["low", "normal", "high"]
 Allocation = Literal["in_order", "closest"]
@@ -101,12 +101,12 @@ class JobSpec:
         """Return what `describe` described.
 
         Raises:
-            ConfigurationError: if it says more than is known here.
+            JobConflict: if it says more than is known here.
         """
         more = told.keys() - {field.name for field in dataclasses.fields(cls)}
         if more:  # to pass over it might spend what the job forbids
-            raise ConfigurationError(
-                "a job was written by a newer version of Surety, which knows "
+            raise JobConflict(
+                "the job was written by a newer version of Surety, which knows "
                 f"{', '.join(sorted(more))}: upgrade this process"
             )
         return cls(**told)

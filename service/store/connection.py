@@ -71,6 +71,7 @@ class Store:
         self._client: Redis | None = None
         self._scripts: dict[str, Any] = {}
         self._turns = asyncio.Semaphore(CONNECTIONS)
+        self._tells_nothing = False  # of its memory
         self._waiting = 0  # brisk ones
         self._reviving: asyncio.Task[None] | None = None
         self._away = self._denied = False
@@ -142,17 +143,21 @@ class Store:
     async def memory(self) -> dict[str, int]:
         """Return the bytes of memory that the server has `used`, and the `most` it may, if bounded.
 
-        Empty where it does not tell this user.
-
-        Raises:
-            StoreError: if the store is away.
+        Empty where it does not tell this user, or is away: nothing hangs on it, so it is no sign
+        of the store's state.
         """
-        try:
-            told = await self.brisk(lambda redis: redis.info("memory"))
-        except StoreDenied:
+        if self._client is None or self._tells_nothing:
             return {}
-        found = {"used": int(told["used_memory"]), "most": int(told["maxmemory"])}
-        return {name: count for name, count in found.items() if count}
+        try:
+            async with asyncio.timeout(BRISK_SECONDS):
+                told = await self._client.info("memory")
+        except exceptions.ResponseError:  # that of a missing permission is one too
+            self._tells_nothing = True
+            return {}
+        except (exceptions.RedisError, OSError, TimeoutError):
+            return {}
+        found = {"used": told.get("used_memory"), "most": told.get("maxmemory")}
+        return {name: count for name, count in found.items() if isinstance(count, int) and count}
 
     def key(self, *parts: str) -> str:
         """Return a key of this deployment."""

@@ -27,6 +27,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import structlog
+
 from certification.errors import LedgerDamaged
 from service.billionths import NANO
 from service.errors import JobConflict, NotFound
@@ -36,6 +38,8 @@ from service.jobs.states import FROM, PICTURE_STATES, TO, Action, JobState
 from service.store.connection import Store
 from service.store.jobs_money import JobMoney
 from service.store.seals import Seals
+
+log = structlog.get_logger("surety.jobs")
 
 _ID = re.compile("[0-9a-f]{16}")
 NUMBERS = ("spent", "reserved", "images", "calls", "throttled", "skipped", "count")
@@ -124,6 +128,8 @@ class RedisJobs(JobMoney):
                 jobs.append(await self.get(job_id))
             except NotFound:
                 continue  # deleted in between
+            except JobConflict as error:  # of a newer version; the others are shown
+                log.warning("a job is left out", job=job_id, error=str(error))
         return jobs
 
     async def ids(self, beginning: str, limit: int) -> Sequence[str]:

@@ -29,6 +29,8 @@ from service.store.usage import Booking
 
 LATE_SECONDS = 60.0  # for which what was not written down in time may still arrive
 
+FIELDS = ("what", "outcome", "cancel")  # of a run, by which it is told of
+
 Kind = Literal["certificate", "prediction"]
 
 
@@ -176,15 +178,27 @@ class RedisRuns:
     async def open(self) -> list[dict[str, Any]]:
         """Return what `outcome` tells of all that have not ended, the oldest first.
 
+        One of which nobody can say whose it is is left out.
+
         Raises:
             StoreError: if the store is away.
         """
         name = self._store.key("runs:open")
         found = await self._store.brisk(lambda redis: redis.smembers(name))
+        ids = sorted(run_id.decode() for run_id in found)
+
+        async def look(redis: Any) -> list[Any]:  # noqa: ANN401
+            async with redis.pipeline(transaction=False) as all_of_them:
+                for run_id in ids:
+                    all_of_them.hmget(self._key(run_id), FIELDS)
+                answers: list[Any] = await all_of_them.execute(raise_on_error=False)
+                return answers
+
         told = []
-        for run_id in found:
-            with contextlib.suppress(NotFound, LedgerDamaged):  # of one nobody can say whose it is
-                told.append(await self.outcome(run_id.decode()))
+        for run_id, answer in zip(ids, await self._store.brisk(look) if ids else [], strict=True):
+            with contextlib.suppress(NotFound, LedgerDamaged):
+                if isinstance(answer, list):  # else an error, of what is no run
+                    told.append(self._told(run_id, answer))
         going_on = [run for run in told if run["outcome"] is None]
         return sorted(going_on, key=lambda run: (run["created"], run["id"]))
 
@@ -194,24 +208,27 @@ class RedisRuns:
         Raises:
             NotFound: if none of this id is kept.
         """
-        fields = ("what", "outcome", "cancel")
-        found = await self._store.brisk(lambda redis: redis.hmget(self._key(run_id), fields))
-        if found[0] is None:
+        found = await self._store.brisk(lambda redis: redis.hmget(self._key(run_id), FIELDS))
+        return self._told(run_id, found)
+
+    def _told(self, run_id: str, found: Sequence[bytes | None]) -> dict[str, Any]:
+        asked, came, cancel = found
+        if asked is None:
             raise no_run(run_id)
-        what = json.loads(self._seals.unseal(found[0], "run", run_id))
+        what = json.loads(self._seals.unseal(asked, "run", run_id))
         told = {
             "id": run_id,
             "kind": what["kind"],
             "created": what["created"],
             "request_id": what.get("request_id"),
             "owner": what.get("owner"),  # those of before there were keys have none
-            "cancelling": found[2] is not None,
+            "cancelling": cancel is not None,
             "state": "running",
             "outcome": None,
         }
-        if found[1] is not None:
+        if came is not None:
             told["state"] = "ended"
-            told["outcome"] = json.loads(self._seals.unseal(found[1], "outcome", run_id))
+            told["outcome"] = json.loads(self._seals.unseal(came, "outcome", run_id))
         return told
 
     async def interrupted(self) -> list[str]:

@@ -132,15 +132,6 @@ async def test_an_easy_picture_costs_what_the_mathematics_asks_for():
     assert document["accounting"]["calls"] == 29
 
 
-@pytest.mark.parametrize(("sigma", "target"), [(0.123456, 0.0098764), (1 / 3, 0.1116666)])
-async def test_a_radius_that_reaches_its_target_is_not_written_below_it(sigma, target):
-    """After 16 and 22 votes it reaches it to the last digit, and is rounded down."""
-    world = World(lambda _: label("in"))
-    document = await run(world, sigma=sigma, target_radius=target)
-    assert document["proof"]["stop_reason"] == "target_reached"
-    assert document["proof"]["radius"] >= target
-
-
 @pytest.mark.parametrize(
     ("sigmas", "mean_votes"),
     [(1.2816, 67), (3.0, 28.5)],  # vote rates 0.9 and 0.999; what mathematics alone asks for

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certification.radius import floored, l2_radius, linf_radius, percent, show
+from certification.martingale import index_for
+from certification.radius import floored, l2_radius, linf_radius, percent, show, written_up
 
 
 def test_known_values():
@@ -59,3 +60,19 @@ def test_show_writes_that_many_digits(decimals):
 def test_confidence_is_never_rounded_up(alpha, words):
     assert percent(alpha) == words
     assert percent(1e-300) != "100 %"
+
+
+@pytest.mark.parametrize(
+    ("sigma", "target"),
+    [(0.123456, 0.0006172), (1 / 3, 0.1616666), (0.25, 0.25), (50 / 255, 50 / 255), (0.1, 1e-9)],
+)
+def test_a_target_that_is_rounded_up_is_reached_by_what_is_written(sigma, target):
+    wanted = written_up(target)
+    assert target <= wanted < target + 1e-6
+    assert floored(l2_radius(sigma, index_for(wanted, sigma))) >= target
+    assert written_up(wanted) == wanted
+
+
+def test_what_is_no_number_is_left_to_whoever_checks_it():
+    assert written_up(math.inf) == math.inf
+    assert math.isnan(written_up(math.nan))

@@ -1,16 +1,20 @@
 """One thread computes on a device: first come first served, for those that still wait."""
 
+import contextlib
 import contextvars
+import gc
 import os
 import signal
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import pytest
 import torch
 
 from certification.leaving import NobodyWaits, set_gone
+from denoisers import computing
 from denoisers.computing import Device, Queue, device_of
 
 TASKS = Path("/proc/self/task")
@@ -181,3 +185,48 @@ def test_whoever_gives_up_waiting_leaves_the_queue(device):
 def test_denoisers_of_a_device_share_its_thread():
     assert device_of("cpu") is device_of(torch.device("cpu"))
     assert device_of("cpu") is not device_of("cuda:0")
+
+
+def test_memory_that_others_have_is_waited_for_while_they_go_on(device, monkeypatch):
+    monkeypatch.setattr(computing, "LOOK_SECONDS", 0.01)
+    queue, asked = Queue(device), []
+
+    def has_room():
+        asked.append(threading.get_ident())
+        return len(asked) > 3
+
+    assert queue.run_with_room(lambda: "done", has_room) == "done"
+    assert len(asked) == 4
+    assert set(asked) == {device.run(threading.get_ident)}  # in one's turn
+    began = time.monotonic()
+    with pytest.raises(MemoryError):
+        queue.run_with_room(lambda: "done", lambda: False, seconds=0.1)
+    assert 0.1 <= time.monotonic() - began < 5
+    assert queue.waiting == 0
+
+
+def test_what_a_failed_batch_held_goes_with_its_error(device):
+    """Nobody looks for cycles in time: the next, smaller batch needs that memory."""
+    held = []
+
+    def fails():
+        batch = torch.zeros(8)
+        held.append(weakref.ref(batch))
+        raise RuntimeError("out of memory", len(batch))
+
+    gc.disable()
+    try:
+        with contextlib.suppress(RuntimeError):
+            Queue(device).run(fails)
+        until(lambda: held[0]() is None)
+    finally:
+        gc.enable()
+
+
+def test_a_process_that_forks_has_threads_of_its_own(device):
+    assert device.run(lambda: 1) == 1
+    before = device._pool
+    device.begin()
+    assert device._pool is not before
+    assert device.run(lambda: 2) == 2
+    before.shutdown()

@@ -521,12 +521,14 @@ def wide(channels):
 @pytest.mark.skipif(not onnx_running.STATM.exists(), reason="needs Linux")
 def test_what_a_graph_takes_between_its_ends_counts_too(path, monkeypatch):
     denoiser = OnnxDenoiser("mine", write(path, **wide(256)))
+    monkeypatch.setattr(onnx_denoiser, "TRIAL_ROOM_SECONDS", 0.1)
     least = 256 * 4  # bytes of a pixel in the middle
     assert denoiser._network.pixel_bytes > least
     monkeypatch.setattr(onnx_denoiser, "free_bytes", lambda _: least * 300 * 300)
     with pytest.raises(InvalidParameter, match="memory does not hold 1 at once of 300×300"):
         denoiser.batch_of(300, 300)
     assert denoiser.batch_of(40, 40) == 1
+    monkeypatch.setattr(denoiser._in_turn.__func__, "__defaults__", (0.1,))
     monkeypatch.setattr(onnx_denoiser, "free_bytes", lambda _: 1000)  # and each time
     with pytest.raises(InvalidParameter, match="memory does not hold 1 at once of 40×40"):
-        denoiser.batch_of(40, 40)
+        denoiser.clean(pictures(1, 40, 40), 0.25)

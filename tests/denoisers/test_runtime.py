@@ -11,7 +11,7 @@ import torch
 
 from certification.errors import InvalidParameter
 from certification.noise import draw_many
-from denoisers import memory, registry, sizes
+from denoisers import computing, memory, registry, sizes
 from denoisers.device import cpu_has_bfloat16
 from denoisers.dncnn import DnCNN
 from denoisers.errors import BrokenWeights, NotUsable
@@ -451,6 +451,10 @@ def test_drawing_inside_is_the_same_as_drawing_outside(cifar, start):
     assert np.array_equal(inside, cifar.clean(noisy, 0.5))
 
 
+def briefly(run_with_room):
+    return lambda work, has_room: run_with_room(work, has_room, 0.05)
+
+
 def test_memory_that_others_have_taken_since_is_seen_before_the_batch(monkeypatch):
     """A CPU's system would end the process instead."""
     runtime = Runtime("mine", DnCNN(depth=3, width=16), "0" * 64, device="cpu")
@@ -459,6 +463,11 @@ def test_memory_that_others_have_taken_since_is_seen_before_the_batch(monkeypatc
     assert runtime.batch_of(512, 512) == 1
     peak = runtime._sizes._peaks[512, 512]
     monkeypatch.setattr(sizes, "SMALL", peak)
+    monkeypatch.setattr(computing, "LOOK_SECONDS", 0.01)
+    dip = iter([peak - 1] * 3)
+    monkeypatch.setattr(memory, "free_bytes", lambda _: next(dip, peak))
+    assert np.array_equal(runtime.clean(noisy, 0.25), expected)  # it has waited
+    monkeypatch.setattr(runtime._queue, "run_with_room", briefly(runtime._queue.run_with_room))
     monkeypatch.setattr(memory, "free_bytes", lambda _: peak - 1)
     with pytest.raises(InvalidParameter, match="does not hold one picture of 512×512"):
         runtime.clean(noisy, 0.25)

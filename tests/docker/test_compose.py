@@ -130,11 +130,18 @@ def test_what_names_files_of_the_host_is_not_handed_on():
 
 
 def test_what_else_libraries_look_for_can_be_given():
-    proxies, tracing = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"), "OTEL_SDK_DISABLED"
+    proxies, tracing = ("HTTP_PROXY", "HTTPS_PROXY"), "OTEL_SDK_DISABLED"
     others = {*proxies, tracing, "OTEL_RESOURCE_ATTRIBUTES", "OMP_NUM_THREADS"}
     environment = SERVICES["api"]["environment"]
     assert {name: environment[name] for name in others} == dict.fromkeys(others)
     assert OTHERS - {"SURETY_SECRETS_DIR", *NOT_FOR_API} <= environment.keys()
+
+
+def test_no_proxy_is_asked_for_what_is_in_here():
+    """A host's proxy does not know its names."""
+    default = SERVICES["api"]["environment"]["NO_PROXY"].removeprefix("${NO_PROXY:-").rstrip("}")
+    names = {name for name in SERVICES if name.startswith("emulate-")} | {"redis"}
+    assert names <= {*default.split(",")}
 
 
 def test_a_machine_with_many_cores_has_room_for_its_threads():

@@ -11,7 +11,9 @@ from structlog.testing import capture_logs
 
 import adapters.errors
 from certification.certificate import certificate_id
+from certification.signing import parse_public_keys
 from service.problem_kinds import KINDS
+from tests.docs.test_verifier import verifier
 from tests.service import providers
 from tests.service.conftest import connect
 from tests.service.reading import EVENTS, files, parse, problem, slug
@@ -379,7 +381,11 @@ async def test_what_belongs_to_a_certificate(client: httpx.AsyncClient) -> None:
         "certificates"
     ]
     assert line["id"] == body["id"]
-    keys = (await client.get("/keys")).json()["keys"]
+    answer = await client.get("/keys")
+    keys = answer.json()["keys"]
+    # As it comes, without white space: for `surety verify --key`, and for the verifier of the docs.
+    assert [*parse_public_keys(answer.text)] == [key["id"] for key in keys]
+    assert verifier.read_keys(answer.text) == [bytes.fromhex(k["public_key"]) for k in keys]
     assert [key["id"] for key in keys] == [body["signature"]["key_id"]]
     beside = {"certificate": rfc8785.dumps(body), "votes": votes.content, "image": image.content}
     told = (await client.post("/verify", files=beside)).json()

@@ -113,10 +113,10 @@ def test_what_kubernetes_tells_of_services_is_no_setting(here, monkeypatch, caps
 
 
 def test_optional_settings_may_be_blank(monkeypatch):
-    """But the keys: whoever means to give one shall not get another."""
-    fields = Settings.model_fields.items()
-    names = {n for n, field in fields if field.default is None} - {"secret", "signing_key"}
-    assert names >= {"keep_certificates_days", "redis_url", "require_keys", "providers_file"}
+    """But the keys and the store: whoever means to give one shall not get another."""
+    fields, given = Settings.model_fields.items(), {"secret", "signing_key", "redis_url"}
+    names = {n for n, field in fields if field.default is None} - given
+    assert names >= {"keep_certificates_days", "require_keys", "providers_file"}
     for name in names:
         monkeypatch.setenv(f"SURETY_{name.upper()}", " ")
     settings = load_settings()

@@ -35,13 +35,16 @@ def mean(
     """
     with friendly():
         from denoisers.training.mean import mean as mean_of
-        from denoisers.weights import save_weights
+        from denoisers.weights import save_weights, smallest_exact_type
 
         if output.exists():
             raise BadRequest(f"{output} is there already: name another file")
         parted = _shares(shares, len(weights))
-        made = mean_of([_network(path) for path in weights], parted)
+        networks = [_network(path) for path in weights]
         kind = parts.kind(half=half)
+        if len(networks) == 1 and not half:
+            kind = smallest_exact_type(networks[0])
+        made = mean_of(networks, parted)
         save_aside(lambda aside: save_weights(made, aside, kind), output, like=weights[0])
         typer.echo(output)
 

@@ -125,7 +125,7 @@ class Gathered:
 
     def reach(self, radius: float) -> int:
         """Return how many pictures are certified for a radius, whatever the label."""
-        return self.share_certified.at(radius).count
+        return self.share_certified.at(radius * (1 - 1e-9)).count  # radii are rounded down
 
     @property
     def radii(self) -> Numbers:

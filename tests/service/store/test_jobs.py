@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from certification.errors import LedgerDamaged
 from service.billionths import NANO
-from service.errors import ConfigurationError, JobConflict
+from service.errors import JobConflict
 from service.jobs import actions
 from service.jobs.rows import Row
 from service.jobs.spec import JobSpec
@@ -224,8 +224,11 @@ async def test_what_a_newer_version_wrote_is_no_damage(tmp_path, monkeypatch):
         monkeypatch.setattr(JobSpec, "describe", lambda spec: {**described(spec), "shape": 1})
         newer = state.jobs.sealed(job.id, job.spec)
         await state.store.brisk(lambda redis: redis.hset(state.jobs.key(job.id), "spec", newer))
-        with pytest.raises(ConfigurationError, match="newer version of Surety, which knows shape"):
+        with pytest.raises(JobConflict, match="newer version of Surety, which knows shape"):
             await state.jobs.get(job.id)
+        monkeypatch.undo()
+        other = await submitted(surety, grey(2))
+        assert [one.id for one in await state.jobs.list()] == [other.id]
 
 
 async def test_a_worker_of_a_newer_version_is_seen(tmp_path, monkeypatch):

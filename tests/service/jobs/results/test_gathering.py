@@ -42,7 +42,6 @@ async def test_figures_are_sums():
     # Failed, unpaid and abstained count, and count against; waiting and cancelled do not.
     assert (seen.accuracy.at(0).count, seen.accuracy.total) == (1, 5)
     assert (seen.share_certified.at(0.25).count, seen.share_certified.total) == (2, 5)
-    assert (seen.reach(0.25), seen.reach(0.2500000001)) == (2, 1)
     assert seen.radii.tolist() == [0.5]
     assert seen.wrong_radii.tolist() == [0.25]
     assert seen.votes_each.tolist() == [10, 20, 30]
