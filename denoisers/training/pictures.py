@@ -142,7 +142,7 @@ def load_all(
     test = [(source, names) for source, (_, names) in zip(sources, parts, strict=True)]
     if not any(names for _, names in train):
         raise BadData(
-            "no pictures to learn from: what is named test, a folder in it or itself, is never learnt"
+            "no pictures to learn from: what is named test, itself or a folder, is never learnt"
         )
     if not any(names for _, names in test):
         raise BadData(
