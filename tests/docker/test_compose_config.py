@@ -40,6 +40,7 @@ def test_without_configuration():
         "SURETY_ALLOWED_HOSTS": "api,",
         "SURETY_PUBLISHED_ON": "",
         "SURETY_MAX_STORED_PICTURES_BYTES": "900000000",
+        "NO_PROXY": ",".join(["localhost", "127.0.0.1", "redis", *sorted(DEMO)]),
     }
     (port,) = api["ports"]
     assert (port["host_ip"], port["published"], port["target"]) == ("127.0.0.1", "8000", 8000)

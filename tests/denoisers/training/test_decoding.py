@@ -75,13 +75,13 @@ def test_sixteen_bits_of_which_few_are_used_are_told_each_time(tmp_path):
 def test_a_disk_without_room_is_told_before_anything_is_decoded(tmp_path, monkeypatch):
     photos, cache = photographs(tmp_path / "photos", size=(20, 30)), tmp_path / "cache"
     needed = 20 * 3 * (20 * 30 + 16 * 24)
-    free, seen = needed - 1, []
+    free, total, seen = needed - 1, 10**12, []
     cache.mkdir()
     left = cache / "train-0123456789abcdef.raw.01234567.tmp"
     left.write_bytes(b"another's")
 
     def usage(_):
-        return SimpleNamespace(free=free)
+        return SimpleNamespace(free=free, total=total)
 
     monkeypatch.setattr("denoisers.training.pictures.shutil.disk_usage", usage)
 
@@ -97,6 +97,10 @@ def test_a_disk_without_room_is_told_before_anything_is_decoded(tmp_path, monkey
     load()
     free = 0
     load()  # decoded before: needs no room
+    for index in cache.glob("*.json"):
+        index.unlink()
+    total = 0  # a file system that tells nothing
+    load()
 
 
 def test_what_a_kill_has_left_is_cleared_away_before_the_disk_is_looked_at(tmp_path, monkeypatch):
@@ -107,7 +111,7 @@ def test_what_a_kill_has_left_is_cleared_away_before_the_disk_is_looked_at(tmp_p
 
     def usage(folder):
         assert list(folder.glob("*.tmp")) == []
-        return SimpleNamespace(free=10**9)
+        return SimpleNamespace(free=10**9, total=10**10)
 
     monkeypatch.setattr("denoisers.training.pictures.shutil.disk_usage", usage)
     load_all([photos], cache)
