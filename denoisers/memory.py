@@ -25,6 +25,7 @@ FULL = (
 )
 SMALL = 2**16  # pixels of a picture that is denoised in less time than the estimate takes
 UNKNOWN = 2**30  # free bytes that are assumed where the system does not tell
+ALWAYS = 2**26  # bytes that are taken to be there, since looking takes as long as a small picture
 
 
 def largest_batch(network: nn.Module, height: int, width: int, device: torch.device) -> float:
@@ -57,6 +58,11 @@ def free_bytes(device: torch.device, root: Path = ROOT) -> int:
         return UNKNOWN
     left = memory_left(root)
     return max(1, free if left is None else min(free, left))
+
+
+def has(wanted: float, device: torch.device) -> bool:
+    """Say whether the memory that is free now holds so many bytes, as far as is worth a look."""
+    return wanted < ALWAYS or wanted <= free_bytes(device)
 
 
 def give_back() -> None:

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from certification.errors import InvalidParameter
+from denoisers import memory
 from denoisers.computing import ROOM_SECONDS, Queue, device_of
 from denoisers.errors import NotUsable
-from denoisers.memory import free_bytes
 from denoisers.onnx_format import check_onnx
 from denoisers.onnx_network import Floats, OnnxNetwork, trial_pictures
 from denoisers.reading import read_whole, refuse_pickle
@@ -72,13 +72,11 @@ class OnnxDenoiser:
     ) -> Floats:
         count, height, width = shape
         wanted = count * height * width * self._network.pixel_bytes
-
-        def has_room() -> bool:
-            return bool(wanted <= free_bytes(torch.device("cpu")))
-
         try:
             return self._queue.run_with_room(
-                lambda: self._network(noisy(), sigma), has_room, seconds=seconds
+                lambda: self._network(noisy(), sigma),
+                lambda: memory.has(wanted, torch.device("cpu")),
+                seconds=seconds,
             )
         except MemoryError:
             raise NotUsable(

@@ -11,7 +11,6 @@ from denoisers import memory
 
 MOST_PICTURES = {"cpu": 32, "cuda": 512}  # at once; more is no faster
 MOST_PIXELS = {"cpu": 2**18, "cuda": 2**23}
-SMALL = 2**26  # bytes that are always there
 
 _log = logging.getLogger(__name__)
 
@@ -60,9 +59,7 @@ class Sizes:
         On a CPU, whose system ends a process that takes too much; a GPU says so itself.
         """
         wanted = count * self._peaks.get((height, width), 0)
-        if self._device.type != "cpu" or wanted < SMALL:
-            return True
-        return wanted <= memory.free_bytes(self._device)
+        return self._device.type != "cpu" or memory.has(wanted, self._device)
 
     def halve(self, height: int, width: int, tried: int) -> None:
         """Take half of what was tried for a size from now on."""

@@ -136,7 +136,7 @@ class Running:
         return told if run is None else told | run.describe()
 
     async def all(self) -> list[dict[str, Any]]:
-        """Return the runs of all processes, the oldest first; progress is known of our own.
+        """Return the runs of all processes, others' first, by age; progress is known of our own.
 
         Raises:
             StoreError: if the store is away.

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper
 from torch.nn import functional
 
 from certification.errors import InvalidParameter
-from denoisers import onnx_denoiser, onnx_format, onnx_network, onnx_running
+from denoisers import memory, onnx_denoiser, onnx_format, onnx_network, onnx_running
 from denoisers.errors import BrokenWeights, NotUsable
 from denoisers.onnx_denoiser import OnnxDenoiser
 from denoisers.runtime import Runtime
@@ -460,7 +460,8 @@ def test_a_size_that_the_memory_does_not_hold_is_refused_untried(path, monkeypat
     monkeypatch.setattr("denoisers.onnx_denoiser.trial_pictures", lambda *_: pytest.fail("tried"))
     with pytest.raises(InvalidParameter, match=f"does not hold 1 at once of {2**20}×{2**20}"):
         whole.batch_of(2**20, 2**20)
-    monkeypatch.setattr("denoisers.onnx_denoiser.free_bytes", lambda device: 64 * 64 * 48 - 1)
+    monkeypatch.setattr(memory, "ALWAYS", 0)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 64 * 64 * 48 - 1)
     with pytest.raises(InvalidParameter, match="use a smaller size") as caught:
         whole.batch_of(64, 64)
     assert caught.value.field == "size"
@@ -522,13 +523,14 @@ def wide(channels):
 def test_what_a_graph_takes_between_its_ends_counts_too(path, monkeypatch):
     denoiser = OnnxDenoiser("mine", write(path, **wide(256)))
     monkeypatch.setattr(onnx_denoiser, "TRIAL_ROOM_SECONDS", 0.1)
+    monkeypatch.setattr(memory, "ALWAYS", 0)
     least = 256 * 4  # bytes of a pixel in the middle
     assert denoiser._network.pixel_bytes > least
-    monkeypatch.setattr(onnx_denoiser, "free_bytes", lambda _: least * 300 * 300)
+    monkeypatch.setattr(memory, "free_bytes", lambda _: least * 300 * 300)
     with pytest.raises(InvalidParameter, match="memory does not hold 1 at once of 300×300"):
         denoiser.batch_of(300, 300)
     assert denoiser.batch_of(40, 40) == 1
     monkeypatch.setattr(denoiser._in_turn.__func__, "__defaults__", (0.1,))
-    monkeypatch.setattr(onnx_denoiser, "free_bytes", lambda _: 1000)  # and each time
+    monkeypatch.setattr(memory, "free_bytes", lambda _: 1000)  # and each time
     with pytest.raises(InvalidParameter, match="memory does not hold 1 at once of 40×40"):
         denoiser.clean(pictures(1, 40, 40), 0.25)

@@ -11,7 +11,7 @@ import torch
 
 from certification.errors import InvalidParameter
 from certification.noise import draw_many
-from denoisers import computing, memory, registry, sizes
+from denoisers import computing, memory, registry
 from denoisers.device import cpu_has_bfloat16
 from denoisers.dncnn import DnCNN
 from denoisers.errors import BrokenWeights, NotUsable
@@ -462,7 +462,7 @@ def test_memory_that_others_have_taken_since_is_seen_before_the_batch(monkeypatc
     expected = runtime.clean(noisy, 0.25)
     assert runtime.batch_of(512, 512) == 1
     peak = runtime._sizes._peaks[512, 512]
-    monkeypatch.setattr(sizes, "SMALL", peak)
+    monkeypatch.setattr(memory, "ALWAYS", peak)
     monkeypatch.setattr(computing, "LOOK_SECONDS", 0.01)
     dip = iter([peak - 1] * 3)
     monkeypatch.setattr(memory, "free_bytes", lambda _: next(dip, peak))
