@@ -135,6 +135,8 @@ class FFDNet(nn.Module):
     Runs in the precision of its weights; odd sides are padded by repeating the edge.
     """
 
+    side_by_side = True  # it keeps nothing while it computes
+
     def __init__(self, depth: int = 12, width: int = 96) -> None:
         super().__init__()
         sizes = [13, *[width] * (depth - 1), 12]

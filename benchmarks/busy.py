@@ -3,8 +3,8 @@
     python -m benchmarks.busy [--denoiser cifar] [--side 32] [--seconds 5] [--rounds 3]
 
 Each setting runs in a process of its own, in turn, on a quiet machine and beside one busy process
-per CPU; what is printed is the median time of a batch. "spin" is torch's own way, "spin briefly"
-is what `surety` sets.
+per CPU; what is printed is the median time of a picture, in microseconds. "spin" is torch's own
+way, "spin briefly" is what `surety` sets.
 """
 
 import argparse
@@ -30,20 +30,21 @@ BUSY = "while True: pass"
 
 
 def measure(name: str, side: int, seconds: float) -> list[float]:
-    """Return the milliseconds of each batch within some seconds, after a first one."""
+    """Return the microseconds of a picture, for each call within some seconds, after a first."""
     import numpy as np  # noqa: PLC0415  after OpenMP's variables are set
 
+    from certification.protocols import at_once  # noqa: PLC0415
     from denoisers.registry import load  # noqa: PLC0415
 
     denoiser = load(name, "cpu")
-    count = denoiser.batch_of(side, side)
+    count = at_once(denoiser, side, side)
     noisy = np.random.default_rng(0).integers(-50, 300, (count, side, side, 3)).astype(np.int16)
     denoiser.clean(noisy, 0.25)
     found, end = [], time.monotonic() + seconds
     while time.monotonic() < end:
         began = time.perf_counter()
         denoiser.clean(noisy, 0.25)
-        found.append(1000 * (time.perf_counter() - began))
+        found.append(1e6 * (time.perf_counter() - began) / count)
     return found
 
 
@@ -73,7 +74,7 @@ def main() -> None:
         print(json.dumps(measure(asked.denoiser, asked.side, asked.seconds)))
         return
     cpus = len(os.sched_getaffinity(0))
-    table = Table("threads", "quiet, ms a batch", f"beside {cpus} busy processes")
+    table = Table("threads", "quiet, µs a picture", f"beside {cpus} busy processes")
     columns: dict[str, list[float]] = {name: [] for name in SETTINGS}
     for busy in (0, cpus):
         others = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(busy)]

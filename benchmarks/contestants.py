@@ -32,11 +32,12 @@ from denoisers.weights import load_shipped, load_weights
 class Cleans(Protocol):
     """What a benchmark needs of a denoiser, see :class:`denoisers.runtime.Runtime`."""
 
+    name: str
     compute: str
     weights_sha256: str | None
 
     def batch_of(self, height: int, width: int) -> int:
-        """Return the pictures of this size that are cleaned at once."""
+        """Return to how many pictures of this size a batch is filled up."""
         ...
 
     def clean(self, noisy: NDArray[np.int16], sigma: float) -> NDArray[np.uint8]:

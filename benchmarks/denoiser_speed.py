@@ -33,6 +33,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.anchors import FFDNet
 from benchmarks.contestants import Cleans, Entry, runtime_of
+from certification.protocols import at_once
 from denoisers.device import choose, precision
 from denoisers.dncnn import DnCNN
 from denoisers.runtime import Runtime
@@ -42,7 +43,7 @@ PLAIN = "DnCNN float32"
 OURS = "DnCNN, runtime"
 FFD = "FFDNet, runtime"
 SIDES = (2048, 4096)  # of the matrices
-BATCHES = 4  # of the runtime's own size in one call: more than one, as a run has
+TURNS = 4  # of the runtime's own size in one call: more than one, as a run has
 
 
 @dataclass(frozen=True)
@@ -83,11 +84,11 @@ def as_people_run_it(batch: int, device: torch.device) -> Contestant:
 
 def in_runtime(name: str, denoiser: Cleans, network: nn.Module, side: int) -> Contestant:
     """Surety's runtime, from whole numbers to whole numbers."""
-    batch = denoiser.batch_of(side, side)
-    count = BATCHES * batch
+    batch, together = denoiser.batch_of(side, side), at_once(denoiser, side, side)
+    count = TURNS * together
     noise = np.random.default_rng(0).normal(128, 255 * SIGMA, (count, side, side, 3))
     noisy = noise.round().astype(np.int16)
-    setup = f"{side}×{side}, {denoiser.compute}, batch {batch}"
+    setup = f"{side}×{side}, {denoiser.compute}, batch {batch} × {together // batch}"
     flops = count * flops_of(network, side)
     return Contestant(name, lambda: denoiser.clean(noisy, SIGMA), count, flops, setup)
 

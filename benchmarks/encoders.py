@@ -35,7 +35,7 @@ import denoisers.registry
 from benchmarks.photographs import canonical, held_out, spread
 from certification import noise, png
 from certification.postprocess import JPEG_QUALITY
-from certification.protocols import Denoiser
+from certification.protocols import Denoiser, at_once
 
 Pixels = NDArray[np.uint8]
 Encoder = Callable[[Pixels], bytes]
@@ -146,7 +146,7 @@ def samples(
     noisy = np.concatenate(
         [noise.draw_many(KEY, range(SAMPLES), p.shape, SIGMA) + p for p in pictures]
     )
-    batch = denoiser.batch_of(*noisy.shape[1:3])
+    batch = at_once(denoiser, *noisy.shape[1:3])
     denoiser.clean(noisy[:1], SIGMA)  # warms up
     began = clock()
     cleaned = denoiser.clean(noisy, SIGMA)

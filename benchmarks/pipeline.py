@@ -25,7 +25,7 @@ from certification.ledger import MemoryLedgers
 from certification.machine import Machine
 from certification.options import Options
 from certification.postprocess import PostProcess
-from certification.protocols import Classifier, Denoiser, Payload
+from certification.protocols import Classifier, Denoiser, Payload, at_once
 from certification.sampling import Sampler
 
 SIGMA = 0.25
@@ -44,7 +44,7 @@ async def stages(
     """Return votes a second of each stage alone; a new key, since the emulator remembers."""
     plan = PostProcess.plan(image.height, image.width, adapter.traits)
     sampler = Sampler(image, SIGMA, lambda: key.to_bytes(16, "big"), denoiser, plan)
-    chunk = denoiser.batch_of(image.height, image.width)
+    chunk = at_once(denoiser, image.height, image.width)
     rates = {}
     began = time.perf_counter()
     samples = []

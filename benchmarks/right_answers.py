@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.contestants import Entry, target_of
+from certification.protocols import at_once
 from denoisers.device import choose
 from denoisers.training.data import load_pictures
 
@@ -40,7 +41,7 @@ def main() -> None:
     print(f"{'denoiser':16}sigma  " + "".join(f"{target.name:>12}" for target in targets))
     for entry in asked.denoiser:
         cleaner = entry.runtime(asked.device)
-        batch = cleaner.batch_of(*clean.shape[1:3])
+        batch = at_once(cleaner, *clean.shape[1:3])
         for sigma in map(float, asked.sigma.split(",")):
             noisy = clean + np.rint(255 * sigma * noise).astype(np.int16)
             parts = [

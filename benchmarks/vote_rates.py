@@ -26,7 +26,7 @@ import denoisers.registry
 from adapters.local.adapter import LocalAdapter
 from certification import noise
 from certification.decision import LabelMap, Top1
-from certification.protocols import Answer, Denoiser, Pixels
+from certification.protocols import Answer, Denoiser, Pixels, at_once
 from certification.spoken import spoken
 from denoisers.training.data import load_pictures
 
@@ -48,7 +48,7 @@ async def rate(
 ) -> tuple[float, bool]:
     """Return the leading label's share, and whether it is the clean picture's."""
     key, samples = number.to_bytes(16, "big"), []
-    step = denoiser.batch_of(*pixels.shape[:2])
+    step = at_once(denoiser, *pixels.shape[:2])
     for start in range(0, votes, step):
         indices = range(start, min(votes, start + step))
         noisy = noise.draw_many(key, indices, pixels.shape, sigma)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from benchmarks.contestants import Cleans, Target
 from certification.noise import derive_key, draw_many
+from certification.protocols import at_once
 
 SECRET = b"a benchmark's noise need not be secret"
 CHUNK = 128  # copies at a time, rounded up to whole batches of the denoiser
@@ -76,7 +77,7 @@ def ask(
     """
     pixels = picture.pixels
     key = derive_key(SECRET, f"{picture.name} {sigma!r}".encode())
-    batch = denoiser.batch_of(*pixels.shape[:2])
+    batch = at_once(denoiser, *pixels.shape[:2])
     step, start = batch * -(-CHUNK // batch), 0
     clean = {target.name: target.labels(pixels[None].copy())[0] for target in targets}
     truths = {n: c if picture.truth is None else picture.truth for n, c in clean.items()}

@@ -46,7 +46,9 @@ class Pipeline(Generic[S, V]):
         draw: makes samples, in a thread.
         ask: asks about samples.
         start: first index that has no vote yet.
-        chunk: samples drawn and denoised at once.
+        chunk: most samples drawn and denoised at once.
+        batch: samples to which the denoiser fills up: what it takes for one it takes for as many.
+            `chunk` if it is not given.
         max_batch: samples in one call.
         concurrency: calls in flight.
     """
@@ -60,8 +62,10 @@ class Pipeline(Generic[S, V]):
         chunk: int,
         max_batch: int,
         concurrency: int,
+        batch: int | None = None,
     ) -> None:
         self._draw, self._ask = draw, ask
+        self._filled_to = batch or chunk
         self._chunk, self._max_batch, self._concurrency = chunk, max_batch, concurrency
         self._next_draw = start  # first index not yet drawn
         self._next_vote = start  # first index not yet handed on
@@ -150,11 +154,13 @@ class Pipeline(Generic[S, V]):
         limit = min(horizon, self._next_vote + 2 * self._concurrency * self._max_batch)
         if self._failed_at is not None:
             limit = min(limit, self._failed_at)
-        # Whole chunks are drawn even if the horizon needs fewer: that costs no money, and the
-        # denoiser pads to a full batch anyway.
         room = len(self._ready) < self._chunk + self._max_batch * self._concurrency
         if self._drawing is None and self._next_draw < limit and room:
-            self._drawing = asyncio.create_task(self._drawn(self._next_draw, self._chunk))
+            # Whole batches are drawn even if the horizon needs fewer: that costs no money, and the
+            # denoiser fills them up anyway.
+            needed = -(-(horizon - self._next_draw) // self._filled_to) * self._filled_to
+            count = min(self._chunk, needed)
+            self._drawing = asyncio.create_task(self._drawn(self._next_draw, count))
         while len(self._asking) < self._concurrency:
             batch = self._batch(limit)
             if not batch:

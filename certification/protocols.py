@@ -208,7 +208,7 @@ class Denoiser(Protocol):
         ...
 
     def batch_of(self, height: int, width: int) -> int:
-        """Return how many pictures of this size it cleans at once.
+        """Return how many pictures of this size go through it together; fewer take as long.
 
         Always the same for a size, but for fewer after the memory has run out.
         """
@@ -225,6 +225,22 @@ class Denoiser(Protocol):
             uint8 (N, H, W, 3). Each picture's result depends on that picture alone.
         """
         ...
+
+
+@runtime_checkable
+class SideBySide(Protocol):
+    """A denoiser that cleans several batches at once, each filled up to `batch_of` pictures."""
+
+    def at_once(self, height: int, width: int) -> int:
+        """Return how many pictures of this size it cleans in the time of one batch."""
+        ...
+
+
+def at_once(denoiser: Denoiser, height: int, width: int) -> int:
+    """Return how many pictures of this size are best given to a denoiser together."""
+    if isinstance(denoiser, SideBySide):
+        return denoiser.at_once(height, width)
+    return denoiser.batch_of(height, width)
 
 
 @runtime_checkable

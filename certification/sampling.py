@@ -1,6 +1,6 @@
 """Makes the samples of one run: noise, denoiser, then what the provider is sent.
 
-Drawing and cleaning go by the denoiser's batches, one at a time; encoding goes by the calls,
+Drawing and cleaning go by what the denoiser cleans at once; encoding goes by the calls,
 several at a time in threads of their own, so that neither waits for the other.
 """
 
@@ -14,7 +14,7 @@ from certification import noise
 from certification.canonical import CanonicalImage
 from certification.pipeline import Ask, Pipeline, V
 from certification.postprocess import PostProcess
-from certification.protocols import Denoiser, DrawsNoise, Payload, Pixels, Traits
+from certification.protocols import Denoiser, DrawsNoise, Payload, Pixels, Traits, at_once
 from certification.watching import NOBODY, Cleaned, Watcher
 
 MEMORY = 256 * 2**20  # bytes that samples on their way may take
@@ -96,7 +96,8 @@ class Sampler:
             self.draw,
             ask,
             start=start,
-            chunk=self._denoiser.batch_of(height, width),
+            batch=self._denoiser.batch_of(height, width),
+            chunk=at_once(self._denoiser, height, width),
             max_batch=max_batch,
             concurrency=max(1, min(traits.concurrency, room // max_batch)),
         )

@@ -5,7 +5,8 @@ plus noise, any height and width, and float32 (N,) to float32 (N, 3, H, W). It h
 `architecture`, its name here, and `arguments`, small whole numbers that its class is called with.
 Optionally `folded()` returns the same function in a form that runs faster, `grown(arguments)` the
 same in a larger network, to be trained further, and `finished(finish)` the same network, to be used
-as :class:`denoisers.finish.Finish` says. Its parts may have `fused()`, see :mod:`denoisers.fused`.
+as :class:`denoisers.finish.Finish` says. It and its parts may have `fused()`, see
+:mod:`denoisers.fused`.
 """
 
 from collections.abc import Callable

@@ -1,27 +1,33 @@
-"""The one thread that computes on a device, for all denoisers and whoever waits for them.
+"""The one thread that has work done on a device, for all denoisers and whoever waits for them.
 
 Each thread that enters torch gets a team of OpenMP threads, as many as there are cores, and keeps
 it for life: with a thread for each request a machine of 64 cores would have thousands, and libgomp
 ends the process where the system gives it no more. So requests hand their batches over, and wait:
 first come, first served, so that one with much work does not hold up the others. What the thread
-comes to when nobody waits for it any more is left out.
+comes to when nobody waits for it any more is left out. On a CPU it parts them among a few others,
+see :mod:`denoisers.lanes`.
 """
 
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
 
 from certification.leaving import NobodyWaits, gone
+from denoisers.lanes import Lanes
 
 T = TypeVar("T")
 
 ROOM_SECONDS = 20.0  # for memory that others have now
 LOOK_SECONDS = 0.2  # between two looks at it
+
+
+class NoRoom(MemoryError):
+    """There was no memory for it, for as long as was waited."""
 
 
 class _Short(Exception):
@@ -43,6 +49,7 @@ class Device:
         """Have a thread of one's own, as a new process has to."""
         self._pool = ThreadPoolExecutor(1, f"denoise-{self._name}", initializer=self._begun)
         self._thread: int | None = None
+        self._lanes: Lanes | None = None
 
     def run(self, work: Callable[[], T]) -> T:
         """Do something there, behind all that already waits; at once in work that is done there.
@@ -51,7 +58,7 @@ class Device:
             NobodyWaits: if the run that it is for has gone before its turn came.
             Exception: what the work raised.
         """
-        if threading.get_ident() == self._thread:
+        if threading.get_ident() == self._thread or self._in_a_lane():
             return work()
         left, threads = gone(), torch.get_num_threads()
 
@@ -73,8 +80,29 @@ class Device:
             # a batch took, which may be why it failed, stayed until Python looks for cycles.
             del future, turn
 
+    def side_by_side(self, works: Sequence[Callable[[], T]]) -> list[T]:
+        """Do several things at once, in work that is done there; for a CPU.
+
+        Returns:
+            Their results, in order.
+
+        Raises:
+            Exception: what the first of them raised that failed; all have ended by then.
+        """
+        if self._in_a_lane():  # where all others may be taken by those who wait for this
+            return [work() for work in works]
+        threads = torch.get_num_threads()
+        if self._lanes is None or self._lanes.threads != threads:
+            if self._lanes is not None:
+                self._lanes.end()
+            self._lanes = Lanes(threads)
+        return self._lanes.run(works)
+
     def _begun(self) -> None:
         self._thread = threading.get_ident()
+
+    def _in_a_lane(self) -> bool:
+        return self._lanes is not None and threading.get_ident() in self._lanes.identities
 
 
 class Queue:
@@ -107,6 +135,10 @@ class Queue:
         finally:
             self._leave(place)
 
+    def side_by_side(self, works: Sequence[Callable[[], T]]) -> list[T]:
+        """See :meth:`Device.side_by_side`."""
+        return self._device.side_by_side(works)
+
     def run_with_room(
         self, work: Callable[[], T], has_room: Callable[[], bool], seconds: float = ROOM_SECONDS
     ) -> T:
@@ -118,7 +150,7 @@ class Queue:
             seconds: for which others may have the memory; they do not wait meanwhile.
 
         Raises:
-            MemoryError: if there was none for so long.
+            NoRoom: if there was none for so long.
         """
         until = time.monotonic() + seconds
 
@@ -132,7 +164,7 @@ class Queue:
                 return self.run(turn)
             except _Short:
                 if time.monotonic() >= until:
-                    raise MemoryError from None
+                    raise NoRoom from None
             time.sleep(LOOK_SECONDS)
 
     def _leave(self, place: object) -> None:

@@ -61,7 +61,7 @@ def compute_type(device: torch.device, dtype: torch.dtype, *, fused: bool = Fals
     Args:
         device: where is computed.
         dtype: what with.
-        fused: in :mod:`denoisers.fused`'s way, whose low bits are others: "cpu/bfloat16/fused".
+        fused: in :mod:`denoisers.fused`'s way, whose low bits are others: "cpu/bfloat16/fused2".
     """
     plain = f"{device.type}/{str(dtype).removeprefix('torch.')}"
     return f"{plain}/{FUSED}" if fused else plain

@@ -10,19 +10,19 @@ in the compute type.
 """
 
 import copy
-from collections.abc import Callable
+import inspect
 from typing import cast
 
 import torch
 from torch import nn
 
-WORD = "fused"  # in the compute type
+WORD = "fused2"  # in the compute type; another one when low bits change
 # Largest difference that rounding explains, on [0, 1]; a pixel's step is 0.004
 ALIKE = {torch.float32: 1e-4, torch.bfloat16: 0.03}
 
 
 class Convolution(nn.Module):
-    """A convolution, and what is fused with it. It cannot be copied.
+    """A convolution, and what is fused with it. Its packed weights cannot be copied.
 
     Args:
         plain: what :func:`fusible` allows; its weights are copied.
@@ -37,7 +37,7 @@ class Convolution(nn.Module):
         self._packed = torch.ops.mkldnn._reorder_convolution_weight(
             weight, padding, stride, dilation, plain.groups
         )
-        self._bias = None if plain.bias is None else plain.bias.detach()
+        self._bias = None if plain.bias is None else plain.bias.detach().clone()
         self._how = (padding, stride, dilation, plain.groups)
         self._then = "relu" if relu else "none"
 
@@ -57,13 +57,17 @@ def fused(network: nn.Module) -> nn.Module:
     """Return the same function with all fused that can be; the network itself if nothing can.
 
     Fused are a convolution and a ReLU that follow each other in a `Sequential`, and modules with a
-    method `fused()`, which return themselves in a faster form, or themselves. That form may write
-    over what it is given. What has a hook is left as it is.
+    method `fused()`, the network itself or its parts, which return themselves in a faster form, or
+    themselves. That form of a part may write over what it is given. What has a hook is left as it
+    is.
 
     Args:
         network: in evaluation mode, on a CPU.
     """
-    made = copy.deepcopy(network)
+    made = copy.deepcopy(network)  # a stranger's `fused()` may change it in place, and then fail
+    faster = _fused(made)
+    if faster is not made:
+        return faster
     return made if _fuse(made) else network
 
 
@@ -108,11 +112,17 @@ def alike(one: torch.Tensor, other: torch.Tensor, dtype: torch.dtype) -> bool:
     return one.shape == other.shape and bool((one - other).abs().max() <= ALIKE[dtype])
 
 
+def _fused(part: nn.Module) -> nn.Module:
+    make = getattr(part, "fused", None)
+    if not inspect.ismethod(make) or hooked(part):  # an attribute may have that name too
+        return part
+    return cast(nn.Module, make())
+
+
 def _fuse(module: nn.Module) -> int:
     count = 0
     for name, part in module.named_children():
-        make: Callable[[], nn.Module] | None = getattr(part, "fused", None)
-        faster = part if make is None or hooked(part) else make()
+        faster = _fused(part)
         if faster is part:
             count += _fuse(part)
         else:

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import ctypes
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +38,8 @@ def largest_batch(network: nn.Module, height: int, width: int, device: torch.dev
         width: of the pictures, in pixels.
         device: whose memory counts.
     """
+    if device.type == "cpu":
+        _trim()
     return SHARE * free_bytes(device) / peak_bytes(network, height, width)
 
 
@@ -62,7 +65,16 @@ def free_bytes(device: torch.device, root: Path = ROOT) -> int:
 
 def has(wanted: float, device: torch.device) -> bool:
     """Say whether the memory that is free now holds so many bytes, as far as is worth a look."""
-    return wanted < ALWAYS or wanted <= free_bytes(device)
+    if wanted < ALWAYS or wanted <= free_bytes(device):
+        return True
+    _trim()
+    return wanted <= free_bytes(device)
+
+
+def _trim() -> None:
+    """Have the C library give back what is free in it, which it keeps for each thread."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # only glibc has it
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def give_back() -> None:

@@ -67,10 +67,11 @@ def faster(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.M
     if not available(device, dtype):
         return network
     try:
-        quick = fused(network)
         exact = copy.deepcopy(network).float()
+        quick = fused(network)
         pairs = ((fused(exact), exact, torch.float32), (quick, network, dtype))
         same = all(alike(_tried(a, device), _tried(b, device), kind) for a, b, kind in pairs)
+        _try_with_others(quick, device, dtype)
     except Exception:  # noqa: BLE001  a stranger's network may do anything with its parts
         return network
     return quick if same else network

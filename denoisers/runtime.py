@@ -18,13 +18,15 @@ from torch import nn
 from certification.errors import InvalidParameter
 from certification.leaving import NobodyWaits
 from denoisers import memory
-from denoisers.computing import Queue, device_of
+from denoisers.batches import Batches, as_pixels, see_that_all
+from denoisers.computing import NoRoom, Queue, device_of
 from denoisers.cuda_graphs import Graph, Graphs, compute_as_named
 from denoisers.device import choose, compute_type
 from denoisers.device_noise import draw
 from denoisers.errors import NotUsable
+from denoisers.lanes import may_lie_beside
 from denoisers.placing import faster, placed
-from denoisers.sizes import Sizes, no_room
+from denoisers.sizes import Sizes, Split, no_room
 
 LONGEST_REASON = 200
 DEVICE = re.compile("CUDA (driver )?error|cuDNN error|CU(DNN|BLAS)_STATUS")  # at fault itself
@@ -67,27 +69,40 @@ class Runtime:
         self._faster = self._queue.run(lambda: faster(self._network, self._device, dtype))
         changed = self._faster is not self._network
         self.compute = compute_type(self._device, dtype, fused=changed)
-        self._sizes = Sizes(self._network, self._device)
+        beside = may_lie_beside(self._network)
+        self._sizes = Sizes(self._network, self._device, beside=beside)
+        self._batches = Batches(self._faster, self._device, self._queue, self._sizes.has_room)
         self._graphs: Graphs | None = None
         if self._device.type == "cuda":
             self._graphs = Graphs(functools.partial(as_pixels, self._network), self._device)
 
     def batch_of(self, height: int, width: int) -> int:
-        """Return how many pictures of this size are cleaned at once.
+        """Return to how many pictures of this size each batch is filled up.
 
         Raises:
             InvalidParameter: if the memory does not hold one.
         """
-        known = self._sizes.known(height, width)
-        return known or self._queue.run(lambda: self._batch_of_new(height, width))
+        return self._split(height, width).batch
 
-    def _batch_of_new(self, height: int, width: int) -> int:
+    def at_once(self, height: int, width: int) -> int:
+        """Return how many pictures of this size are cleaned at once, in whole batches.
+
+        Raises:
+            InvalidParameter: if the memory does not hold one.
+        """
+        return self._split(height, width).pictures
+
+    def _split(self, height: int, width: int) -> Split:
+        known = self._sizes.known(height, width)
+        return known or self._queue.run(lambda: self._split_of_new(height, width))
+
+    def _split_of_new(self, height: int, width: int) -> Split:
         """Measure a size. In one's turn: what a batch of another size takes is free then."""
         try:
-            return self._sizes.batch(height, width)
+            return self._sizes.split(height, width)
         except InvalidParameter:
             self._make_room(height, width)
-            return self._sizes.batch(height, width)
+            return self._sizes.split(height, width)
 
     @property
     def waiting(self) -> int:
@@ -157,57 +172,59 @@ class Runtime:
     def _in_batches(
         self, out: NDArray[np.uint8], samples: Callable[[int, int], torch.Tensor], sigma: float
     ) -> NDArray[np.uint8]:
-        start, shape = 0, out.shape[1:]
+        start, (height, width, _) = 0, out.shape[1:]
         while start < len(out):
-            size = self.batch_of(shape[0], shape[1])
-            count = min(size, len(out) - start)
+            split = self._split(height, width)
+            count = min(split.pictures, len(out) - start)
             made = functools.partial(samples, start, count)
-            work = functools.partial(self._run, (size, *shape), made, sigma)
-            room = functools.partial(self._sizes.has_room, size, shape[0], shape[1])
+            work = functools.partial(self._run, split, (height, width, 3), made, sigma)
+            room = functools.partial(self._sizes.has_room, split.batch, height, width)
             try:
-                out[start : start + count] = self._queue.run_with_room(work, room)
-                start += count
+                done = self._queue.run_with_room(work, room)
+                out[start : start + len(done)] = done
+                start += len(done)
                 continue
             except NobodyWaits:
                 raise
             except Exception as error:
                 if not memory.out_of_memory(error):
-                    raise self._failed(error, shape[0], shape[1]) from error
+                    raise self._failed(error, height, width) from error
+                if isinstance(error, NoRoom):  # which was asked for one batch alone
+                    count = min(count, split.batch)
             # Out here the error is gone, and with it what it held of the batch.
-            if size == 1:
-                raise no_room(shape[0], shape[1])
-            self._shrink(shape[0], shape[1], size)
+            if split.batch * split.lanes_for(count) == 1:
+                raise no_room(height, width)
+            self._shrink(height, width, split, count)
         return out
 
     @torch.inference_mode()
     def _run(
-        self, shape: tuple[int, ...], samples: Callable[[], torch.Tensor], sigma: float
+        self,
+        split: Split,
+        size: tuple[int, ...],
+        samples: Callable[[], torch.Tensor],
+        sigma: float,
     ) -> NDArray[np.uint8]:
-        """Clean a batch; one picture that has no room beside the graphs of others gets theirs."""
+        """Clean pictures; one that has no room beside the graphs of others gets theirs."""
+        shape = (split.batch, *size)
         try:
-            return self._cleaned(shape, samples(), sigma)
+            return self._cleaned(split, shape, samples(), sigma)
         except Exception as error:
             alone = shape[0] == 1 and memory.out_of_memory(error)
             if not alone or not self._give_graphs_back(shape):
                 raise
         # In the same turn: else others would take the room again, and so on.
-        return self._cleaned(shape, samples(), sigma)
+        return self._cleaned(split, shape, samples(), sigma)
 
     def _cleaned(
-        self, shape: tuple[int, ...], samples: torch.Tensor, sigma: float
+        self, split: Split, shape: tuple[int, ...], samples: torch.Tensor, sigma: float
     ) -> NDArray[np.uint8]:
         graph = self._graph(shape)
         if graph is not None:
             cleaned, fine = graph(samples, sigma)
             see_that_all(fine)
             return cleaned
-        batch = torch.zeros(shape, dtype=torch.int16, device=self._device)
-        batch[: len(samples)] = samples
-        level = torch.full(shape[:1], sigma, device=self._device)
-        whole, finite = as_pixels(self._faster, batch, level)
-        see_that_all(finite[: len(samples)])
-        result: NDArray[np.uint8] = whole[: len(samples)].cpu().numpy()
-        return result
+        return self._batches(split, shape, samples, sigma)
 
     def _graph(self, shape: tuple[int, ...]) -> Graph | None:
         """Return the graph of this shape; None on a CPU, and for a network that has none."""
@@ -224,8 +241,8 @@ class Runtime:
             self._graphs = None
             return None
 
-    def _shrink(self, height: int, width: int, tried: int) -> None:
-        self._sizes.halve(height, width, tried)
+    def _shrink(self, height: int, width: int, tried: Split, count: int) -> None:
+        self._sizes.halve(height, width, tried, count)
         self._queue.run(self._give_graphs_back)
 
     def _make_room(self, height: int, width: int) -> None:
@@ -252,43 +269,6 @@ class Runtime:
             f"{_reason(error)}; choose another one, or another size",
             "denoiser",
         )
-
-
-def as_pixels(
-    network: nn.Module, noisy: torch.Tensor, sigma: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Denoise whole numbers to whole numbers.
-
-    Args:
-        network: called as network(noisy, sigma) on [0, 1].
-        noisy: int16 (N, H, W, 3) on the 0..255 scale, not clipped.
-        sigma: float32 (N,) on the [0, 1] scale.
-
-    Returns:
-        uint8 (N, H, W, 3), rounded to the nearest and clipped; and bool (N,), whether the network
-        made finite numbers of the picture: what is none would be black, and certified as such.
-
-    Raises:
-        RuntimeError: if it does not return pictures of the shape that it is given.
-    """
-    given = noisy.permute(0, 3, 1, 2).float() / 255
-    cleaned = network(given, sigma)
-    if cleaned.shape != given.shape:
-        raise RuntimeError(f"it made {tuple(cleaned.shape)} of {tuple(given.shape)}")
-    scaled = cleaned.float() * 255
-    finite = scaled.sum(dim=(1, 2, 3)).isfinite()
-    whole = scaled.round_().clamp_(0, 255).to(torch.uint8)
-    return whole.permute(0, 2, 3, 1).contiguous(), finite
-
-
-def see_that_all(finite: torch.Tensor) -> None:
-    """Refuse what is not a number.
-
-    Raises:
-        RuntimeError: if one is False.
-    """
-    if not bool(finite.all()):
-        raise RuntimeError("it made values that are not finite")
 
 
 def _reason(error: Exception) -> str:

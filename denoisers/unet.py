@@ -2,14 +2,10 @@
 
     x̂ = ½ + c_skip·(y − ½) + c_out·U([unshuffle(c_in·(y − ½)), ¼ ln σ·1])       y = x + σε
 
-with c_skip = s²/(σ² + s²), c_out = σs/√(σ² + s²), c_in = 1/√(σ² + s²) and s the standard
-deviation of pixel values: what U is given and what it has to learn then have variance one at
-every σ (Karras, Aittala, Aila, Laine, "Elucidating the Design Space of Diffusion-Based
-Generative Models", NeurIPS 2022, table 1). Without it U learns mostly to repeat strong noise.
-
-Pixel-unshuffling and the noise map are FFDNet's (Zhang, Zuo, Zhang, "FFDNet", TIP 2018); the
-U shape with residual blocks and no normalisation is DRUNet's (Zhang et al., "Plug-and-Play
-Image Restoration with Deep Denoiser Prior", TPAMI 2021), much narrower.
+whose coefficients are those of :mod:`denoisers.preconditioning`. Pixel-unshuffling and the noise
+map are FFDNet's (Zhang, Zuo, Zhang, "FFDNet", TIP 2018); the U shape with residual blocks and no
+normalisation is DRUNet's (Zhang et al., "Plug-and-Play Image Restoration with Deep Denoiser
+Prior", TPAMI 2021), much narrower.
 """
 
 from collections.abc import Mapping
@@ -19,12 +15,12 @@ from torch import nn
 from torch.nn import functional
 
 from denoisers.finish import AS_IT_IS, Finish
-from denoisers.fused import Convolution, fusible
+from denoisers.fused import Convolution, fusible, hooked
 from denoisers.growing import grow
+from denoisers.preconditioning import CENTRE, SPREAD, filled_up, levels
+from denoisers.unet_fused import FusedUNet
 
 MULTIPLE = 8  # three halvings
-LEAST = 1e-6  # sigma: less is no noise at all, and 0 has no logarithm
-CENTRE, SPREAD = 0.5, 0.25  # mean and standard deviation of pixel values, roughly
 
 
 class Residual(nn.Module):
@@ -126,6 +122,25 @@ class UNet(nn.Module):
         made.load_state_dict(self.state_dict())
         return made.train(self.training)
 
+    def fused(self) -> nn.Module:
+        """Return what computes the same on a CPU in fewer passes through the memory.
+
+        This network itself, if somebody changed a part of it or wants to know of its calls, and
+        while it is trained.
+        """
+        ends = all(fusible(part) and _like(part, 3, 1, 1) for part in (self.head, self.tail))
+        down = all(fusible(part) and _like(part, 2, 2, 0) for part in (self.to2, self.to4))
+        up = all(
+            type(part) is nn.ConvTranspose2d
+            and _like(part, 2, 2, 0)
+            and part.output_padding == (0, 0)
+            for part in (self.from4, self.from2)
+        )
+        watched = any(hooked(part) for part in self.modules())
+        if type(self) is not UNet or self.training or watched or not (ends and down and up):
+            return self
+        return FusedUNet(self, MULTIPLE)
+
     def forward(self, noisy: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         """Clean pictures.
 
@@ -141,17 +156,10 @@ class UNet(nn.Module):
         return self.finish.clean(self._once, noisy, sigma)
 
     def _once(self, noisy: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        count, _, height, width = noisy.shape
-        level = sigma.view(count, 1, 1, 1).clamp(min=LEAST)
-        total = level.square() + SPREAD**2
-        right, below = -width % MULTIPLE, -height % MULTIPLE
+        height, width = noisy.shape[2:]
+        level, total = levels(sigma)
         centred = noisy - CENTRE
-        scaled = centred / total.sqrt()
-        if right or below:
-            # Mirrored: copies of the last row would show its noise as stripes, not as noise.
-            mirrored = right < width and below < height
-            mode = "reflect" if mirrored else "replicate"
-            scaled = functional.pad(scaled, (0, right, 0, below), mode=mode)
+        scaled = filled_up(centred / total.sqrt(), MULTIPLE)
         halved = functional.pixel_unshuffle(scaled.to(self.head.weight.dtype), 2)
         told = (level.log() / 4).to(halved.dtype).expand(-1, 1, *halved.shape[2:])
         given = torch.cat([halved, told], dim=1).contiguous(memory_format=torch.channels_last)
@@ -164,6 +172,11 @@ class UNet(nn.Module):
         kept = SPREAD**2 / total * centred
         cleaned: torch.Tensor = CENTRE + kept + level * SPREAD / total.sqrt() * learnt
         return cleaned
+
+
+def _like(part: nn.Conv2d | nn.ConvTranspose2d, side: int, stride: int, padding: int) -> bool:
+    shape = part.kernel_size, part.stride, part.padding, part.dilation, part.groups
+    return shape == ((side,) * 2, (stride,) * 2, (padding,) * 2, (1, 1), 1)
 
 
 def _blocks(count: int, channels: int) -> nn.Sequential:

@@ -28,7 +28,7 @@ class JobSpec:
 
     Attributes:
         arguments: of `Surety.prepare`, but for the picture, its name and its truth.
-        compute: compute type that the votes belong to, such as "cpu/bfloat16/fused".
+        compute: compute type that the votes belong to, such as "cpu/bfloat16/fused2".
         name: what people call the job.
         max_cost: US dollars that all calls of the job may cost together; never passed.
         rate: units a second for this job, beside the limit of the account.

@@ -103,6 +103,35 @@ async def test_drawing_goes_on_while_a_call_is_in_flight():
     await pipeline.close()
 
 
+@pytest.mark.parametrize(
+    ("horizon", "drawn"),
+    [
+        (3, [(0, 4)]),  # a batch, which is filled up anyway
+        (9, [(0, 12)]),
+        (12, [(0, 12)]),
+        (21, [(0, 16), (16, 8)]),
+        (32, [(0, 16), (16, 16)]),
+    ],
+)
+@pytest.mark.parametrize("concurrency", [1, 8])
+async def test_no_more_batches_are_drawn_than_the_horizon_needs(horizon, drawn, concurrency):
+    source = Source()
+    source.horizon = horizon
+    pipeline = Pipeline(
+        source.draw, source.ask, start=0, chunk=16, batch=4, max_batch=1, concurrency=concurrency
+    )
+    never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    got = []
+    while len(got) < horizon:
+        got += await pipeline.next(horizon, never)
+    assert got == [f"v{i}" for i in range(horizon)]
+    assert source.drawn == drawn
+    source.horizon += 1  # what was drawn too much is not drawn again
+    assert await pipeline.next(horizon + 1, never) == [f"v{horizon}"]
+    assert source.drawn == (drawn if sum(drawn[-1]) > horizon else [*drawn, (horizon, 4)])
+    await pipeline.close()
+
+
 async def test_an_interrupt_ends_the_wait():
     async def ask(samples):
         await asyncio.sleep(60)

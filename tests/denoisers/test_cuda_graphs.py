@@ -11,6 +11,7 @@ from certification.noise import draw_many
 from denoisers import memory, registry
 from denoisers.cuda_graphs import Graph, Graphs, compute_as_named
 from denoisers.runtime import Runtime
+from denoisers.sizes import Split
 from tests.denoisers.threads import same_bits_in_threads
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
@@ -106,7 +107,7 @@ class Graphless:
 def test_a_batch_of_one_takes_the_memory_of_other_sizes_before_it_gives_up():
     noisy, runtime = noisy_batch(3), registry.load("cifar", "cpu")
     full = torch.OutOfMemoryError("CUDA out of memory")
-    runtime._sizes._found[32, 32] = 1
+    runtime._sizes._found[32, 32] = Split(1, 1)
     runtime._graphs = graphs = Graphless(full, others=7)
     assert np.array_equal(runtime.clean(noisy, 0.25), noisy.clip(0, 255))
     assert graphs.cleared == 1
@@ -159,6 +160,7 @@ def test_a_network_that_cannot_be_captured_is_computed_without(caplog):
 
 def test_a_graph_without_memory_is_tried_with_half_the_batch():
     noisy, runtime = noisy_batch(), registry.load("cifar", "cpu")
+    runtime._sizes._beside = False  # as on a GPU
     begun = runtime.batch_of(32, 32)
     runtime._graphs = graphs = Graphless(torch.OutOfMemoryError("CUDA out of memory"))
     assert np.array_equal(runtime.clean(noisy, 0.25), noisy.clip(0, 255))

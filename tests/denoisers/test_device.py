@@ -5,9 +5,11 @@ import torch
 
 from denoisers.device import choose, compute_type, compute_types, cpu_has_bfloat16, precision
 from denoisers.errors import NotUsable
+from denoisers.fused import available
 from denoisers.registry import load
 from denoisers.runtime import Runtime
 from denoisers.unet import UNet
+from tests.denoisers.test_fused import Bare
 
 GPUS = torch.cuda.device_count() if torch.cuda.is_available() else 0
 
@@ -49,8 +51,11 @@ def test_our_networks_are_run_in_a_way_that_is_told_before(name):
 
 
 def test_networks_without_anything_to_fuse_are_run_as_they_are():
-    bare = Runtime("bare", UNet(4, 0, 0, 0), "0" * 64, device="cpu")
-    assert not bare.compute.endswith("fused")
+    bare = Runtime("bare", Bare(), "0" * 64, device="cpu")
+    assert not bare.compute.endswith("/fused2")
     assert bare.compute in compute_types("cpu")
+    ours = Runtime("ours", UNet(4, 0, 0, 0), "0" * 64, device="cpu").compute
+    cpu = torch.device("cpu")
+    assert ours.endswith("/fused2") == available(cpu, precision(cpu))
     first, *others = compute_types("cpu")
-    assert others == ([first.removesuffix("/fused")] if first.endswith("/fused") else [])
+    assert others == ([first.removesuffix("/fused2")] if first.endswith("/fused2") else [])

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from denoisers.finish import Finish
-from denoisers.unet import CENTRE, SPREAD, UNet
+from denoisers.preconditioning import CENTRE, SPREAD
+from denoisers.unet import UNet
 
 SMALL = {"width": 4, "half": 1, "quarter": 1, "eighth": 1}
 
@@ -25,9 +26,9 @@ def silent():
     return network
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 8), (8, 8), (33, 31), (40, 16)])
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (4, 4), (4, 12), (7, 8), (8, 8), (33, 31)])
 def test_any_size(size):
-    cleaned = trained()(torch.rand(2, 3, *size), torch.tensor([0.1, 0.9]))
+    cleaned = trained()(torch.rand(2, 3, *size), torch.tensor([0.0, 0.9]))
     assert cleaned.shape == (2, 3, *size)
     assert cleaned.dtype == torch.float32
     assert cleaned.isfinite().all()
