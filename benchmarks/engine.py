@@ -38,11 +38,12 @@ async def bare(denoiser: Denoiser, adapter: LocalAdapter, votes: int) -> float:
     pixels, rng = picture().pixels, np.random.default_rng(0)
     together = at_once(denoiser, *pixels.shape[:2])
     began = time.perf_counter()
-    for _ in range(0, votes, together):
-        noise = rng.standard_normal((together, *pixels.shape), dtype=np.float32)
+    for done in range(0, votes, together):
+        count = min(together, votes - done)
+        noise = rng.standard_normal((count, *pixels.shape), dtype=np.float32)
         noisy = np.rint(noise * (255 * SIGMA)).astype(np.int16) + pixels
         cleaned = denoiser.clean(noisy, SIGMA)
-        for start in range(0, together, BATCH):
+        for start in range(0, count, BATCH):
             await adapter.classify(list(cleaned[start : start + BATCH]))
     return time.perf_counter() - began
 

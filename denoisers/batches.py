@@ -25,6 +25,7 @@ class Batches:
         device: where it is.
         queue: the way to the device's thread, which calls this.
         has_room: tells whether the memory holds so many pictures (count, height, width) now.
+        alike: whether the network comes to the same bits with any number of threads.
     """
 
     def __init__(
@@ -33,8 +34,10 @@ class Batches:
         device: torch.device,
         queue: Queue,
         has_room: Callable[[float, int, int], bool],
+        *,
+        alike: bool,
     ) -> None:
-        self._network, self._device = network, device
+        self._network, self._device, self._alike = network, device, alike
         self._queue, self._has_room = queue, has_room
 
     def __call__(
@@ -49,7 +52,7 @@ class Batches:
             sigma: on the [0, 1] scale.
 
         Returns:
-            uint8 (L, H, W, 3), L from the batch's number to M.
+            uint8 (L, H, W, 3): of all, or of the first L, at least one batch of them.
 
         Raises:
             RuntimeError: if the network makes something else than pictures of them.
@@ -59,8 +62,8 @@ class Batches:
         while wide > 1 and not self._has_room(SPARE * wide * split.batch, shape[1], shape[2]):
             wide //= 2
         works = [functools.partial(self._clean, shape, part, sigma) for part in parts[:wide]]
-        if wide == 1:  # by all threads, which comes to the same
-            return works[0]()
+        if split.lanes == 1 or (wide == 1 and self._alike):
+            return works[0]()  # by all threads
         return np.concatenate(self._queue.side_by_side(works))
 
     @torch.inference_mode()

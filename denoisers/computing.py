@@ -26,7 +26,7 @@ ROOM_SECONDS = 20.0  # for memory that others have now
 LOOK_SECONDS = 0.2  # between two looks at it
 
 
-class NoRoom(MemoryError):
+class NoMemory(MemoryError):
     """There was no memory for it, for as long as was waited."""
 
 
@@ -150,7 +150,7 @@ class Queue:
             seconds: for which others may have the memory; they do not wait meanwhile.
 
         Raises:
-            NoRoom: if there was none for so long.
+            NoMemory: if there was none for so long.
         """
         until = time.monotonic() + seconds
 
@@ -164,7 +164,7 @@ class Queue:
                 return self.run(turn)
             except _Short:
                 if time.monotonic() >= until:
-                    raise NoRoom from None
+                    raise NoMemory from None
             time.sleep(LOOK_SECONDS)
 
     def _leave(self, place: object) -> None:

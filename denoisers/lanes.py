@@ -26,22 +26,29 @@ STATELESS = ("denoisers.", "torch.nn.modules.")  # where classes come from that 
 
 
 def lanes_of(threads: int) -> int:
-    """Return how many lanes so many threads make: all alike, and few threads left over."""
-    return max(range(1, min(max(1, threads), MOST) + 1), key=lambda n: (n * (threads // n), n))
+    """Return how many lanes so many threads make: alike, with at most an eighth of them left over."""
+    each = (n for n in range(1, MOST + 1) if 8 * n * (threads // n) >= 7 * threads)
+    return max(each) if threads > 0 else 1
+
+
+def ours(network: nn.Module) -> bool:
+    """Say whether a network is Surety's own: it keeps nothing anywhere while it computes.
+
+    And comes to the same bits with any number of threads.
+    """
+    parts = list(network.modules())
+    known = all(type(part).__module__.startswith(STATELESS) for part in parts)
+    whole = type(network).__module__.startswith(STATELESS[0])
+    return known and whole and not any(hooked(part) for part in parts)
 
 
 def may_lie_beside(network: nn.Module) -> bool:
     """Say whether several threads may call a network at once.
 
-    Surety's own, which keep nothing anywhere while they compute, and those that say so by an
-    attribute `side_by_side`. Any other may: what others compute at that moment would come into it,
-    and into what is certified.
+    Our own, and those that say so by an attribute `side_by_side`. Any other may keep something
+    while it computes: then what is computed beside it would come into it, and be certified.
     """
-    if getattr(network, "side_by_side", False) is True:
-        return True
-    parts = list(network.modules())
-    own = all(type(part).__module__.startswith(STATELESS) for part in parts)
-    return own and not any(hooked(part) for part in parts)
+    return getattr(network, "side_by_side", False) is True or ours(network)
 
 
 class Lanes:
@@ -62,8 +69,7 @@ class Lanes:
                 lane = ThreadPoolExecutor(1, f"lane-{place}")
                 self.identities.add(lane.submit(_compute_with, threads // number).result())
                 self._lanes.append(lane)
-        if torch.get_num_threads() != threads:  # where it is not each thread's own number
-            torch.set_num_threads(threads)
+        torch.set_num_threads(threads)  # a lane may have changed that of threads that begin later
 
     def run(self, works: Sequence[Callable[[], T]]) -> list[T]:
         """Do all, side by side, and return their results in order, once all have ended.
@@ -96,9 +102,9 @@ class Lanes:
 def _compute_with(threads: int) -> int:
     """Give this thread so many to compute with; return its identity."""
     torch.get_num_threads()  # from now on torch leaves this thread's number alone
-    try:
+    with contextlib.suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).omp_set_num_threads(threads)  # this thread's alone
-    except (OSError, AttributeError, TypeError):  # another OpenMP, or none
+    if torch.get_num_threads() != threads:  # torch has another OpenMP, or none
         torch.set_num_threads(threads)  # which is also that of threads that begin later
     return threading.get_ident()
 
@@ -107,7 +113,7 @@ def _keep_what_is_freed() -> None:
     """Have the C library keep blocks as large as those between layers, for the next ones.
 
     It gives larger blocks than it has ever seen freed back to the kernel at once, and gets them
-    anew, page by page and filled with zeros, for each layer: a fifth of the time for photographs
-    (docs/benchmarks.md). It learns from one block that is freed (mallopt(3), M_MMAP_THRESHOLD).
+    anew, page by page and filled with zeros, for each layer: about a fifth of the time for
+    photographs. It learns from one block that is freed (mallopt(3), M_MMAP_THRESHOLD).
     """
     torch.empty(BLOCK, dtype=torch.uint8)

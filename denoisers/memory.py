@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import ctypes
+import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,8 @@ FULL = (
 SMALL = 2**16  # pixels of a picture that is denoised in less time than the estimate takes
 UNKNOWN = 2**30  # free bytes that are assumed where the system does not tell
 ALWAYS = 2**26  # bytes that are taken to be there, since looking takes as long as a small picture
+
+_trimmed = -1.0  # when the C library was asked last to give back, by time.monotonic
 
 
 def largest_batch(network: nn.Module, height: int, width: int, device: torch.device) -> float:
@@ -72,7 +75,14 @@ def has(wanted: float, device: torch.device) -> bool:
 
 
 def _trim() -> None:
-    """Have the C library give back what is free in it, which it keeps for each thread."""
+    """Have the C library give back what is free in it, which it keeps for each thread.
+
+    At most once a second: each time it is slower for a while.
+    """
+    global _trimmed  # noqa: PLW0603
+    if time.monotonic() - _trimmed < 1:
+        return
+    _trimmed = time.monotonic()
     with contextlib.suppress(OSError, AttributeError, TypeError):  # only glibc has it
         ctypes.CDLL(None).malloc_trim(0)
 

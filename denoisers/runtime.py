@@ -19,12 +19,12 @@ from certification.errors import InvalidParameter
 from certification.leaving import NobodyWaits
 from denoisers import memory
 from denoisers.batches import Batches, as_pixels, see_that_all
-from denoisers.computing import NoRoom, Queue, device_of
+from denoisers.computing import NoMemory, Queue, device_of
 from denoisers.cuda_graphs import Graph, Graphs, compute_as_named
 from denoisers.device import choose, compute_type
 from denoisers.device_noise import draw
 from denoisers.errors import NotUsable
-from denoisers.lanes import may_lie_beside
+from denoisers.lanes import may_lie_beside, ours
 from denoisers.placing import faster, placed
 from denoisers.sizes import Sizes, Split, no_room
 
@@ -69,9 +69,15 @@ class Runtime:
         self._faster = self._queue.run(lambda: faster(self._network, self._device, dtype))
         changed = self._faster is not self._network
         self.compute = compute_type(self._device, dtype, fused=changed)
-        beside = may_lie_beside(self._network)
+        beside = may_lie_beside(self._network) and may_lie_beside(self._faster)
         self._sizes = Sizes(self._network, self._device, beside=beside)
-        self._batches = Batches(self._faster, self._device, self._queue, self._sizes.has_room)
+        self._batches = Batches(
+            self._faster,
+            self._device,
+            self._queue,
+            self._sizes.has_room,
+            alike=ours(self._faster),
+        )
         self._graphs: Graphs | None = None
         if self._device.type == "cuda":
             self._graphs = Graphs(functools.partial(as_pixels, self._network), self._device)
@@ -189,7 +195,7 @@ class Runtime:
             except Exception as error:
                 if not memory.out_of_memory(error):
                     raise self._failed(error, height, width) from error
-                if isinstance(error, NoRoom):  # which was asked for one batch alone
+                if isinstance(error, NoMemory):  # which was asked for one batch alone
                     count = min(count, split.batch)
             # Out here the error is gone, and with it what it held of the batch.
             if split.batch * split.lanes_for(count) == 1:

@@ -100,7 +100,7 @@ class Figures:
         yield _one("surety_runs_working", "Runs that are worked on.", activity.working)
         yield _one("surety_runs_waiting", "Runs that wait for a slot or their subject.", waiting)
         labels = ("denoiser", "compute")
-        queue = GaugeMetricFamily("surety_denoiser_queue", "Batches that wait.", labels=labels)
+        queue = GaugeMetricFamily("surety_denoiser_queue", "Turns that wait.", labels=labels)
         for one in self._surety.loaded_denoisers():
             queue.add_metric([one.name, one.compute], float(getattr(one, "waiting", 0)))
         yield queue

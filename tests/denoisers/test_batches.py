@@ -46,27 +46,43 @@ def test_what_a_network_keeps_does_not_come_into_another_picture():
 
 
 class Beside(nn.Module):
-    """Keeps nothing but the largest number of those that computed at once."""
+    """Waits for others that compute at the same time, where there is something to wait at."""
 
     side_by_side = True
-    guard, now, most = threading.Lock(), 0, 0
+    together = None
+    threads = set()
 
     def forward(self, noisy, sigma):
-        with self.guard:
-            Beside.now += 1
-            Beside.most = max(Beside.most, Beside.now)
-        threading.Event().wait(0.05)
-        with self.guard:
-            Beside.now -= 1
+        if self.together is not None:
+            self.together.wait(20)
+        self.threads.add(torch.get_num_threads())
         return noisy
 
 
-def test_one_that_says_so_is_called_side_by_side():
+def test_one_that_says_so_is_called_side_by_side_and_never_by_more_threads(monkeypatch):
     runtime = Runtime("mine", Beside(), "0" * 64, device="cpu")
     assert runtime.at_once(32, 32) == 4 * 64
-    noisy = noisy_batch(300)
+    noisy = noisy_batch(4 * 64)
+    monkeypatch.setattr(Beside, "together", threading.Barrier(4))
+    Beside.threads.clear()
     assert np.array_equal(runtime.clean(noisy, 0.25), noisy)
-    assert Beside.most == 4
+    monkeypatch.setattr(Beside, "together", None)
+    assert np.array_equal(runtime.clean(noisy[:5], 0.25), noisy[:5])  # one batch, in a lane too
+    assert Beside.threads == {1}
+
+
+class Changes(Beside):
+    """Is replaced by what does not say so."""
+
+    def fused(self):
+        return Forgetful()
+
+
+def test_what_is_called_has_to_say_so_itself(monkeypatch):
+    monkeypatch.setattr("denoisers.placing.available", lambda *_: True)
+    runtime = Runtime("mine", Changes(), "0" * 64, device="cpu")
+    assert isinstance(runtime._faster, Forgetful)
+    assert runtime.at_once(32, 32) == 64
 
 
 def hooked():

@@ -13,9 +13,10 @@ import torch
 
 from certification.errors import InvalidParameter
 from certification.protocols import SideBySide, at_once
+from denoisers import lanes as lanes_module
 from denoisers import memory
 from denoisers.batches import SPARE
-from denoisers.computing import Device, NoRoom
+from denoisers.computing import Device, NoMemory
 from denoisers.lanes import MOST, Lanes, lanes_of
 from denoisers.none import NoDenoiser
 from denoisers.runtime import Runtime
@@ -28,6 +29,7 @@ TASKS = Path("/proc/self/task")
 @pytest.fixture
 def lanes():
     before = torch.get_num_threads()
+    torch.set_num_threads(3)
     made = Lanes(3)
     yield made
     made.end()
@@ -56,7 +58,7 @@ def noisy_batch(count, height=32, width=32):
 
 @pytest.mark.parametrize(
     ("threads", "lanes"),
-    [(0, 1), (1, 1), (2, 2), (7, 7), (8, 8), (12, 6), (15, 5), (16, 8), (20, 5), (64, MOST)],
+    [(0, 1), (1, 1), (2, 2), (7, 7), (8, 8), (9, 8), (11, 5), (15, 7), (20, 6), (64, MOST)],
 )
 def test_as_many_as_threads_up_to_a_limit_and_none_left_over(threads, lanes):
     assert lanes_of(threads) == lanes
@@ -65,8 +67,8 @@ def test_as_many_as_threads_up_to_a_limit_and_none_left_over(threads, lanes):
 def test_few_threads_are_left_over():
     for threads in range(1, 129):
         lanes = lanes_of(threads)
-        assert lanes <= MOST
-        assert lanes * (threads // lanes) >= 0.9 * threads or threads in (11,)
+        assert min(threads, 5) <= lanes <= MOST
+        assert lanes * (threads // lanes) >= 0.875 * threads
 
 
 def test_they_run_at_the_same_time_and_answer_in_order(lanes):
@@ -87,8 +89,32 @@ def test_each_computes_alone_and_torch_has_its_threads_back(lanes):
         assert pool.submit(torch.get_num_threads).result() == 3
 
 
+class AnotherOpenMP:
+    """Is found first by its name, and is not the one that torch computes with."""
+
+    def omp_set_num_threads(self, count):
+        return None
+
+
+@pytest.mark.parametrize("library", [AnotherOpenMP(), object()], ids=["another", "none"])
+def test_without_torch_s_own_openmp_each_computes_alone_too(library, monkeypatch):
+    before = torch.get_num_threads()
+    monkeypatch.setattr(lanes_module.ctypes, "CDLL", lambda _: library)
+    torch.set_num_threads(3)  # as whoever makes lanes has
+    made = Lanes(3)
+    try:
+        assert made.run([torch.get_num_threads] * 3) == [1, 1, 1]
+        assert torch.get_num_threads() == 3
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(torch.get_num_threads).result() == 3
+    finally:
+        made.end()
+        torch.set_num_threads(before)
+
+
 def test_more_threads_than_lanes_are_shared():
     before = torch.get_num_threads()
+    torch.set_num_threads(2 * MOST)
     made = Lanes(2 * MOST)
     try:
         assert made.run([torch.get_num_threads] * MOST) == [2] * MOST
@@ -150,6 +176,7 @@ def test_a_system_that_gives_no_more_threads(monkeypatch):
         for made in (one, none):
             assert made.run([lambda n=n: n for n in range(5)]) == list(range(5))
         assert torch.get_num_threads() == 3
+        one.end()
     finally:
         monkeypatch.undo()
         torch.set_num_threads(before)
@@ -172,22 +199,23 @@ def test_a_device_has_one_set_of_them_and_a_new_one_where_threads_change(four_th
             threading.Event().wait(0.005)
         assert len(os.listdir(TASKS)) <= before + 1 + 4  # what has been let go has ended
     finally:
-        device._lanes.end()
+        if device._lanes is not None:
+            device._lanes.end()
         device._pool.shutdown()
 
 
 def test_pictures_come_out_the_same_however_they_are_parted(four_threads):
-    network = learnt(UNet(8, 1, 1, 1))
+    network = learnt(UNet(8, 1, 1, 1, mirror=1, contrast=110))
     runtime = Runtime("u", network, "0" * 64, device="cpu")
     assert isinstance(runtime, SideBySide)
     assert (runtime.batch_of(32, 32), runtime.at_once(32, 32)) == (64, 4 * 64)
     assert (runtime.batch_of(224, 224), runtime.at_once(224, 224)) == (4, 16)
     assert (runtime.batch_of(512, 512), runtime.at_once(512, 512)) == (1, 4)
     assert runtime.at_once(513, 512) == 1  # which has all threads to itself
-    for size, count in ((32, 300), (224, 19)):
+    for size, count in ((32, 300), (224, 19), (512, 5)):
         noisy = noisy_batch(count, size, size)
         whole = runtime.clean(noisy, 0.25)
-        for start, stop in ((0, 1), (0, 64), (63, 66), (100, 230), (7, 18), (299, 300)):
+        for start, stop in ((0, 1), (1, 3), (0, 64), (63, 66), (100, 230), (7, 18), (299, 300)):
             part = runtime.clean(noisy[start:stop], 0.25)
             assert np.array_equal(part, whole[start:stop])
         torch.set_num_threads(1)
@@ -225,22 +253,13 @@ def test_fewer_at_once_where_there_was_too_little_when_a_size_was_new(four_threa
 
 
 class Greedy(torch.nn.Module):
-    """Takes more memory than there is where others compute beside it."""
+    """Fails for want of memory where others compute beside it."""
 
     side_by_side = True
-    beside, widths, guard = 0, list[int](), threading.Lock()
 
     def forward(self, noisy, sigma):
-        with self.guard:
-            Greedy.beside += 1
-            self.widths.append(self.beside)
-        try:
-            threading.Event().wait(0.05)
-            if self.beside > 1:
-                raise MemoryError
-        finally:
-            with self.guard:
-                Greedy.beside -= 1
+        if threading.current_thread().name.startswith("lane-1"):
+            raise MemoryError
         return noisy
 
 
@@ -249,7 +268,6 @@ def test_lanes_are_halved_before_batches_when_the_memory_has_run_out(four_thread
     noisy = noisy_batch(3 * 64)
     assert np.array_equal(runtime.clean(noisy, 0.25), noisy.clip(0, 255))
     assert (runtime.batch_of(32, 32), runtime.at_once(32, 32)) == (64, 64)
-    assert max(runtime._network.widths) > 1
 
 
 def test_one_that_has_no_lanes_gets_its_batch():
@@ -266,7 +284,7 @@ def test_a_short_dip_in_memory_costs_neither_lanes_nor_long_waits(four_threads, 
     def no_room(work, has_room):
         if len(waits) < 2:
             waits.append(True)
-            raise NoRoom
+            raise NoMemory
         return work()
 
     monkeypatch.setattr(runtime._queue, "run_with_room", no_room)
@@ -311,7 +329,8 @@ def test_a_network_that_asks_its_device_from_a_lane_gets_its_answer(four_threads
             asked = pool.submit(device.run, lambda: device.side_by_side([inside, inside]))
             assert asked.result(30) == [[1, 2], [1, 2]]
     finally:
-        device._lanes.end()
+        if device._lanes is not None:
+            device._lanes.end()
         device._pool.shutdown()
 
 
@@ -341,6 +360,8 @@ def test_threads_that_begin_while_lanes_are_made_compute_with_all(four_threads):
     try:
         for _ in range(20):
             Lanes(4).end()
+        while not seen:
+            threading.Event().wait(0.01)
     finally:
         stop.set()
         beginner.join()
