@@ -26,7 +26,7 @@ STATELESS = ("denoisers.", "torch.nn.modules.")  # where classes come from that 
 
 
 def lanes_of(threads: int) -> int:
-    """Return how many lanes so many threads make: alike, with at most an eighth of them left over."""
+    """Return how many lanes so many threads make: alike, and at most an eighth left over."""
     each = (n for n in range(1, MOST + 1) if 8 * n * (threads // n) >= 7 * threads)
     return max(each) if threads > 0 else 1
 
