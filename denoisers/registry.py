@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         compute: str
 
         def batch_of(self, height: int, width: int) -> int:
-            """Return the pictures of this size that are that go through it together."""
+            """Return how many pictures of this size go through it together."""
             ...
 
         def clean(self, noisy: NDArray[np.int16], sigma: float) -> NDArray[np.uint8]:
