@@ -33,12 +33,9 @@ class Up(nn.Module):
         super().__init__()
         weight = plain.weight.detach()  # (in, out, down, right)
         deep, wide = weight.shape[:2]
-        product = nn.Conv2d(deep, PIXELS * wide, 1, bias=False, device="meta")
         rows = weight.permute(2, 3, 1, 0).reshape(PIXELS * wide, deep, 1, 1)
-        product.weight = nn.Parameter(rows.contiguous(memory_format=torch.channels_last))
-        if plain.bias is not None:
-            product.bias = nn.Parameter(plain.bias.detach().repeat(PIXELS))
-        self.product = Convolution(product)
+        bias = None if plain.bias is None else plain.bias.repeat(PIXELS)
+        self.product = Convolution(_with(rows, bias))
 
     def forward(self, x: torch.Tensor, beside: torch.Tensor) -> torch.Tensor:
         """Return `beside`, (N, C, 2H, 2W), to which is added what becomes of x, (N, 2C, H, W)."""
@@ -108,18 +105,19 @@ def _taking(plain: nn.Conv2d, order: torch.Tensor) -> nn.Conv2d:
     """Return a convolution whose inputs, all but those behind, come in this order."""
     weight = plain.weight.detach()
     behind = torch.arange(len(order), weight.shape[1])
-    return _with(plain, weight[:, torch.cat([order, behind])], plain.bias)
+    return _with(weight[:, torch.cat([order, behind])], plain.bias)
 
 
 def _making(plain: nn.Conv2d, order: torch.Tensor) -> nn.Conv2d:
     """Return a convolution whose outputs come in this order."""
     bias = None if plain.bias is None else plain.bias[order]
-    return _with(plain, plain.weight.detach()[order], bias)
+    return _with(plain.weight.detach()[order], bias)
 
 
-def _with(plain: nn.Conv2d, weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Conv2d:
-    out, taken = weight.shape[:2]
-    made = nn.Conv2d(taken, out, 3, padding=1, bias=False, device="meta")
+def _with(weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Conv2d:
+    """Return a convolution with these weights, (out, in, S, S), whose result keeps its size."""
+    out, taken, side, _ = weight.shape
+    made = nn.Conv2d(taken, out, side, padding=side // 2, bias=False, device="meta")
     made.weight = nn.Parameter(weight.contiguous(memory_format=torch.channels_last))
     made.bias = None if bias is None else nn.Parameter(bias.detach())
     return made

@@ -11,3 +11,9 @@ def _two_threads():
     torch.set_num_threads(2)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def four_threads(_two_threads):
+    """More than most machines that test have; `_two_threads` puts the number back."""
+    torch.set_num_threads(4)

@@ -13,13 +13,7 @@ from denoisers.registry import load
 from denoisers.runtime import Runtime
 from denoisers.unet import UNet
 
-
-@pytest.fixture(autouse=True)
-def four_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(4)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("four_threads")
 
 
 def noisy_batch(count, side=32):

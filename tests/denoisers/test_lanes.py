@@ -28,20 +28,10 @@ TASKS = Path("/proc/self/task")
 
 @pytest.fixture
 def lanes():
-    before = torch.get_num_threads()
     torch.set_num_threads(3)
     made = Lanes(3)
     yield made
     made.end()
-    torch.set_num_threads(before)
-
-
-@pytest.fixture
-def four_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(4)
-    yield
-    torch.set_num_threads(before)
 
 
 def learnt(network):
@@ -98,7 +88,6 @@ class AnotherOpenMP:
 
 @pytest.mark.parametrize("library", [AnotherOpenMP(), object()], ids=["another", "none"])
 def test_without_torch_s_own_openmp_each_computes_alone_too(library, monkeypatch):
-    before = torch.get_num_threads()
     monkeypatch.setattr(lanes_module.ctypes, "CDLL", lambda _: library)
     torch.set_num_threads(3)  # as whoever makes lanes has
     made = Lanes(3)
@@ -109,11 +98,9 @@ def test_without_torch_s_own_openmp_each_computes_alone_too(library, monkeypatch
             assert pool.submit(torch.get_num_threads).result() == 3
     finally:
         made.end()
-        torch.set_num_threads(before)
 
 
 def test_more_threads_than_lanes_are_shared():
-    before = torch.get_num_threads()
     torch.set_num_threads(2 * MOST)
     made = Lanes(2 * MOST)
     try:
@@ -121,7 +108,6 @@ def test_more_threads_than_lanes_are_shared():
         assert torch.get_num_threads() == 2 * MOST
     finally:
         made.end()
-        torch.set_num_threads(before)
 
 
 def test_the_first_error_is_told_once_all_have_ended(lanes):
@@ -161,7 +147,6 @@ def test_an_error_holds_nothing_of_the_batch(lanes):
 
 
 def test_a_system_that_gives_no_more_threads(monkeypatch):
-    before = torch.get_num_threads()
     start, allowed = threading.Thread.start, [1]
 
     def refused(self):
@@ -179,7 +164,6 @@ def test_a_system_that_gives_no_more_threads(monkeypatch):
         one.end()
     finally:
         monkeypatch.undo()
-        torch.set_num_threads(before)
 
 
 @pytest.mark.skipif(not TASKS.exists(), reason="needs Linux")

@@ -79,14 +79,6 @@ class Greedy(torch.nn.Module):
         return noisy
 
 
-@pytest.fixture
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.usefixtures("one_thread")
 def test_a_batch_that_exhausts_the_memory_is_halved_until_it_fits():
     runtime = Runtime("greedy", Greedy(4), "0" * 64)
@@ -128,8 +120,11 @@ def test_a_picture_larger_than_the_memory_is_refused_before_it_costs_the_process
 def test_what_a_batch_takes_that_runs_now_is_not_missing_for_the_next(monkeypatch):
     """A job of large pictures of several sizes would lose all that came at the wrong moment."""
     begun, go_on, free = threading.Event(), threading.Event(), [10**9]
+    measured = threading.Event()
 
     def slow(noisy):
+        if not measured.is_set():
+            return noisy
         free[0] = 0
         begun.set()
         assert go_on.wait(30)
@@ -138,6 +133,7 @@ def test_what_a_batch_takes_that_runs_now_is_not_missing_for_the_next(monkeypatc
 
     runtime = Runtime("slow", Odd(slow), "0" * 64)
     runtime.batch_of(32, 32)
+    measured.set()
     monkeypatch.setattr(memory, "free_bytes", lambda device: free[0])
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(runtime.clean, noisy_batch(1)[1], 0.25)
