@@ -23,7 +23,7 @@ of ImageNet samples do (III_nXXXXXXXX_name), it is said how often that is the an
 
 --psnr measures PSNR on fewer pictures than are certified, or with 0 on none. Weights that were
 chosen by `--psnr 20` look too good there: `--psnr 80 --chosen-by 20` measures on those of 100 that
-are not among the 20. The same command goes on where it was ended.
+are not among the 20, and certifies no others. The same command goes on where it was ended.
 """
 
 import argparse
@@ -212,7 +212,7 @@ def certified(
     cleaners: Sequence[tuple[str, Cleans]],
 ) -> list[report.Curve]:
     """Collect the votes of each classifier and judge them."""
-    source, names = data[0], spread(data[1], asked.pictures)
+    source, names = data[0], spread(data[1], asked.pictures, asked.chosen_by)
 
     def stop(found: Record, _: float) -> str | None:
         return "complete" if len(found.votes) >= asked.votes else None

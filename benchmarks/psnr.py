@@ -1,5 +1,6 @@
 """PSNR of denoising networks on whole pictures, kept so that a killed run goes on."""
 
+import functools
 import hashlib
 import math
 import statistics
@@ -16,6 +17,7 @@ from torch import nn
 
 from benchmarks.contestants import Cleans
 from benchmarks.kept import Kept
+from denoisers.denoise import denoise
 from denoisers.training.denoise_task import psnr
 from denoisers.training.sources import Source
 
@@ -41,25 +43,19 @@ class Judged:
 
 def by_network(network: nn.Module, device: torch.device) -> Denoise:
     """Ask the network itself, in float32."""
-    network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def denoise(noisy: torch.Tensor, sigma: float) -> torch.Tensor:
-        given = noisy.to(device).contiguous(memory_format=torch.channels_last)
-        cleaned: torch.Tensor = network(given, torch.full((1,), sigma, device=device))
-        return cleaned.cpu()
-
-    return denoise
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return functools.partial(denoise, network)
 
 
 def by_runtime(denoiser: Cleans) -> Denoise:
     """Ask as Surety does: noise rounded to whole numbers, and the picture too."""
 
-    def denoise(noisy: torch.Tensor, sigma: float) -> torch.Tensor:
+    def cleaned(noisy: torch.Tensor, sigma: float) -> torch.Tensor:
         whole = (noisy * 255).round().to(torch.int16).permute(0, 2, 3, 1).contiguous()
-        cleaned = torch.from_numpy(denoiser.clean(whole.numpy(), sigma))
-        return cleaned.permute(0, 3, 1, 2).float() / 255
+        clean = torch.from_numpy(denoiser.clean(whole.numpy(), sigma))
+        return clean.permute(0, 3, 1, 2).float() / 255
 
-    return denoise
+    return cleaned
 
 
 def noisy_itself(noisy: torch.Tensor, sigma: float) -> torch.Tensor:

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import ctypes
+import re
 import time
 import weakref
 from collections.abc import Callable
@@ -25,6 +26,8 @@ FULL = (
     "CUBLAS_STATUS_ALLOC_FAILED",
     "unable to find an engine",  # cuDNN's, which had no room for any of its ways to compute
 )
+# oneDNN's, which had no room for a kernel's code; without a descriptor it knows no way to compute
+KERNEL = re.compile("could not (create|execute) a primitive(?! descriptor)")
 SMALL = 2**16  # pixels of a picture that is denoised in less time than the estimate takes
 UNKNOWN = 2**30  # free bytes that are assumed where the system does not tell
 ALWAYS = 2**26  # bytes that are taken to be there, since looking takes as long as a small picture
@@ -133,7 +136,18 @@ def out_of_memory(error: BaseException) -> bool:
     """Tell whether something failed because the memory is full, the CPU's or a GPU's."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in FULL)
+    if not isinstance(error, RuntimeError):
+        return False
+    return any(words in str(error) for words in FULL) or lasts(error)
+
+
+def lasts(error: BaseException) -> bool:
+    """Tell whether it may fail so from now on, though there is memory again.
+
+    oneDNN makes no kernel any more in a process that once had no room for one's code, as under a
+    limit on its address space.
+    """
+    return isinstance(error, RuntimeError) and KERNEL.search(str(error)) is not None
 
 
 class _Alive(TorchDispatchMode):  # type: ignore[no-untyped-call]

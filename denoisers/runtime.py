@@ -197,9 +197,10 @@ class Runtime:
                     raise self._failed(error, height, width) from error
                 if isinstance(error, NoMemory):  # which was asked for one batch alone
                     count = min(count, split.batch)
+                lasts = memory.lasts(error)
             # Out here the error is gone, and with it what it held of the batch.
             if split.batch * split.lanes_for(count) == 1:
-                raise no_room(height, width)
+                raise self._without_kernels() if lasts else no_room(height, width)
             self._shrink(height, width, split, count)
         return out
 
@@ -264,6 +265,13 @@ class Runtime:
         if self._device.type == "cuda":
             memory.give_back()
         return others
+
+    def _without_kernels(self) -> NotUsable:
+        return NotUsable(
+            f"oneDNN has no memory for the code of the kernels that {self.name!r} needs, and stays "
+            "so: begin the process anew, with more memory or without a limit on its addresses "
+            "(ulimit -v)"
+        )
 
     def _failed(self, error: Exception, height: int, width: int) -> Exception:
         """Return what a failure means: the device is at fault, or the network with this picture."""

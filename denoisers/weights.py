@@ -156,13 +156,14 @@ def _split(data: bytes) -> tuple[dict[str, Any], bytes]:
 
 def _manifest(path: Path, metadata: Mapping[str, str]) -> tuple[bytes, dict[str, Any]]:
     """Return the bytes of the manifest beside the file, if it is needed, and what it says."""
-    if "architecture" in metadata:
+    beside = path.with_suffix(".json")
+    # Ours have both. An architecture alone may be what another tool calls it.
+    if "architecture" in metadata and ("arguments" in metadata or not is_file(beside)):
         try:
             arguments = json.loads(metadata.get("arguments", "{}"))
         except (ValueError, RecursionError):
             raise BrokenWeights(f"{path.name}: the arguments in its metadata are no JSON") from None
         return b"", {"architecture": metadata["architecture"], "arguments": arguments}
-    beside = path.with_suffix(".json")
     if not is_file(beside):
         raise BrokenWeights(
             f"{path.name} does not say which architecture it is for: put a manifest "

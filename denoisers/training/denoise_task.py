@@ -1,5 +1,6 @@
 """Learning to denoise: squared error, stability of surrogates' answers, or both."""
 
+import copy
 import dataclasses
 import json
 import math
@@ -8,8 +9,9 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from denoisers.errors import BadData, BadSurrogate, NotUsable
+from denoisers.errors import BadData, BadSurrogate, BrokenWeights, NotUsable
 from denoisers.memory import out_of_memory
+from denoisers.placing import placed
 from denoisers.training.muon import Muon
 from denoisers.training.objective import Objective
 from denoisers.training.pictures import Pictures
@@ -47,7 +49,8 @@ class DenoiseTask:
     Raises:
         BadData: if every picture is smaller than the squares.
         BadSurrogate: if stability has no surrogates, or one cannot be used.
-        NotUsable: if the network does not return pictures of the same shape.
+        NotUsable: if the network does not return pictures of the same shape, for odd sides too, or
+            not of each picture by itself.
     """
 
     name = "denoiser"
@@ -113,7 +116,8 @@ class DenoiseTask:
             most = objective.jitter
             places = torch.randint(-most, most + 1, (2,), generator=generator).tolist()
             seen = [torch.roll(pictures, places, dims=(2, 3)) for pictures in (clean, cleaned)]
-            lost, _ = stability(self._surrogates, *seen)
+            # Dealt on from the last step, so that all of them are asked alike.
+            lost, _ = stability(self._surrogates, *seen, first=step * len(clean))
             if objective.stable_from:
                 lost = lost * (sigma / objective.stable_from).clamp(max=1)
             total = total + objective.stability * lost.mean()
@@ -162,6 +166,10 @@ class DenoiseTask:
                 f"the network makes {shape} of {tuple(noisy.shape)}: it must return pictures of "
                 "the shape that it is given"
             )
+        try:  # what it will be asked for when it is used, odd sides too
+            placed(copy.deepcopy(self.model), self.device)
+        except BrokenWeights as error:
+            raise NotUsable(str(error)) from error
 
     def _check_surrogates(self) -> None:
         if not self.objective.stability:
@@ -169,11 +177,6 @@ class DenoiseTask:
         if not self._surrogates:
             raise BadSurrogate(
                 "stability needs at least one surrogate: --surrogate MODULE:FUNCTION"
-            )
-        if len(self._surrogates) > self._batch:
-            raise BadSurrogate(
-                f"{len(self._surrogates)} surrogates share batches of {self._batch}: with fewer "
-                "pictures than surrogates some would never be asked"
             )
         try_out(self._surrogates, self.objective.size, self.device)
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import nn
 
+from denoisers.denoise import denoise
 from denoisers.training.checks import Check
 from denoisers.training.denoise_task import psnr
 from denoisers.training.pictures import Pictures
@@ -125,12 +126,8 @@ def spread(pictures: Pictures, most: int, size: tuple[int, int] | None = None) -
 def _denoised(
     model: nn.Module, clean: torch.Tensor, level: float, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    model.eval()
-    device = next(model.parameters()).device
     noisy = clean + level * torch.randn(clean.shape, generator=generator)
-    given = noisy.to(device).contiguous(memory_format=torch.channels_last)
-    cleaned: torch.Tensor = model(given, torch.tensor([level], device=device))
-    return noisy, cleaned.float().cpu().clamp(0, 1)
+    return noisy, denoise(model, noisy, level).clamp(0, 1)
 
 
 def _on_unit(picture: NDArray[np.uint8]) -> torch.Tensor:

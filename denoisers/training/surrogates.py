@@ -67,7 +67,7 @@ def make_module(text: str, what: str) -> nn.Module:
 
 
 def stability(
-    surrogates: Sequence[nn.Module], clean: torch.Tensor, denoised: torch.Tensor
+    surrogates: Sequence[nn.Module], clean: torch.Tensor, denoised: torch.Tensor, first: int = 0
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Cross-entropy between each surrogate's answer to the clean picture and to the denoised.
 
@@ -79,6 +79,7 @@ def stability(
         surrogates: score pictures on [0, 1].
         clean: float32 (N, 3, H, W) on [0, 1], in random order.
         denoised: the same shape; is clipped, as the pixels that a classifier gets are.
+        first: which of the surrogates gets the first picture; counted on beyond their number.
 
     Returns:
         Cross-entropy (N,) and whether the answer stayed (N,), bool, both as the pictures stand.
@@ -90,7 +91,7 @@ def stability(
     stayed = torch.zeros(len(clean), dtype=torch.bool, device=clean.device)
     seen = denoised.clamp(0, 1)
     for place, surrogate in enumerate(surrogates):
-        mine = slice(place, None, len(surrogates))
+        mine = slice((place - first) % len(surrogates), None, len(surrogates))
         if not len(clean[mine]):
             continue
         with torch.no_grad():

@@ -245,6 +245,21 @@ def test_a_device_that_fails_is_not_the_pictures_fault(said):
         runtime.clean(noisy_batch(3)[1], 0.25)
 
 
+@pytest.mark.usefixtures("one_thread")
+def test_kernels_that_have_no_memory_for_their_code_are_not_the_pictures_fault():
+    """Smaller batches are tried; but oneDNN may make no kernel any more, whatever is asked for."""
+    tried = []
+
+    def broken(noisy):
+        tried.append(len(noisy))
+        raise RuntimeError("could not create a primitive")
+
+    runtime = Runtime("odd", Odd(broken), "0" * 64)
+    with pytest.raises(NotUsable, match="begin the process anew"):
+        runtime.clean(noisy_batch(3)[1], 0.25)
+    assert tried[-7:] == [64, 32, 16, 8, 4, 2, 1]
+
+
 @pytest.mark.parametrize("sigma", [1e-46, 1e-9, 1e-4])
 def test_next_to_no_noise_is_no_black_picture(cifar, sigma):
     clean, _ = noisy_batch(2)

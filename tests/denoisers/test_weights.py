@@ -200,6 +200,16 @@ def test_the_files_own_metadata_go_before_a_manifest(good):
     assert load_weights(good)[1] == hashlib.sha256(good.read_bytes()).hexdigest()
 
 
+def test_what_another_tool_calls_the_architecture_does_not(good):
+    path = bare(good, {"architecture": "unet", "arguments": SMALL})
+    tensors = load_file(path)
+    save_file(tensors, path, metadata={"architecture": "U-Net v2", "format": "pt"})
+    assert load_weights(path)[0].arguments == load_weights(good)[0].arguments
+    path.with_suffix(".json").unlink()
+    with pytest.raises(UnknownArchitecture, match="'U-Net v2'"):
+        load_weights(path)
+
+
 @pytest.mark.parametrize(
     ("manifest", "says"),
     [

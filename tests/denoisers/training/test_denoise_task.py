@@ -88,7 +88,8 @@ def test_with_relative_errors_a_pixel_beyond_the_wrong_end_comes_back():
 def test_stability_counts_in_proportion_where_noise_is_weak(monkeypatch):
     levels = torch.tensor([0.05, 0.1, 0.15, 0.2, 0.25, 0.5, 0.75, 1.0])
     lost = torch.arange(1.0, 9.0)
-    monkeypatch.setattr("denoisers.training.denoise_task.stability", lambda *_: (lost, None))
+    everything = (lost, None)
+    monkeypatch.setattr("denoisers.training.denoise_task.stability", lambda *_, first: everything)
     made = task(mse=0.0, stability=2.0, stable_from=0.25, surrogates=[Brightness()])
     monkeypatch.setattr(made, "_levels", lambda *_: levels)
     expected = 2 * (lost * (levels / 0.25).clamp(max=1)).mean()
@@ -245,17 +246,53 @@ class Fixed(Grey):
         return self.factor * noisy.view(1, 3, 64, 64)
 
 
+class Even(Grey):
+    """Halves the sides and doubles them again."""
+
+    def forward(self, noisy, sigma):
+        halved = nn.functional.avg_pool2d(self.factor * noisy, 2)
+        return nn.functional.interpolate(halved, scale_factor=2)
+
+
+class Mixing(Grey):
+    """Looks at the other pictures."""
+
+    def forward(self, noisy, sigma):
+        return self.factor * noisy + noisy.mean()
+
+
 def test_what_cannot_be_trained_is_told_before():
     with pytest.raises(BadData, match=r"largest square in one has 16.*smaller --crop"):
         task(size=17)
     with pytest.raises(BadSurrogate, match="at least one surrogate"):
         task(stability=1.0)
-    with pytest.raises(BadSurrogate, match="3 surrogates share batches of 2"):
-        task(stability=1.0, surrogates=[Brightness() for _ in range(3)], batch=2)
     with pytest.raises(NotUsable, match="shape that it is given"):
         task(network=Grey())
     with pytest.raises(NotUsable, match="fails on a picture of 16×16"):
         task(network=Fixed())
+    with pytest.raises(NotUsable, match=r"made \(1, 3, 16, 16\) of \(1, 3, 16, 17\)"):
+        task(network=Even())
+    with pytest.raises(NotUsable, match="depends on the others in its batch"):
+        task(network=Mixing())
+
+
+@pytest.mark.parametrize(("count", "batch"), [(3, 2), (14, 4), (3, 8), (2, 8)])
+def test_all_surrogates_are_asked_about_as_many_pictures(count, batch):
+    """Though there may be more of them than pictures in a step, or no whole share for each."""
+
+    class Counting(Brightness):
+        def forward(self, pictures):
+            asked[self] = asked.get(self, 0) + len(pictures)
+            return super().forward(pictures)
+
+    asked = {}
+    surrogates = [Counting() for _ in range(count)]
+    made = task(stability=1.0, surrogates=surrogates, batch=batch)
+    asked.clear()
+    for step in range(count):
+        loss(made, step)
+    # the clean picture and the denoised one
+    assert [asked.get(one, 0) for one in surrogates] == [2 * batch] * count
 
 
 def test_a_larger_crop_has_smaller_batches():
