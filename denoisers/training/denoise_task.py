@@ -117,7 +117,7 @@ class DenoiseTask:
             places = torch.randint(-most, most + 1, (2,), generator=generator).tolist()
             seen = [torch.roll(pictures, places, dims=(2, 3)) for pictures in (clean, cleaned)]
             # Dealt on from the last step, so that all of them are asked alike.
-            lost, _ = stability(self._surrogates, *seen, first=step * len(clean))
+            lost, _ = stability(self._surrogates, seen[0], seen[1], first=step * len(clean))
             if objective.stable_from:
                 lost = lost * (sigma / objective.stable_from).clamp(max=1)
             total = total + objective.stability * lost.mean()
