@@ -136,9 +136,8 @@ def out_of_memory(error: BaseException) -> bool:
     """Tell whether something failed because the memory is full, the CPU's or a GPU's."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    if not isinstance(error, RuntimeError):
-        return False
-    return any(words in str(error) for words in FULL) or lasts(error)
+    said = str(error) if isinstance(error, RuntimeError) else ""
+    return any(words in said for words in FULL) or lasts(error)
 
 
 def lasts(error: BaseException) -> bool:
