@@ -8,6 +8,7 @@ comes to when nobody waits for it any more is left out. On a CPU it parts them a
 see :mod:`denoisers.lanes`.
 """
 
+import contextlib
 import os
 import threading
 import time
@@ -100,6 +101,9 @@ class Device:
 
     def _begun(self) -> None:
         self._thread = threading.get_ident()
+        if self._name.startswith("cuda"):  # for what a stranger's network makes on "cuda"
+            with contextlib.suppress(RuntimeError, AssertionError):  # which the work will meet too
+                torch.cuda.set_device(self._name)
 
     def _in_a_lane(self) -> bool:
         return self._lanes is not None and threading.get_ident() in self._lanes.identities

@@ -14,11 +14,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from denoisers.memory import out_of_memory
+
+TRIED = (1, 16, 17, 3)  # the first batch that a function is captured with
 KEPT = 8  # graphs; each holds the memory of its activations
 
 _CAPTURING = threading.Lock()  # torch: one capture at a time in a process
 
 AsPixels = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+
+
+class NotCapturable(RuntimeError):
+    """A function does what a capture does not permit; says what."""
 
 
 class Graph:
@@ -31,8 +38,9 @@ class Graph:
         device: a CUDA GPU.
 
     Raises:
-        RuntimeError: if the function cannot be captured, as one that looks at values cannot.
-        torch.OutOfMemoryError: if there is no memory for it.
+        NotCapturable: if the function cannot be captured, as one that looks at values cannot.
+        RuntimeError: if there is no memory for it, see :func:`denoisers.memory.out_of_memory`, or
+            the function fails by itself.
     """
 
     def __init__(self, function: AsPixels, shape: tuple[int, ...], device: torch.device) -> None:
@@ -47,7 +55,12 @@ class Graph:
         with _CAPTURING, torch.cuda.stream(beside):
             for _ in range(3):  # libraries set themselves up outside of the capture
                 function(self._noisy, self._sigma)
-            self._cleaned, self._finite = self._captured(function, beside)
+            try:
+                self._cleaned, self._finite = self._captured(function, beside)
+            except RuntimeError as error:
+                if out_of_memory(error):
+                    raise
+                raise NotCapturable(str(error)) from error
         torch.cuda.current_stream(device).wait_stream(beside)
 
     def _captured(
@@ -100,6 +113,8 @@ def compute_as_named() -> None:
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.allow_tf32 = False
+    # Undoes what may have been set the older way, or torch refuses to tell which of both holds.
+    torch.set_float32_matmul_precision("highest")
     # That leaves them to what torch.backends is set to, where that is newer.
     cudnn: Any = torch.backends.cudnn  # whose annotations do not name these
     for kind in (cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul):
@@ -112,13 +127,23 @@ class Graphs:
     def __init__(self, function: AsPixels, device: torch.device) -> None:
         self._function, self._device = function, device
         self._kept: OrderedDict[tuple[int, ...], Graph] = OrderedDict()
+        self._able = False  # to be captured, as far as is known
 
     def of(self, shape: tuple[int, ...]) -> Graph:
-        """Return the graph of a batch's shape, captured at its first use."""
+        """Return the graph of a batch's shape, captured at its first use.
+
+        Raises:
+            NotCapturable: if there can be none.
+            RuntimeError: see :class:`Graph`.
+        """
         if shape not in self._kept:
             while len(self._kept) >= KEPT:
                 self._kept.popitem(last=False)
             with torch.cuda.device(self._device):
+                if not self._able:
+                    # torch 2.13 never frees what a failed capture took: let it be little.
+                    Graph(self._function, TRIED, self._device)
+                    self._able = True
                 self._kept[shape] = Graph(self._function, shape, self._device)
         self._kept.move_to_end(shape)
         return self._kept[shape]

@@ -1,9 +1,12 @@
 """Where a denoiser runs, and in which precision and way: together the *compute type*.
 
-SURETY_DEVICE   auto     a CUDA GPU if there is one, else the CPU
+SURETY_DEVICE   auto     a CUDA GPU if there is one that the installed torch knows, else the CPU
                 cpu
                 cuda     the first GPU;  cuda:1  the second
 """
+
+import logging
+from functools import lru_cache
 
 import torch
 
@@ -12,6 +15,9 @@ from denoisers.fused import WORD as FUSED
 from denoisers.fused import available
 
 WORDS = "auto, cpu, cuda or cuda:N"
+NO_CODE = "no kernel image"  # CUDA's words
+
+_log = logging.getLogger(__name__)
 
 
 def choose(text: str) -> torch.device:
@@ -25,7 +31,7 @@ def choose(text: str) -> torch.device:
     """
     name = text.strip().lower()
     if name == "auto":
-        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+        return torch.device("cuda:0" if torch.cuda.is_available() and _is_known(0) else "cpu")
     if name == "cpu":
         return torch.device("cpu")
     kind, _, number = name.partition(":")
@@ -38,6 +44,19 @@ def choose(text: str) -> torch.device:
             f"the device {text[:40]!r} is not here ({here}): SURETY_DEVICE=cpu always is"
         )
     return torch.device("cuda", int(number or 0))
+
+
+@lru_cache
+def _is_known(number: int) -> bool:
+    """Say whether the installed torch was built for this GPU, which may be too old for it."""
+    try:
+        torch.ones(1, device=f"cuda:{number}").sum().item()
+    except RuntimeError as error:
+        if NO_CODE not in str(error):
+            return True  # what else fails is told where it is used
+        _log.warning("the installed torch has no code for this GPU: the CPU is used")
+        return False
+    return True
 
 
 def precision(device: torch.device) -> torch.dtype:

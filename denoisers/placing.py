@@ -40,6 +40,8 @@ def placed(network: nn.Module, device: torch.device) -> tuple[nn.Module, torch.d
             shape = tuple(_tried(found, device).shape)
         except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
             failed = error
+            if out_of_memory(error):  # which is no reason to compute in another type from now on
+                break
             continue
         if shape != (1, 3, TRIAL, TRIAL + 1):
             raise BrokenWeights(

@@ -20,7 +20,7 @@ from certification.leaving import NobodyWaits
 from denoisers import memory
 from denoisers.batches import Batches, as_pixels, see_that_all
 from denoisers.computing import NoMemory, Queue, device_of
-from denoisers.cuda_graphs import Graph, Graphs, compute_as_named
+from denoisers.cuda_graphs import Graph, Graphs, NotCapturable, compute_as_named
 from denoisers.device import choose, compute_type
 from denoisers.device_noise import draw
 from denoisers.errors import NotUsable
@@ -239,9 +239,7 @@ class Runtime:
             return None
         try:
             return self._graphs.of(shape)
-        except RuntimeError as error:
-            if memory.out_of_memory(error):
-                raise
+        except NotCapturable as error:
             _log.warning(
                 "%s runs without CUDA graphs, which it cannot: %s", self.name, _reason(error)
             )

@@ -8,7 +8,8 @@ the steps and falls to zero (one cycle); the weights kept are a moving average.
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -145,17 +146,11 @@ def fit(
     with alone_in(out):
         run = _Run(task, plan, out, identity)
         with after_the_step() as interrupted:
-            run.begin(resume)
+            with _told_of_memory():
+                run.begin(resume)
             while run.step < plan.steps:
-                try:
+                with _told_of_memory():
                     report = run.advance()
-                except RuntimeError as error:
-                    if not out_of_memory(error):
-                        raise
-                    raise OutOfMemory(
-                        "the memory does not hold one step: give a smaller --batch or --crop, or "
-                        "fewer surrogates at once"
-                    ) from error
                 watch(report)
                 if interrupted():
                     run.save()
@@ -163,6 +158,19 @@ def fit(
                 run.save_if_due()
         run.save()
         return run.average
+
+
+@contextmanager
+def _told_of_memory() -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        raise OutOfMemory(
+            "the memory does not hold one step: give a smaller --batch or --crop, or fewer "
+            "surrogates at once"
+        ) from error
 
 
 class _Run:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from denoisers.errors import BadCheckpoint
+from denoisers.memory import out_of_memory
 from denoisers.training import checkpoint
 
 
@@ -25,14 +26,14 @@ def digest_of(network: nn.Module) -> str:
 def tensors_of(
     model: nn.Module, optimizer: torch.optim.Optimizer, average: Mapping[str, torch.Tensor]
 ) -> dict[str, torch.Tensor]:
-    """Collect all that the next step depends on."""
+    """Copy all that the next step depends on; to the CPU, since a GPU may have no room for it."""
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
     tensors |= {f"average.{k}": v for k, v in average.items()}
     for index, entry in optimizer.state_dict()["state"].items():
         for name, value in entry.items():
             if value is not None:
                 tensors[f"optimizer.{index}.{name}"] = torch.as_tensor(value)
-    return {k: v.clone() for k, v in tensors.items()}
+    return {k: v.detach().to("cpu", copy=True) for k, v in tensors.items()}
 
 
 def restore(
@@ -56,6 +57,7 @@ def restore(
 
     Raises:
         BadCheckpoint: if it is another training's; says in what they differ.
+        RuntimeError: if the device has no memory for it, or fails.
     """
     tensors, state = checkpoint.load(path)
     _compare(path, state.get("identity"), identity)
@@ -67,6 +69,8 @@ def restore(
         _fill(optimizer, _under(tensors, "optimizer."))
         return int(state["step"]), float(state["seconds"])
     except (RuntimeError, KeyError, ValueError, TypeError, IndexError) as error:
+        if out_of_memory(error) or isinstance(error, torch.AcceleratorError):
+            raise  # not the checkpoint's fault
         raise BadCheckpoint(f"{path} does not fit the network: begin anew with --fresh") from error
 
 

@@ -187,6 +187,17 @@ def test_denoisers_of_a_device_share_its_thread():
     assert device_of("cpu") is not device_of("cuda:0")
 
 
+def test_what_is_made_on_a_gpu_without_saying_on_which_is_made_on_that_of_the_thread(monkeypatch):
+    chosen = []
+    monkeypatch.setattr(
+        torch.cuda, "set_device", lambda d: chosen.append((d, threading.get_ident()))
+    )
+    thread = Device("cuda:1").run(threading.get_ident)
+    assert chosen == [("cuda:1", thread)]
+    Device("cpu").run(list)
+    assert len(chosen) == 1
+
+
 def test_memory_that_others_have_is_waited_for_while_they_go_on(device, monkeypatch):
     monkeypatch.setattr(computing, "LOOK_SECONDS", 0.01)
     queue, asked = Queue(device), []

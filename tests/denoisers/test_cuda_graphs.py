@@ -1,5 +1,6 @@
 """A GPU gives what the CPU gives, to several at once; a network may be none for a graph."""
 
+import contextlib
 import threading
 
 import numpy as np
@@ -8,8 +9,8 @@ import torch
 
 from certification.errors import InvalidParameter
 from certification.noise import draw_many
-from denoisers import memory, registry
-from denoisers.cuda_graphs import Graph, Graphs, compute_as_named
+from denoisers import cuda_graphs, memory, registry
+from denoisers.cuda_graphs import TRIED, Graph, Graphs, NotCapturable, compute_as_named
 from denoisers.runtime import Runtime
 from denoisers.sizes import Split
 from tests.denoisers.threads import same_bits_in_threads
@@ -150,12 +151,41 @@ def test_graphs_tell_whether_there_was_one_of_another_size():
 def test_a_network_that_cannot_be_captured_is_computed_without(caplog):
     noisy, runtime = noisy_batch(), registry.load("cifar", "cpu")
     expected = runtime.clean(noisy, 0.25)
-    runtime._graphs = Graphless(RuntimeError("operation not permitted when stream is capturing"))
+    runtime._graphs = Graphless(NotCapturable("operation not permitted when stream is capturing"))
     for _ in range(2):
         assert np.array_equal(runtime.clean(noisy, 0.25), expected)
     (record,) = caplog.records
     assert "cifar runs without CUDA graphs" in record.message
     assert "operation not permitted" in record.message
+
+
+def test_a_network_that_fails_by_itself_keeps_its_graphs_for_other_pictures(caplog):
+    noisy, runtime = noisy_batch(), registry.load("cifar", "cpu")
+    graphs = runtime._graphs = Graphless(RuntimeError("kernel size cannot be greater"))
+    with pytest.raises(InvalidParameter, match="kernel size cannot be greater"):
+        runtime.clean(noisy, 0.25)
+    assert runtime._graphs is graphs
+    assert not any("without CUDA graphs" in record.message for record in caplog.records)
+
+
+def test_a_network_is_captured_small_before_it_is_captured_large(monkeypatch):
+    captured, able = [], [False]
+
+    def capture(function, shape, device):
+        captured.append(shape)
+        if not able[0]:
+            raise NotCapturable("operation not permitted when stream is capturing")
+        return shape
+
+    monkeypatch.setattr(cuda_graphs, "Graph", capture)
+    monkeypatch.setattr(torch.cuda, "device", lambda _: contextlib.nullcontext())
+    graphs, shape = Graphs(None, torch.device("cuda", 0)), (512, 32, 32, 3)
+    with pytest.raises(NotCapturable):
+        graphs.of(shape)
+    assert captured == [TRIED]
+    able[0] = True
+    assert [graphs.of(shape), graphs.of(shape)] == [shape, shape]
+    assert captured == [TRIED, TRIED, shape]
 
 
 def test_a_graph_without_memory_is_tried_with_half_the_batch():
@@ -202,6 +232,35 @@ def test_a_spoilt_capture_tells_what_spoilt_it(monkeypatch, error):
         assert caught.value is error
 
 
+@pytest.mark.parametrize("kind", [torch.OutOfMemoryError, torch.AcceleratorError, RuntimeError])
+def test_only_what_a_capture_does_not_permit_means_that_there_can_be_none(monkeypatch, kind):
+    """On tensors of the CPU, with the parts of torch that need a GPU left out."""
+    monkeypatch.setattr(cuda_graphs, "compute_as_named", lambda: None)
+    for name in ("Stream", "stream", "current_stream", "CUDAGraph"):
+        monkeypatch.setattr(torch.cuda, name, lambda *_: Nothing())
+    monkeypatch.setattr(torch.cuda, "graph", lambda *_, **__: contextlib.nullcontext())
+    monkeypatch.setattr(torch, "zeros", lambda shape, **_: np.zeros(shape))
+    calls = []
+
+    def function(noisy, sigma):
+        calls.append(noisy)
+        if len(calls) == first:
+            raise kind("it says")
+        return noisy, sigma
+
+    for first, expected in ((1, kind), (4, kind if kind is torch.OutOfMemoryError else None)):
+        calls.clear()
+        with pytest.raises(expected or NotCapturable, match="it says") as caught:
+            Graph(function, (1, 8, 8, 3), torch.device("cpu"))
+        assert len(calls) == first
+        assert isinstance(caught.value, NotCapturable) == (expected is None)
+
+
+class Nothing(contextlib.nullcontext):
+    def wait_stream(self, other):
+        pass
+
+
 def test_kernels_are_asked_to_add_in_one_order_and_in_float32(monkeypatch):
     for name in ("deterministic", "benchmark", "allow_tf32"):
         monkeypatch.setattr(torch.backends.cudnn, name, getattr(torch.backends.cudnn, name))
@@ -210,16 +269,31 @@ def test_kernels_are_asked_to_add_in_one_order_and_in_float32(monkeypatch):
     assert (cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32) == (True, False, False)
 
 
-def test_float32_stays_float32_whatever_a_package_has_set_for_all():
+@pytest.fixture
+def kinds():
+    """What the precision of float32 can be set for, first for all; as it was after the test."""
     cudnn = torch.backends.cudnn
     kinds = (torch.backends, cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul)
     before = [kind.fp32_precision for kind in kinds]
-    try:
-        for kind in kinds[1:]:
-            kind.fp32_precision = "none"
-        torch.backends.fp32_precision = "tf32"
-        compute_as_named()
-        assert {kind.fp32_precision for kind in kinds[1:]} == {"ieee"}
-    finally:
-        for kind, was in zip(kinds, before, strict=True):
-            kind.fp32_precision = was
+    yield kinds
+    torch.set_float32_matmul_precision("highest")
+    for kind, was in zip(kinds, before, strict=True):
+        kind.fp32_precision = was
+
+
+@pytest.mark.parametrize("mode", ["high", "medium"])
+def test_float32_stays_float32_whatever_a_package_has_set_in_the_older_way(kinds, mode):
+    torch.set_float32_matmul_precision(mode)
+    compute_as_named()
+    assert {kind.fp32_precision for kind in kinds[1:]} == {"ieee"}
+    # Or torch.compile, which asks in the older way too, would fail.
+    assert torch.backends.cuda.matmul.allow_tf32 is False
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
+def test_float32_stays_float32_whatever_a_package_has_set_for_all(kinds):
+    for kind in kinds[1:]:
+        kind.fp32_precision = "none"
+    torch.backends.fp32_precision = "tf32"
+    compute_as_named()
+    assert {kind.fp32_precision for kind in kinds[1:]} == {"ieee"}

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from denoisers import device
 from denoisers.device import choose, compute_type, compute_types, cpu_has_bfloat16, precision
 from denoisers.errors import NotUsable
 from denoisers.fused import available
@@ -21,6 +22,27 @@ def test_the_cpu_is_always_there(text):
 
 def test_auto_takes_the_best():
     assert choose("auto").type == ("cuda" if GPUS else "cpu")
+
+
+@pytest.mark.parametrize(
+    ("says", "taken"),
+    [
+        ("CUDA error: no kernel image is available for execution on the device", "cpu"),
+        ("CUDA error: out of memory", "cuda"),
+    ],
+)
+def test_auto_leaves_a_gpu_alone_that_torch_was_not_built_for(monkeypatch, caplog, says, taken):
+    """As one of 2016 with a torch of 2026; any other failure is told where it is met."""
+
+    def ones(*_, **__):
+        raise RuntimeError(says)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch, "ones", ones)
+    device._is_known.cache_clear()
+    assert [choose("auto").type for _ in range(3)] == [taken] * 3
+    assert len(caplog.records) == (taken == "cpu")  # once
+    device._is_known.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import torch
 
 from certification.errors import InvalidParameter
 from certification.noise import draw_many
-from denoisers import computing, memory, registry
+from denoisers import computing, memory, placing, registry
 from denoisers.device import cpu_has_bfloat16
 from denoisers.dncnn import DnCNN
 from denoisers.errors import BrokenWeights, NotUsable
@@ -81,7 +81,7 @@ class Greedy(torch.nn.Module):
 
 @pytest.mark.usefixtures("one_thread")
 def test_a_batch_that_exhausts_the_memory_is_halved_until_it_fits():
-    runtime = Runtime("greedy", Greedy(4), "0" * 64)
+    runtime = Runtime("greedy", Greedy(4), "0" * 64, device="cpu")
     _, noisy = noisy_batch(10)
     assert runtime.batch_of(32, 32) == 64
     assert np.array_equal(runtime.clean(noisy, 0.25), noisy.clip(0, 255))
@@ -93,7 +93,7 @@ def test_a_batch_that_exhausts_the_memory_is_halved_until_it_fits():
 
 
 def test_a_picture_that_memory_cannot_hold_is_refused():
-    runtime = Runtime("greedy", Greedy(1), "0" * 64)
+    runtime = Runtime("greedy", Greedy(1), "0" * 64, device="cpu")
     runtime._network.most = 0
     with pytest.raises(InvalidParameter, match="does not hold one picture of 32×32") as caught:
         runtime.clean(noisy_batch(3)[1], 0.25)
@@ -105,7 +105,7 @@ def test_a_picture_that_memory_cannot_hold_is_refused():
 def test_a_picture_larger_than_the_memory_is_refused_before_it_costs_the_process_its_life(
     monkeypatch,
 ):
-    runtime = Runtime("x", UNet(width=8, half=1, quarter=1, eighth=1), "0" * 64)
+    runtime = Runtime("x", UNet(width=8, half=1, quarter=1, eighth=1), "0" * 64, device="cpu")
     one = memory.peak_bytes(runtime._network, 64, 64)
     monkeypatch.setattr(memory, "free_bytes", lambda device: one - 1)
     for _ in range(2):
@@ -131,7 +131,7 @@ def test_what_a_batch_takes_that_runs_now_is_not_missing_for_the_next(monkeypatc
         free[0] = 10**9
         return noisy
 
-    runtime = Runtime("slow", Odd(slow), "0" * 64)
+    runtime = Runtime("slow", Odd(slow), "0" * 64, device="cpu")
     runtime.batch_of(32, 32)
     measured.set()
     monkeypatch.setattr(memory, "free_bytes", lambda device: free[0])
@@ -151,7 +151,7 @@ class Looks(torch.nn.Module):
 
 
 def test_a_network_whose_memory_cannot_be_measured_is_not_refused_for_a_guess(monkeypatch):
-    runtime = Runtime("looks", Looks(), "0" * 64)
+    runtime = Runtime("looks", Looks(), "0" * 64, device="cpu")
     monkeypatch.setattr(memory, "free_bytes", lambda device: 500 * 400 * 400)
     assert memory.measured(runtime._network, 400, 400) is None
     assert memory.peak_bytes(runtime._network, 400, 400) == 1024 * 400 * 400
@@ -159,7 +159,7 @@ def test_a_network_whose_memory_cannot_be_measured_is_not_refused_for_a_guess(mo
 
 
 def test_a_size_that_is_known_does_not_wait_for_one_that_is_measured(monkeypatch):
-    runtime = Runtime("x", UNet(width=8, half=1, quarter=1, eighth=1), "0" * 64)
+    runtime = Runtime("x", UNet(width=8, half=1, quarter=1, eighth=1), "0" * 64, device="cpu")
     known = runtime.batch_of(32, 32)
     begun, go_on = threading.Event(), threading.Event()
 
@@ -210,7 +210,7 @@ def failing(noisy):
     ids=["fails", "shape", "infinite"],
 )
 def test_a_network_that_fails_on_some_pictures_says_so(make, says):
-    runtime = Runtime("odd", Odd(make), "0" * 64)
+    runtime = Runtime("odd", Odd(make), "0" * 64, device="cpu")
     wanted = f"the denoiser 'odd' failed on.* 32×32 .*{says}"
     with pytest.raises(InvalidParameter, match=wanted) as c:
         runtime.clean(noisy_batch(3)[1], 0.25)
@@ -223,7 +223,7 @@ def test_what_fills_a_batch_up_may_be_no_number():
     def relative(noisy):
         return noisy / noisy.abs().mean(dim=(1, 2, 3), keepdim=True)
 
-    runtime = Runtime("relative", Odd(relative), "0" * 64)
+    runtime = Runtime("relative", Odd(relative), "0" * 64, device="cpu")
     assert runtime.clean(noisy_batch(3)[1], 0.25).shape == (3, 32, 32, 3)
 
 
@@ -240,7 +240,7 @@ def test_a_device_that_fails_is_not_the_pictures_fault(said):
     def broken(noisy):
         raise RuntimeError(said)
 
-    runtime = Runtime("odd", Odd(broken), "0" * 64)
+    runtime = Runtime("odd", Odd(broken), "0" * 64, device="cpu")
     with pytest.raises(NotUsable, match=f"device of the denoiser 'odd' failed: {said}"):
         runtime.clean(noisy_batch(3)[1], 0.25)
 
@@ -254,7 +254,7 @@ def test_kernels_that_have_no_memory_for_their_code_are_not_the_pictures_fault()
         tried.append(len(noisy))
         raise RuntimeError("could not create a primitive")
 
-    runtime = Runtime("odd", Odd(broken), "0" * 64)
+    runtime = Runtime("odd", Odd(broken), "0" * 64, device="cpu")
     with pytest.raises(NotUsable, match="begin the process anew"):
         runtime.clean(noisy_batch(3)[1], 0.25)
     assert tried[-7:] == [64, 32, 16, 8, 4, 2, 1]
@@ -287,8 +287,8 @@ class Normed(torch.nn.Module):
 )
 def test_a_network_whose_votes_would_depend_on_each_other_is_refused(layer, says):
     with pytest.raises(BrokenWeights, match=says):
-        Runtime("normed", Normed(layer), "0" * 64)
-    Runtime("normed", Normed(torch.nn.BatchNorm2d(3)), "0" * 64)
+        Runtime("normed", Normed(layer), "0" * 64, device="cpu")
+    Runtime("normed", Normed(torch.nn.BatchNorm2d(3)), "0" * 64, device="cpu")
 
 
 def test_an_empty_batch_stays_empty(cifar):
@@ -312,7 +312,7 @@ def test_the_level_matters():
     torch.manual_seed(0)
     network = UNet(width=4, half=1, quarter=1, eighth=1)
     torch.nn.init.normal_(network.tail.weight, std=0.1)
-    runtime = Runtime("x", network, "0" * 64)
+    runtime = Runtime("x", network, "0" * 64, device="cpu")
     _, noisy = noisy_batch(1)
     assert not np.array_equal(runtime.clean(noisy, 0.05), runtime.clean(noisy, 1.0))
 
@@ -323,7 +323,7 @@ def test_rounding_is_to_nearest_and_clipped():
             return noisy + 0.4 / 255
 
     noisy = np.array([[[[-7, 0, 100], [254, 255, 300]]]], dtype=np.int16)
-    out = Runtime("same", Same(), "0" * 64).clean(noisy, 0.1)
+    out = Runtime("same", Same(), "0" * 64, device="cpu").clean(noisy, 0.1)
     assert out.tolist() == [[[[0, 0, 100], [254, 255, 255]]]]
     assert NoDenoiser().clean(noisy, 0.1).tolist() == out.tolist()
 
@@ -415,7 +415,7 @@ def test_a_network_that_makes_no_pictures_is_refused(make):
             return make(noisy, sigma)
 
     with pytest.raises(BrokenWeights, match="must return pictures of the shape"):
-        Runtime("odd", NoPictures(), "0" * 64)
+        Runtime("odd", NoPictures(), "0" * 64, device="cpu")
 
 
 class Float32Only(torch.nn.Module):
@@ -444,9 +444,23 @@ def test_the_compute_type_is_what_is_computed_with():
     assert {p.dtype for p in asks._network.parameters()} == {torch.float32}
 
 
+def test_memory_that_is_full_for_a_moment_does_not_change_the_compute_type(monkeypatch):
+    """Else a GPU that others share would count under another subject from then on."""
+
+    class Full(UNet):
+        def forward(self, noisy, sigma):
+            if next(self.parameters()).dtype == torch.bfloat16:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return super().forward(noisy, sigma)
+
+    monkeypatch.setattr(placing, "precision", lambda _: torch.bfloat16)
+    with pytest.raises(NotUsable, match="CUDA out of memory"):
+        Runtime("full", Full(width=8, half=1, quarter=1, eighth=1), "0" * 64, device="cpu")
+
+
 def test_the_network_that_was_given_stays_as_it_was():
     network = DnCNN(depth=4, width=8)
-    Runtime("d", network, "0" * 64)
+    Runtime("d", network, "0" * 64, device="cpu")
     assert {p.dtype for p in network.parameters()} == {torch.float32}
     assert any(isinstance(m, torch.nn.BatchNorm2d) for m in network.modules())
 
@@ -454,9 +468,9 @@ def test_the_network_that_was_given_stays_as_it_was():
 def test_bfloat16_costs_next_to_no_quality():
     network, _ = load_weights(WEIGHTS)
     clean, noisy = noisy_batch(8)
-    fast = Runtime("fast", network, "0" * 64).clean(noisy, 0.25)
+    fast = Runtime("fast", network, "0" * 64, device="cpu").clean(noisy, 0.25)
     network.precision = "float32"
-    exact = Runtime("exact", network, "0" * 64).clean(noisy, 0.25)
+    exact = Runtime("exact", network, "0" * 64, device="cpu").clean(noisy, 0.25)
     errors = [np.square(out - clean.astype(float)).mean() for out in (fast, exact)]
     assert errors[0] < 1.02 * errors[1]
     assert np.abs(fast.astype(int) - exact).mean() < 0.7

@@ -44,6 +44,13 @@ class Halves(nn.Module):
 
 def halves(slope="5"):
     return Halves(float(slope))
+
+def full():
+    made = halves()
+    def to(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+    made.to = to
+    return made
 """
 
 
@@ -146,6 +153,14 @@ def test_everything_at_once(surety, pictures, tmp_path):
     assert "(rate: 0.001 then, 0.002 now)" in other.stderr
     fresh = surety(*arguments, "--rate", 2e-3, "--fresh")
     assert fresh.exit_code == 0, fresh.output
+
+
+def test_a_full_memory_is_told_before_the_first_step_too(surety, pictures, tmp_path):
+    common = ("denoiser", "--data", pictures / "small.zip", *SMALL, *QUICK, "--out", "run")
+    done = surety(*common, "--stability", 0.1, "--surrogate", "zoo:full")
+    assert done.exit_code == ExitCode.BAD_INPUT, done.output
+    assert "the memory is full: give a smaller --batch" in " ".join(done.stderr.split())
+    assert not (tmp_path / "run/checkpoint.safetensors").exists()
 
 
 def test_another_architecture_and_a_start_from_its_weights(surety, pictures, tmp_path):

@@ -25,8 +25,7 @@ def device(text: str) -> "torch.device":
     Raises:
         BadRequest: if it is unknown or not here.
     """
-    import torch
-
+    from denoisers.cuda_graphs import compute_as_named
     from denoisers.device import choose
     from denoisers.errors import NotUsable
 
@@ -35,8 +34,7 @@ def device(text: str) -> "torch.device":
     except NotUsable as error:
         raise BadRequest(str(error).replace("SURETY_DEVICE", "--device")) from None
     if found.type == "cuda":  # the fastest algorithms sum in any order: no two curves alike
-        torch.backends.cudnn.deterministic = True
-        torch.backends.cudnn.benchmark = False
+        compute_as_named()
     return found
 
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
     from denoisers.training.loop import Plan, Report, Task
 
+FULL = (
+    "the memory is full: give a smaller --batch or --crop or fewer surrogates, end what else "
+    "takes it, or use --device cpu"
+)
 LINE_SECONDS = 60  # between lines of progress where there is no terminal for a bar
 
 
@@ -147,6 +151,7 @@ def friendly(*, resume: bool = True) -> "Iterator[None]":
         resume: whether the same command would go on with what a training leaves.
     """
     from denoisers.errors import DenoiserError
+    from denoisers.memory import out_of_memory
 
     try:
         yield
@@ -157,6 +162,11 @@ def friendly(*, resume: bool = True) -> "Iterator[None]":
         if error.filename is None:  # not about --data or --out
             raise
         complain(BadRequest(f"{error.filename}: {error.strerror}"))
+        raise typer.Exit(2) from None
+    except (RuntimeError, MemoryError) as error:  # before the first step, or after the last one
+        if not out_of_memory(error):
+            raise
+        complain(BadRequest(FULL))
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
         again = "the same command goes on" if resume else "the same command without --fresh goes on"

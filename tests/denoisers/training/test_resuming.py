@@ -12,9 +12,7 @@ import torch
 from torch import nn
 
 from denoisers.dncnn import DnCNN
-from denoisers.errors import (
-    BadCheckpoint,
-)
+from denoisers.errors import BadCheckpoint, OutOfMemory
 from denoisers.training import checkpoint
 from denoisers.training.loop import Plan, fit
 from tests.denoisers.training.scenes import (
@@ -149,3 +147,22 @@ def test_a_damaged_checkpoint_is_refused_and_fresh_begins_anew(tmp_path):
         assert report.step > 1 or not path.exists()  # or a kill now would bring the old one back
 
     fit(task(), Plan(steps=2), tmp_path, resume=False, watch=look)
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, torch.AcceleratorError])
+def test_a_gpu_that_is_full_is_not_the_checkpoints_fault(tmp_path, monkeypatch, error):
+    plan = Plan(steps=4, save_seconds=1e9)
+    with pytest.raises(KeyboardInterrupt):
+        fit(task(), plan, tmp_path, watch=stop_at(2))
+
+    def full(*_):
+        raise error("CUDA error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.optim.Optimizer, "load_state_dict", full)
+        told = OutOfMemory if error is torch.OutOfMemoryError else error
+        with pytest.raises(told, match=r"does not hold|CUDA error"):
+            fit(task(), plan, tmp_path)
+    steps = []
+    fit(task(), plan, tmp_path, watch=lambda report: steps.append(report.step))
+    assert steps == [3, 4]  # it has gone on where it was
