@@ -12,6 +12,7 @@ import torch
 Network = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 AS_IT_IS = 100  # percent
+RANGES = {"mirror": (0, 1), "again": (0, 100), "contrast": (1, 1000)}
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,19 @@ class Finish:
         again: more than 0 to clean the result once more, as if noise with a sigma of that many
             hundredths were left in it.
         contrast: percent, see :func:`with_contrast`.
+
+    Raises:
+        ValueError: if a number is out of its range.
     """
 
     mirror: int = 0
     again: int = 0
     contrast: int = AS_IT_IS
+
+    def __post_init__(self) -> None:
+        for name, (least, most) in RANGES.items():
+            if not least <= getattr(self, name) <= most:
+                raise ValueError(f"{name} must be from {least} to {most}")
 
     def arguments(self) -> dict[str, int]:
         """Return what differs from the usual: older weights files name nothing of it."""

@@ -31,13 +31,15 @@ def placed(network: nn.Module, device: torch.device) -> tuple[nn.Module, torch.d
     fold: Callable[[], nn.Module] = getattr(network.eval(), "folded", lambda: network)
     folded = fold()
     asked = getattr(network, "precision", "") == "float32"
+    if any(t.is_complex() for t in (*folded.parameters(), *folded.buffers())):
+        raise NotUsable("the network has complex numbers for weights, of which half would be lost")
     best = torch.float32 if asked else precision(device)
     for dtype in dict.fromkeys((best, torch.float32)):
         try:
-            found: nn.Module = copy.deepcopy(folded).to(  # type: ignore[call-overload]
+            found: nn.Module = _copied(folded).to(  # type: ignore[call-overload]
                 device, dtype=dtype, memory_format=torch.channels_last
             )
-            shape = tuple(_tried(found, device).shape)
+            shape = tuple(tried(found, device).shape)
         except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
             failed = error
             if out_of_memory(error):  # which is no reason to compute in another type from now on
@@ -51,6 +53,17 @@ def placed(network: nn.Module, device: torch.device) -> tuple[nn.Module, torch.d
         _try_with_others(found, device, dtype)
         return found, dtype
     raise NotUsable(f"the network cannot be run on {device} ({type(failed).__name__}: {failed})")
+
+
+def _copied(network: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(network)
+    except RuntimeError:
+        # A weight that is computed from others (torch.nn.utils.weight_norm) hangs on how it was
+        # computed, which torch does not copy, until it has been without gradients.
+        where = next(network.parameters()).device
+        tried(network, where)
+        return copy.deepcopy(network)
 
 
 def faster(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
@@ -72,7 +85,7 @@ def faster(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.M
         exact = copy.deepcopy(network).float()
         quick = fused(network)
         pairs = ((fused(exact), exact, torch.float32), (quick, network, dtype))
-        same = all(alike(_tried(a, device), _tried(b, device), kind) for a, b, kind in pairs)
+        same = all(alike(tried(a, device), tried(b, device), kind) for a, b, kind in pairs)
         _try_with_others(quick, device, dtype)
     except Exception:  # noqa: BLE001  a stranger's network may do anything with its parts
         return network
@@ -118,7 +131,13 @@ def _try_with_others(network: nn.Module, device: torch.device, dtype: torch.dtyp
 
 
 @torch.inference_mode()
-def _tried(network: nn.Module, device: torch.device) -> torch.Tensor:
+def tried(network: nn.Module, device: torch.device) -> torch.Tensor:
+    """Return what a network makes of a small picture; an empty tensor if that is none.
+
+    Args:
+        network: called as network(noisy, sigma) on [0, 1].
+        device: where it is.
+    """
     cleaned = network(_picture(device), torch.full((1,), 0.25, device=device))
     if not isinstance(cleaned, torch.Tensor) or not bool(cleaned.isfinite().all()):
         return torch.empty(0)

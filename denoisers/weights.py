@@ -20,10 +20,12 @@ from torch import nn
 
 from denoisers import architectures
 from denoisers.errors import BrokenWeights, NotUsable, UnknownArchitecture
+from denoisers.placing import placed, tried
 from denoisers.reading import LARGEST, is_file, read_whole, refuse_pickle
 
 LARGEST_MANIFEST = 2**16
 LARGEST_ARGUMENT = 1024
+COUNTER = "num_batches_tracked"  # a batch norm's, which is not needed any more
 TOLD = 3  # tensors that a message names
 
 Tensors = Mapping[str, torch.Tensor]
@@ -47,7 +49,7 @@ def load_weights(path: Path) -> tuple[nn.Module, str]:
     data = read_whole(path)
     tensors, metadata = _parsed(path.name, data)
     said, manifest = _manifest(path, metadata)
-    network = _network(path.name, manifest, tensors)
+    network = filled(path.name, manifest, tensors)
     sha256 = hashlib.sha256(data)
     sha256.update(said)  # a safetensors file says where it ends, so no two pairs look alike
     return network.eval(), sha256.hexdigest()
@@ -81,9 +83,9 @@ def rehearse(network: nn.Module, dtype: torch.dtype = torch.float32) -> None:
         dtype: as there.
 
     Raises:
-        BrokenWeights: if it cannot be saved, or not be loaded again.
+        BrokenWeights: if it cannot be saved, or not be loaded again and be the same.
         UnknownArchitecture: if its architecture is not installed.
-        NotUsable: if the architecture's package is broken.
+        NotUsable: if the architecture's package is broken, or the network cannot be run.
     """
     name = "what this network would be saved as"
     for wanted in ("architecture", "arguments"):
@@ -98,7 +100,14 @@ def rehearse(network: nn.Module, dtype: torch.dtype = torch.float32) -> None:
             f"the network has {len(data):,} bytes of weights: files up to {LARGEST:,} are loaded"
         )
     tensors, metadata = _parsed(name, data)
-    _network(name, _manifest(Path(name), metadata)[1], tensors)
+    manifest = _manifest(Path(name), metadata)[1]
+    cpu = torch.device("cpu")
+    first, second = (tried(placed(filled(name, manifest, tensors), cpu)[0], cpu) for _ in range(2))
+    if not torch.equal(first, second):
+        raise BrokenWeights(
+            f"{type(network).__name__} does not come out of its weights file the same each time: "
+            "what it draws at random must be kept in its state (register_buffer)"
+        )
 
 
 def smallest_exact_type(network: nn.Module) -> torch.dtype:
@@ -113,10 +122,17 @@ def smallest_exact_type(network: nn.Module) -> torch.dtype:
 
 
 def _encoded(name: str, network: nn.Module, dtype: torch.dtype) -> bytes:
+    state = network.state_dict()
+    if other := [k for k, v in state.items() if not isinstance(v, torch.Tensor) or v.is_complex()]:
+        raise BrokenWeights(
+            f"{type(network).__name__} keeps {other[0][:60]!r}, which is no tensor of real numbers"
+        )
     tensors = {
-        key: tensor.detach().to("cpu", dtype).clone(memory_format=torch.contiguous_format)
-        for key, tensor in network.state_dict().items()
-        if tensor.is_floating_point()  # a batch norm's count of batches is not needed any more
+        key: tensor.detach()
+        .to("cpu", dtype if tensor.is_floating_point() else tensor.dtype)
+        .clone(memory_format=torch.contiguous_format)
+        for key, tensor in state.items()
+        if not key.endswith(COUNTER)
     }
     arguments = _checked_arguments(name, network.arguments)
     manifest = {
@@ -196,8 +212,22 @@ def _checked_arguments(name: str, arguments: object) -> dict[str, int]:
     )
 
 
-def _network(name: str, manifest: Mapping[str, Any], tensors: Tensors) -> nn.Module:
-    """Build what the manifest names, and fill it."""
+def filled(name: str, manifest: Mapping[str, Any], tensors: Tensors) -> nn.Module:
+    """Build what a manifest names, and fill it.
+
+    Args:
+        name: of the file, for errors.
+        manifest: with "architecture" and "arguments".
+        tensors: by name; floating point as float32.
+
+    Returns:
+        The network, in float32.
+
+    Raises:
+        BrokenWeights: if the tensors do not fit; before arguments that are too large cost memory.
+        UnknownArchitecture: if the architecture is not installed.
+        NotUsable: if the architecture's package is broken.
+    """
     arguments = _checked_arguments(name, manifest["arguments"])
     try:
         make = architectures.find(manifest["architecture"])
@@ -245,8 +275,8 @@ def _states(network: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def _compare(name: str, wanted: Tensors, given: Tensors) -> None:
-    """Refuse another set of tensors. Only whole numbers, such as counters, may be missing."""
-    wrong = [f"lacks {k}" for k, t in wanted.items() if t.is_floating_point() and k not in given]
+    """Refuse another set of tensors. A batch norm's counters alone may be missing."""
+    wrong = [f"lacks {k}" for k in wanted if k not in given and not k.endswith(COUNTER)]
     for key, tensor in given.items():
         if key not in wanted:
             wrong.append(f"has {key[:60]!r}, which is not of the architecture")

@@ -1,14 +1,16 @@
 """CIFAR-10 in the archives of its authors, `cifar-10-binary.tar.gz` and `cifar-10-python.tar.gz`.
 
 The Python version is a pickle. It is read by an unpickler that knows the four names that such a
-file needs (numpy's array, its dtype, how they are put together, and bytes) and refuses every
-other, so that a prepared file cannot run anything.
+file needs (numpy's array, its dtype, how they are put together, and bytes), gives it objects of our
+own for them, and refuses every other, so that a prepared file cannot run anything: numpy's own
+would take addresses from the file for objects.
 """
 
 import hashlib
 import io
 import pickle
 import tarfile
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -23,12 +25,57 @@ CLASSES = (
 )
 BATCHES = (*(f"data_batch_{n}" for n in range(1, 6)), "test_batch")
 RECORD = 1 + 3 * 32 * 32  # label, then red, green and blue planes
+
+
+class _Kind:
+    """Stands for numpy's dtype, of which a file needs uint8 alone."""
+
+    __slots__ = ()
+
+    def __init__(self, kind: object = None, *_: object) -> None:
+        if kind not in ("u1", b"u1"):
+            raise BadData("a batch of the CIFAR-10 archive does not hold bytes")
+
+    def __setstate__(self, state: object) -> None:
+        """Byte order and the like, which bytes have none of."""
+
+
+class _Planes:
+    """Stands for numpy's array while it is put together."""
+
+    __slots__ = ("pixels",)
+
+    def __init__(self, *_: object) -> None:
+        self.pixels = np.empty((0, 0), np.uint8)
+
+    def __setstate__(self, state: Any) -> None:  # noqa: ANN401  what a file says
+        _, shape, kind, by_columns, raw = state
+        if not isinstance(kind, _Kind) or by_columns or type(raw) is not bytes:
+            raise BadData("a batch of the CIFAR-10 archive holds another array than of bytes")
+        self.pixels = np.frombuffer(raw, np.uint8).reshape(shape)
+
+
+class _Call:
+    """What a pickle may call, and do nothing else with: it could set a function's attributes."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        self._function = function
+
+    def __call__(self, *arguments: object) -> object:
+        return self._function(*arguments)
+
+    def __setstate__(self, state: object) -> None:
+        raise BadData("the archive's pickle does what CIFAR-10 does not need")
+
+
 ALLOWED = {
-    ("numpy.core.multiarray", "_reconstruct"): lambda *_: np.ndarray((0,), np.uint8),
-    ("numpy._core.multiarray", "_reconstruct"): lambda *_: np.ndarray((0,), np.uint8),
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("_codecs", "encode"): lambda text, _: text.encode("latin1"),
+    ("numpy.core.multiarray", "_reconstruct"): _Call(_Planes),
+    ("numpy._core.multiarray", "_reconstruct"): _Call(_Planes),
+    ("numpy", "ndarray"): None,  # _reconstruct's argument
+    ("numpy", "dtype"): _Call(_Kind),
+    ("_codecs", "encode"): _Call(lambda text, _: text.encode("latin1")),
 }
 
 
@@ -93,16 +140,18 @@ def _binary(data: bytes) -> tuple[list[int], NDArray[np.uint8]]:
 
 def _pickled(data: bytes) -> tuple[list[int], NDArray[np.uint8]]:
     content = _Careful(io.BytesIO(data), encoding="bytes").load()
-    return _checked(content[b"labels"], content[b"data"])
+    planes = content[b"data"]
+    if type(planes) is not _Planes:
+        raise BadData("a batch of the CIFAR-10 archive holds no array of pictures")
+    return _checked(content[b"labels"], planes.pixels)
 
 
-def _checked(labels: Any, planes: Any) -> tuple[list[int], NDArray[np.uint8]]:  # noqa: ANN401
-    whole = isinstance(planes, np.ndarray) and planes.dtype == np.uint8
-    if not whole or planes.shape != (len(labels), RECORD - 1):
+def _checked(labels: object, planes: NDArray[np.uint8]) -> tuple[list[int], NDArray[np.uint8]]:
+    if type(labels) is not list or planes.shape != (len(labels), RECORD - 1):
         raise BadData("a batch of the CIFAR-10 archive has the wrong shape")
     if not all(type(label) is int and 0 <= label < len(CLASSES) for label in labels):
         raise BadData("a batch of the CIFAR-10 archive has labels outside 0..9")
-    return list(labels), planes
+    return labels, planes
 
 
 class _Careful(pickle.Unpickler):

@@ -48,7 +48,7 @@ def load_pictures(
         cache: folder for the decoded pictures.
         size: side that every picture must have, in pixels.
         classes: that the labels count, such as the training part's; None for those found.
-        tell: is told of pictures of which little is left in 8 bits.
+        tell: is told of pictures of which little is left in 8 bits, and of those that lie deeper.
 
     Returns:
         The pictures, ordered by path.
@@ -65,6 +65,9 @@ def load_pictures(
             f"{data} holds no pictures under {part}/CLASS/: expected files such as "
             f"{part}/cat/0001.jpg"
         )
+    others = set(source.names) - set(names)
+    if deeper := sum(part in PurePosixPath(n.casefold()).parts[:-3] for n in others):
+        tell(f"{deeper:,} pictures lie deeper than {part}/CLASS/ and are left alone")
     (found,) = decoded({cache / part: [(source, names)]}, tell=tell)
     for name, (height, width) in zip(names, found.shapes.tolist(), strict=True):
         if (height, width) != (size, size):

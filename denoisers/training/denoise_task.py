@@ -151,6 +151,8 @@ class DenoiseTask:
     @torch.no_grad()
     def _check_network(self) -> None:
         size = self.objective.size
+        if not any(p.requires_grad for p in self.model.parameters()):
+            raise NotUsable("the network has no weights that could be learnt")
         noisy = torch.full((1, 3, size, size), 0.5, device=self.device)
         try:
             cleaned = self.model.eval()(noisy, torch.full((1,), 0.25, device=self.device))

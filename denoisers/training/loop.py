@@ -154,7 +154,7 @@ def fit(
                 watch(report)
                 if interrupted():
                     run.save()
-                    raise KeyboardInterrupt
+                    raise KeyboardInterrupt(str(out / CHECKPOINT))
                 run.save_if_due()
         run.save()
         return run.average

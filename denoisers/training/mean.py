@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from denoisers import architectures
-from denoisers.errors import BadCheckpoint, NotUsable
+from denoisers.errors import BadCheckpoint, BrokenWeights, NotUsable
 from denoisers.training import checkpoint
+from denoisers.weights import filled
 
 
 def is_checkpoint(path: Path) -> bool:
@@ -38,16 +38,13 @@ def averaged(path: Path) -> nn.Module:
     name, _, arguments = str(told.get("network", "")).partition(" ")
     if told.get("task") != "denoiser" or not arguments:
         raise BadCheckpoint(f"{path} is no checkpoint of a denoiser's training")
-    make = architectures.find(name)
+    given = {k.removeprefix("average."): v for k, v in tensors.items() if k[:8] == "average."}
+    given = {k: v.float() if v.is_floating_point() else v for k, v in given.items()}
     try:
-        network = make(**json.loads(arguments))
-        given = {k.removeprefix("average."): v for k, v in tensors.items() if k[:8] == "average."}
-        counts = {k: v for k, v in network.state_dict().items() if not v.is_floating_point()}
-        network.load_state_dict({**counts, **given})
-    except Exception as error:
-        kind = type(error).__name__  # a stranger's network may raise anything
-        raise BadCheckpoint(f"{path} does not fit the network {name!r} ({kind})") from error
-    return network.float().eval()
+        manifest = {"architecture": name, "arguments": json.loads(arguments)}
+        return filled(str(path), manifest, given).eval()
+    except (BrokenWeights, ValueError, RecursionError) as error:
+        raise BadCheckpoint(f"{path} does not fit the network {name!r} ({error})") from error
 
 
 @torch.no_grad()

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from certification.canonical import FORMATS
 from certification.errors import UnsupportedImage
 from certification.samples import SIXTEEN_BIT, depth_steps, to_rgb, upright
 from denoisers.errors import BadData
@@ -26,6 +27,7 @@ from denoisers.training import cifar
 
 ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 PARTS = ("train", "test")
+LARGEST = 2**29  # bytes of a file
 
 
 class Header(NamedTuple):
@@ -122,14 +124,15 @@ def _folder(path: Path) -> Source:
     if not names and any(path.glob("data_batch_*")):
         raise BadData(f"{path} is CIFAR-10 unpacked: name the archive that it came in instead")
     states = [(path / name).stat() for name in names]
-    mark = _digest([(state.st_size, state.st_mtime_ns) for state in states])
+    # Pictures of one size and time may have changed their names among each other.
+    mark = _digest([(s.st_size, s.st_mtime_ns, s.st_ino, s.st_ctime_ns) for s in states])
     return _pictures(path, mark, names, lambda name: (path / name).open("rb"))
 
 
 def _walk(top: Path) -> Iterator[str]:
     """Yield all files below a folder, links to others followed, but not round in a circle."""
     above: dict[str, frozenset[tuple[int, int]]] = {}
-    for folder, below, files in os.walk(top, followlinks=True):
+    for folder, below, files in os.walk(top, followlinks=True, onerror=_unreadable):
         state = os.stat(folder)
         here = above.pop(folder, frozenset()) | {(state.st_dev, state.st_ino)}
         for name in list(below):
@@ -142,6 +145,10 @@ def _walk(top: Path) -> Iterator[str]:
             path = os.path.join(folder, name)
             if os.path.isfile(path):
                 yield Path(path).relative_to(top).as_posix()
+
+
+def _unreadable(error: OSError) -> None:
+    raise BadData(f"the folder {error.filename} cannot be read: {error.strerror}")
 
 
 def _zip(path: Path) -> Source:
@@ -183,7 +190,10 @@ def _pictures(
     def decode(name: str) -> NDArray[np.uint8]:
         try:
             with opened(name) as file:
-                return _decoded(file.read())
+                data = file.read(LARGEST + 1)
+            if len(data) > LARGEST:
+                raise UnsupportedImage(f"it has more than {LARGEST:,} bytes")
+            return _decoded(data)
         except UnidentifiedImageError:
             raise BadData(
                 f"{name} of {path} is not a picture of a known format: take it away, or mend it"
@@ -208,7 +218,7 @@ def _pictures(
 def _header(file: IO[bytes]) -> Header:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with Image.open(file) as picture:
+        with Image.open(file, formats=FORMATS) as picture:
             deep = picture.mode.startswith("I;16") or SIXTEEN_BIT in depth_steps(picture)
             return Header(picture.height, picture.width, deep)
 
@@ -216,7 +226,7 @@ def _header(file: IO[bytes]) -> Header:
 def _decoded(data: bytes) -> NDArray[np.uint8]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of large and odd files
-        with Image.open(io.BytesIO(data)) as picture:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             frames = getattr(picture, "n_frames", 1)
             if frames > 1 and picture.format != "MPO":  # of which the service takes the first too
                 raise UnsupportedImage(

@@ -55,7 +55,7 @@ def make_module(text: str, what: str) -> nn.Module:
     try:
         make: Callable[..., object] = getattr(importlib.import_module(module), function)
         made = make(argument) if given else make()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BadSurrogate(
             f"the {what} {text!r} cannot be made ({type(error).__name__}: {error}); {EXPECTED}"
         ) from error
@@ -132,6 +132,8 @@ def try_out(
                 f"{_name(place, surrogate)} passes no usable gradient to its pictures (is it "
                 "quantised, or inside no_grad?): it cannot be learnt from"
             )
+        with torch.no_grad():
+            _scores(place, surrogate, pictures[:1])  # what is dealt to it may be one
         classes.append(scores.shape[1])
     return classes
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 STDIN = STDOUT = Path("-")
 MOST_KEY_BYTES = 1 << 20
+LONGEST_STEM = 36  # of a denoiser's name, before a number
 GOOD_ENOUGH = 0.9  # the default of certification.options, which is slow to import
 
 
@@ -191,13 +192,23 @@ def with_denoiser_file(settings: "Settings", denoiser: str | None) -> "tuple[Set
         return settings, denoiser  # a name, though an unknown one
     if not there:
         raise BadRequest(f"--denoiser: there is no file {denoiser[:200]!r}", "denoiser")
-    name = files.name_of(path)
+    name, number = files.name_of(path), 1
+    while not _same(settings.denoiser_files.get(name, path), path):
+        number += 1  # every training's file is called `weights`
+        name = f"{files.name_of(path)[:LONGEST_STEM]}-{number}"
     try:
         files.check(name, path)
     except DenoiserError as error:
         raise BadRequest(f"--denoiser: {error}", "denoiser") from None
     named = {**settings.denoiser_files, name: path}
     return settings.model_copy(update={"denoiser_files": named}), name
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return one == other
 
 
 def read_picture(path: Path, limit: int) -> bytes:

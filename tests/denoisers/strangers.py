@@ -63,6 +63,71 @@ class Fussy(Tiny):
         raise ZeroDivisionError("a secret of the inside")
 
 
+class Shuffled(Tiny):
+    """Its order is drawn when it is built, and kept."""
+
+    architecture = "shuffled"
+
+    def __init__(self):
+        super().__init__()
+        self.arguments = {}
+        self.register_buffer("order", torch.randperm(3))
+
+    def forward(self, noisy, sigma):
+        return super().forward(noisy, sigma)[:, self.order]
+
+
+class Forgets(Shuffled):
+    """And is not kept."""
+
+    architecture = "forgets"
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("order", torch.randperm(1000)[:3] % 3, persistent=False)
+        self.register_buffer("shade", torch.rand(3, 1, 1), persistent=False)
+
+    def forward(self, noisy, sigma):
+        return super().forward(noisy, sigma) * self.shade
+
+
+class Complex(Tiny):
+    architecture = "complex"
+
+    def __init__(self):
+        super().__init__()
+        self.arguments = {}
+        self.phase = nn.Parameter(torch.ones(3, 1, 1, dtype=torch.complex64))
+
+    def forward(self, noisy, sigma):
+        return super().forward(noisy, sigma) * self.phase.real
+
+
+class Extra(Tiny):
+    architecture = "extra"
+
+    def __init__(self):
+        super().__init__()
+        self.arguments = {}
+
+    def get_extra_state(self):
+        return {"answer": 42}
+
+    def set_extra_state(self, state):
+        pass
+
+
+class Normed(Tiny):
+    """With weights that are computed from others, in the older way of torch."""
+
+    architecture = "normed"
+
+    def __init__(self):
+        super().__init__()
+        self.arguments = {}
+        self.conv = nn.utils.weight_norm(self.conv)
+
+
 def nothing():
     return "no network"
 '''
@@ -73,6 +138,11 @@ NAMES = {
     "tied": "Tied",
     "shy": "Shy",
     "fussy": "Fussy",
+    "shuffled": "Shuffled",
+    "forgets": "Forgets",
+    "complex": "Complex",
+    "extra": "Extra",
+    "normed": "Normed",
     "nothing": "nothing",
     "absent": "Absent",
 }

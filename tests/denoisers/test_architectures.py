@@ -2,15 +2,17 @@
 
 import sys
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
-from denoisers import architectures
+from denoisers import architectures, files
 from denoisers.dncnn import DnCNN
 from denoisers.errors import BrokenWeights, NotUsable, UnknownArchitecture
 from denoisers.runtime import Runtime
 from denoisers.unet import UNet
-from denoisers.weights import load_weights, save_weights
+from denoisers.weights import load_weights, rehearse, save_weights
 from tests.denoisers import strangers
 
 
@@ -97,3 +99,50 @@ def test_two_packages_may_not_claim_one_name(stranger, tmp_path, monkeypatch):
         architectures.find("half")
     assert architectures.find("tiny").architecture == "tiny"  # the same claim twice is no other
     assert architectures.find("unet") is UNet  # Surety's own names stay Surety's
+
+
+def test_whole_numbers_that_decide_are_kept_as_they_are(stranger, tmp_path):
+    """Else one file stood for another function in each process that loads it."""
+    made = architectures.find("shuffled")()
+    path = tmp_path / "mine.safetensors"
+    for order in ([1, 2, 0], [2, 0, 1]):
+        made.order.copy_(torch.tensor(order))
+        rehearse(made, torch.bfloat16)
+        save_weights(made, path, torch.bfloat16)
+        loaded, _ = load_weights(path)
+        assert loaded.order.tolist() == order
+        assert loaded.order.dtype == torch.int64
+    tensors = load_file(path)
+    del tensors["order"]
+    save_file(tensors, path, {"architecture": "shuffled", "arguments": "{}"})
+    with pytest.raises(BrokenWeights, match="it lacks order"):
+        load_weights(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("forgets", "Forgets does not come out of its weights file the same each time"),
+        ("complex", "Complex keeps 'phase', which is no tensor of real numbers"),
+        ("extra", "Extra keeps '_extra_state', which is no tensor of real numbers"),
+    ],
+)
+def test_what_could_not_be_kept_is_told_before_the_training(stranger, name, says):
+    with pytest.raises(BrokenWeights, match=says):
+        rehearse(architectures.find(name)())
+
+
+def test_a_network_of_complex_numbers_is_not_cut_in_half(stranger):
+    with pytest.raises(NotUsable, match="complex numbers"):
+        Runtime("mine", architectures.find("complex")(), "0" * 64, device="cpu")
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm")
+def test_weights_that_are_computed_from_others(stranger, tmp_path):
+    made = architectures.find("normed")()
+    rehearse(made)
+    save_weights(made, tmp_path / "mine.safetensors")
+    noisy = torch.randint(-50, 300, (3, 9, 8, 3)).to(torch.int16).numpy()
+    cleaned = files.load("mine", tmp_path / "mine.safetensors").clean(noisy, 0.25)
+    before = Runtime("mine", made, "0" * 64, device="cpu").clean(noisy, 0.25)
+    assert np.array_equal(cleaned, before)

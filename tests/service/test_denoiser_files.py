@@ -184,6 +184,23 @@ def test_a_name_goes_before_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         with_denoiser_file(settings, "mine.safetensors")
 
 
+def test_files_of_one_name_are_told_apart(surety: Any) -> None:
+    """Every training writes `weights.safetensors`."""
+    for folder in ("one", "two"):
+        Path(folder).mkdir()
+        write_blur(Path(folder, "weights.onnx"))
+    settings = Settings()
+    names = []
+    for path in ("one/weights.onnx", "two/weights.onnx", "one/weights.onnx", "./two/weights.onnx"):
+        settings, name = with_denoiser_file(settings, path)
+        names.append(name)
+    assert names == ["weights", "weights-2", "weights", "weights-2"]
+    assert settings.denoiser_files == {
+        "weights": Path("one/weights.onnx"),
+        "weights-2": Path("two/weights.onnx"),
+    }
+
+
 def test_the_list_names_files(surety: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_blur(Path("blur.onnx"))
     monkeypatch.setenv("SURETY_DENOISER_FILES", "mine=blur.onnx")

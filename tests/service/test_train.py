@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from adapters.local.labels import LABELS
@@ -78,6 +79,13 @@ def network(path=None, classes=3):
         made.load_state_dict(load_file(path))
     return made
 
+def fixed():
+    made = network()
+    made.append(nn.Linear(3, 3))
+    for layer, learns in ((made[2], False), (made[3], True)):
+        nn.init.constant_(layer.weight, 0.5).requires_grad_(learns)
+    return made
+
 def four(_=None):
     return network(classes=4)
 """
@@ -125,6 +133,29 @@ def test_a_surrogate_of_a_strangers_kind_and_a_denoiser_that_learns_from_it(
     assert learnt.exit_code == 0, learnt.output
     other = surety(*robust[:-3], 0.7, *robust[-2:], "--epochs", 20)
     assert "(robust: 0.5 then, 0.7 now)" in other.stderr
+
+
+def test_a_classifier_goes_on_with_the_same_labels_alone(surety, colours, tmp_path):
+    own = ("classifier", "--data", colours, *OF_COLOURS, "--out", tmp_path / "s", "--epochs", 1)
+    assert surety(*own).exit_code == 0
+    (colours / "train/green/0.png").rename(colours / "train/blue/9a.png")  # the order stays
+    done = surety(*own)
+    assert done.exit_code == ExitCode.BAD_INPUT
+    assert "(labels: " in done.stderr
+    weights = tmp_path / "s/weights.safetensors"
+    done = surety(*own, "--fresh", "--init", weights)
+    assert f"{weights} would be overwritten" in done.stderr.replace("\n", "")
+
+
+def test_layers_that_a_network_has_fixed_stay_so(surety, colours, tmp_path):
+    done = surety(
+        *("classifier", "--data", colours, "--size", 24, "--network", "hues:fixed"),
+        *("--batch", 10, "--epochs", 2, "--out", tmp_path / "s"),
+    )
+    assert done.exit_code == 0, done.output
+    learnt = load_file(tmp_path / "s/weights.safetensors")
+    assert learnt["2.weight"].eq(0.5).all()
+    assert not learnt["3.weight"].eq(0.5).all()
 
 
 @pytest.mark.parametrize(

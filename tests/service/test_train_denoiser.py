@@ -11,7 +11,8 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from denoisers.device import cpu_has_bfloat16
@@ -44,6 +45,12 @@ class Halves(nn.Module):
 
 def halves(slope="5"):
     return Halves(float(slope))
+
+def alone():
+    class Squeezed(Halves):
+        def forward(self, x):
+            return super().forward(x).squeeze()
+    return Squeezed(5.0)
 
 def full():
     made = halves()
@@ -163,6 +170,42 @@ def test_a_full_memory_is_told_before_the_first_step_too(surety, pictures, tmp_p
     assert not (tmp_path / "run/checkpoint.safetensors").exists()
 
 
+def test_a_surrogate_that_fails_on_one_picture_is_told_before_the_training(
+    surety, pictures, tmp_path
+):
+    common = ("denoiser", "--data", pictures / "small.zip", *SMALL, *QUICK, "--out", "run")
+    done = surety(*common, "--stability", 0.1, "--surrogate", "zoo:alone")
+    assert done.exit_code == ExitCode.BAD_INPUT, done.output
+    assert "for 1 pictures" in done.stderr
+    assert not (tmp_path / "run/log.csv").exists()
+
+
+def test_what_lies_beside_is_imported_only_where_code_is_named(surety, pictures, tmp_path):
+    """Torch imports modules of Python while it trains: one of that name is not to be run."""
+    common = ("denoiser", "--data", pictures / "small.zip", *SMALL, *QUICK, "--out", "run")
+    assert surety(*common).exit_code == 0
+    assert not {"", str(tmp_path)} & set(sys.path)
+    assert surety(*common, "--check", "zoo:halves").exit_code == 0
+    assert sys.path[0] == str(tmp_path)
+
+
+@pytest.mark.parametrize("wrong", ["contrast=0", "contrast=1001", "again=101", "mirror=2"])
+def test_a_finish_that_no_network_can_have(surety, pictures, wrong):
+    done = surety("denoiser", "--data", pictures / "small.zip", *SMALL, *QUICK, "--set", wrong)
+    assert done.exit_code == ExitCode.BAD_INPUT
+    assert f"{wrong.partition('=')[0]} must be from" in done.stderr
+
+
+def test_what_is_stopped_before_its_first_step_has_no_checkpoint(surety, pictures, monkeypatch):
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("denoisers.training.pictures.load_all", stopped)
+    done = surety("denoiser", "--data", pictures / "small.zip", *SMALL, *QUICK)
+    assert done.exit_code == ExitCode.CANCELLED
+    assert done.stderr.splitlines()[-1] == "stopped: the same command goes on"
+
+
 def test_another_architecture_and_a_start_from_its_weights(surety, pictures, tmp_path):
     common = ("denoiser", "--data", pictures / "small.zip", *QUICK)
     small = ("--architecture", "dncnn", "--set", "depth=3", "--set", "width=4")
@@ -176,7 +219,14 @@ def test_another_architecture_and_a_start_from_its_weights(surety, pictures, tmp
     assert second.arguments == first.arguments
     moved = [(a - b).abs().max() for a, b in zip(first.parameters(), second.parameters())]  # noqa: B905
     assert 0 < max(moved) < 1e-3
-    done = surety(*common, "--out", "two", "--init", "two/weights.safetensors", "--rate", 1e-5)
+    begun = (tmp_path / "two/weights.safetensors").read_bytes()
+    for fresh in ((), ("--fresh",)):
+        done = surety(*common, *fresh, "--out", "two", "--init", "two/weights.safetensors")
+        assert done.exit_code == ExitCode.BAD_INPUT
+        assert "two/weights.safetensors would be overwritten" in done.stderr
+    assert (tmp_path / "two/weights.safetensors").read_bytes() == begun
+    (tmp_path / "other.safetensors").write_bytes(begun)
+    done = surety(*common, "--out", "two", "--init", "other.safetensors", "--rate", 1e-5)
     assert done.exit_code == ExitCode.BAD_INPUT
     assert "initial weights: " in done.stderr
 
@@ -314,8 +364,9 @@ def test_a_network_that_has_learnt_is_finished(surety, pictures, tmp_path, half)
     assert plain.read_bytes() == (tmp_path / learnt).read_bytes()
     for given, words in (
         ((learnt, made), "made.safetensors is there already"),
-        (("nowhere.safetensors", "new"), "nowhere.safetensors"),
-        ((learnt, "nowhere/new"), "nowhere/new"),
+        (("nowhere.safetensors", "new.safetensors"), "nowhere.safetensors"),
+        ((learnt, "nowhere/new.safetensors"), "nowhere/new"),
+        ((learnt, "new.onnx"), "new.onnx: weights files end in .safetensors"),
     ):
         done = surety("finish", *given)
         assert done.exit_code == ExitCode.BAD_INPUT, done.output
@@ -344,6 +395,16 @@ def test_the_mean_of_trainings_and_what_one_had_learnt_when_it_was_ended(
     for name, value in made.state_dict().items():
         expected = 0.8 * states[0][name] + 0.2 * states[1][name]
         assert torch.allclose(value, expected, atol=1e-7), name
+    checkpoint = tmp_path / "one/checkpoint.safetensors"
+    with safe_open(checkpoint, "pt") as file:
+        said = file.metadata()
+    state = json.loads(said["state"])
+    state["identity"]["network"] = 'unet {"width": 1024, "half": 9, "quarter": 9, "eighth": 9}'
+    large = {**said, "state": json.dumps(state)}
+    save_file(load_file(checkpoint), tmp_path / "large.safetensors", large)
+    done = surety("mean", "large.safetensors", "--output", "new.safetensors")
+    assert done.exit_code == ExitCode.BAD_INPUT, done.output
+    assert "large.safetensors does not fit its architecture and arguments" in done.stderr
     # A checkpoint holds the moving average that the end of the training saves.
     done = surety("mean", "one/checkpoint.safetensors", "--output", "again.safetensors")
     assert done.exit_code == 0, done.output

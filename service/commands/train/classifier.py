@@ -1,6 +1,9 @@
 """`surety train classifier`: the built-in classifier, or a surrogate for a denoiser's training."""
 
+import hashlib
+import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +11,13 @@ import typer
 
 from service.commands.train.options import Batch, Mixed, Out, Resume, Seed, check_seed
 from service.commands.train.parts import search_current_directory
-from service.commands.train.running import finish, friendly, save_aside, train
+from service.commands.train.running import (
+    finish,
+    friendly,
+    keep_beginning,
+    save_aside,
+    train,
+)
 from service.errors import BadRequest
 from service.terminal import say
 
@@ -62,6 +71,7 @@ def classifier(
     """
     with friendly(resume=resume):
         _check(epochs, robust, rate, seed)
+        keep_beginning(init, out)
         if not network and size != 32:
             raise BadRequest("the built-in classifier takes 32×32: --size needs --network")
         from adapters.local.training import ClassifierTask, accuracy
@@ -94,6 +104,7 @@ def classifier(
             "network": type(made).__name__,
             "initial weights": initial,
             "pictures": f"{len(pictures.labels)} ({pictures.digest[:12]})",
+            "labels": _digest(pictures.labels.tolist(), pictures.classes),
         }
         seconds = train(task, plan, out, resume=resume, identity=identity)
         save_aside(lambda path: save_classifier(task.model, path), out / "weights.safetensors")
@@ -116,6 +127,10 @@ def _check(epochs: float, robust: float, rate: float, seed: int) -> None:
         raise BadRequest("--rate must be more than 0 and at most 10")
 
 
+def _digest(labels: Sequence[int], classes: Sequence[str]) -> str:
+    return hashlib.sha256(json.dumps([labels, classes]).encode()).hexdigest()[:12]
+
+
 def _made(network: str | None, init: Path | None, seed: int) -> "nn.Module":
     import torch
     from safetensors import SafetensorError
@@ -129,7 +144,8 @@ def _made(network: str | None, init: Path | None, seed: int) -> "nn.Module":
     if network:
         search_current_directory()
     made = make_module(network, "network") if network else built_in()
-    made.requires_grad_(True)
+    if not any(p.requires_grad for p in made.parameters()):  # else it is said which are to learn
+        made.requires_grad_(True)
     if init:
         try:
             kept = {k: v for k, v in made.state_dict().items() if "num_batches_tracked" in k}

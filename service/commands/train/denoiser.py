@@ -17,7 +17,13 @@ from service.commands.train.options import (
     parse_arguments,
     parse_range,
 )
-from service.commands.train.running import counting, finish, friendly, train
+from service.commands.train.running import (
+    counting,
+    finish,
+    friendly,
+    keep_beginning,
+    train,
+)
 from service.errors import BadRequest
 from service.terminal import say
 
@@ -174,16 +180,15 @@ def denoiser(
             )
         if also_at is not None and not crop <= also_at <= MOST_SIZE:
             raise BadRequest(f"--also-at must be from --crop, {crop}, to {MOST_SIZE} pixels")
+        keep_beginning(init, out)
         arguments = parse_arguments(set_ or [])
         where = parts.device(device)
 
         from denoisers.training.denoise_task import DenoiseTask
         from denoisers.training.pictures import load_all
-        from denoisers.training.surrogates import load_surrogate
         from denoisers.weights import rehearse
 
-        parts.search_current_directory()
-        surrogates = [load_surrogate(text) for text in surrogate or []]
+        surrogates = parts.surrogates(surrogate or [])
         checks = parts.checks(check or [], crop, where)
         network = parts.network(architecture or "unet", arguments, init, seed)
         rehearse(network, parts.kind(half=half))
@@ -205,7 +210,7 @@ def denoiser(
             f"{task.usable:,} pictures to learn from, {len(held_out):,} to measure with"
             + (f"; {left_out:,} are smaller than {crop}×{crop} and left out" if left_out else "")
         )
-        seconds = train(task, plan, out, resume=resume)
         checks += parts.as_checks(surrogate or [], surrogates, crop, where)
+        seconds = train(task, plan, out, resume=resume)
         figures = parts.save_and_measure(task, out, held_out, checks, half=half)
         finish(task, plan, out, seconds, figures)

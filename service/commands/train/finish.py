@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.commands.train import parts
-from service.commands.train.running import friendly, save_aside
+from service.commands.train.running import friendly, new_file, save_aside
 from service.errors import BadRequest
 from service.terminal import say
 
@@ -42,8 +42,7 @@ def finish(
         from denoisers.finish import Finish
         from denoisers.weights import save_weights, smallest_exact_type
 
-        if out.exists():
-            raise BadRequest(f"{out} is there already: name another file")
+        new_file(out)
         network = parts.weights(weights)
         kind = str(getattr(network, "architecture", type(network).__name__))
         finished: Callable[[Finish], nn.Module] | None = getattr(network, "finished", None)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.commands.train import parts
-from service.commands.train.running import friendly, save_aside
+from service.commands.train.running import friendly, new_file, save_aside
 from service.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -37,8 +37,7 @@ def mean(
         from denoisers.training.mean import mean as mean_of
         from denoisers.weights import save_weights, smallest_exact_type
 
-        if output.exists():
-            raise BadRequest(f"{output} is there already: name another file")
+        new_file(output)
         parted = _shares(shares, len(weights))
         networks = [_network(path) for path in weights]
         kind = parts.kind(half=half)

@@ -39,10 +39,27 @@ def device(text: str) -> "torch.device":
 
 
 def search_current_directory() -> None:
-    """Let code that options name lie where the user stands, as `python -m` does."""
+    """Let code that options name lie where the user stands, as `python -m` does.
+
+    Not without such code: torch imports modules of Python while it trains, and would find others
+    of the same name there.
+    """
     here = os.getcwd()
     if not {"", here} & set(sys.path[:1]):
         sys.path.insert(0, here)
+
+
+def surrogates(texts: Sequence[str]) -> "list[nn.Module]":
+    """Import the classifiers of --surrogate.
+
+    Raises:
+        BadSurrogate: if one cannot be imported.
+    """
+    from denoisers.training.surrogates import load_surrogate
+
+    if texts:
+        search_current_directory()
+    return [load_surrogate(text) for text in texts]
 
 
 def weights(path: Path) -> "nn.Module":
@@ -140,11 +157,10 @@ def as_checks(
 
 def _check(text: str, size: int, where: "torch.device") -> "Check":
     from denoisers.training.checks import OnnxCheck
-    from denoisers.training.surrogates import load_surrogate
 
     target = text.partition("=")[0]
     if ":" in target and not target.lower().endswith(".onnx") and not Path(text).exists():
-        return as_checks([text], [load_surrogate(text)], size, where)[0]
+        return as_checks([text], surrogates([text]), size, where)[0]
     return OnnxCheck(Path(text))
 
 

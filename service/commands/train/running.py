@@ -78,6 +78,31 @@ def finish(
     typer.echo(f"weights: {out / 'weights.safetensors'}")
 
 
+def keep_beginning(init: Path | None, out: Path) -> None:
+    """Refuse to begin with a file that the result would take the place of.
+
+    Raises:
+        BadRequest: if it is that file.
+    """
+    result = out / "weights.safetensors"
+    if init is not None and init.exists() and result.exists() and init.samefile(result):
+        raise BadRequest(f"--init {init} would be overwritten: give another --out")
+
+
+def new_file(path: Path) -> None:
+    """Refuse what no weights file can be written to.
+
+    Raises:
+        BadRequest: if there is a file already, or its ending says something else.
+    """
+    from denoisers.files import WEIGHTS
+
+    if path.exists():
+        raise BadRequest(f"{path} is there already: name another file")
+    if path.suffix.lower() != WEIGHTS:
+        raise BadRequest(f"{path}: weights files end in {WEIGHTS}, or nothing reads them again")
+
+
 def save_aside(save: Callable[[Path], None], path: Path, like: Path | None = None) -> None:
     """Let a file be written beside its place and move it there; the old one stays until then.
 
@@ -168,7 +193,12 @@ def friendly(*, resume: bool = True) -> "Iterator[None]":
             raise
         complain(BadRequest(FULL))
         raise typer.Exit(2) from None
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
+        kept = bool(stop.args)  # fit's
         again = "the same command goes on" if resume else "the same command without --fresh goes on"
-        say(f"stopped; what was learnt is in the checkpoint: {again}")
+        say(
+            f"stopped; what was learnt is in the checkpoint: {again}"
+            if kept
+            else f"stopped: {again}"
+        )
         raise typer.Exit(130) from None

@@ -130,6 +130,57 @@ def test_a_malicious_pickle_is_refused_and_not_executed(tmp_path, protocol):
         assert not mark.exists()
 
 
+def pickled(*parts):
+    """Put a pickle together: Python's values, and opcodes as they are."""
+    written = (p if isinstance(p, bytes) else pickle.dumps(p, 2)[2:-1] for p in parts)
+    return b"\x80\x02" + b"".join(written) + b"."
+
+
+ARRAY = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n"
+DTYPE = b"cnumpy\ndtype\n"
+RAW = b"T\x08\x00\x00\x00ABCDEFGH"  # eight bytes, which could be an address
+OBJECTS = pickled(DTYPE, ("O8", False, True), b"R", (3, "|", None, None, None, -1, -1, 61), b"b")
+WIDE = pickled(DTYPE, ("u8", False, True), b"R")
+
+
+@pytest.mark.parametrize("kind", [OBJECTS, WIDE])
+def test_an_address_in_a_pickle_does_not_become_an_object(tmp_path, kind):
+    """Numpy's dtype believes a file that says of objects that they are none."""
+    labels = [ARRAY, (0,), b"U\x01b\x87R", b"(", 1, (1,), kind[2:-1], False, RAW, b"tb"]
+    data = pickled(b"}(U\x06labels", *labels, b"U\x04data", b"".join(map(_opcodes, labels)), b"u")
+    path = archive(tmp_path / "evil.tar.gz", {"x/data_batch_1": data})
+    with pytest.raises(BadData, match="does not hold bytes"):
+        open_source(path)
+
+
+def _opcodes(part):
+    return part if isinstance(part, bytes) else pickle.dumps(part, 2)[2:-1]
+
+
+@pytest.mark.parametrize("state", [{"a": 1}, (None, {"__defaults__": ("x", "y")})])
+@pytest.mark.parametrize("name", [ARRAY[: ARRAY.index(b"cnumpy\nndarray")], DTYPE])
+def test_a_pickle_does_not_change_what_it_may_call(tmp_path, name, state):
+    path = archive(tmp_path / "e.tar.gz", {"x/data_batch_1": pickled(name, state, b"b")})
+    with pytest.raises(BadData, match="does what CIFAR-10 does not need"):
+        open_source(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ({b"labels": [0], b"data": [0] * 3072}, "no array of pictures"),
+        ({b"labels": (0,), b"data": np.zeros((1, 3072), np.uint8)}, "wrong shape"),
+        ({b"labels": [0, 1], b"data": np.zeros((3072, 2), np.uint8).T}, "another array"),
+        ({b"labels": [10], b"data": np.zeros((1, 3072), np.uint8)}, "labels outside"),
+        ({b"labels": [True], b"data": np.zeros((1, 3072), np.uint8)}, "labels outside"),
+    ],
+)
+def test_a_batch_of_other_things_is_refused(tmp_path, content, says):
+    path = archive(tmp_path / "odd.tar.gz", {"x/data_batch_1": pickle.dumps(content, 2)})
+    with pytest.raises(BadData, match=says):
+        open_source(path)
+
+
 @pytest.mark.parametrize("make", [binary_archive, python_archive])
 def test_truncated_archives_are_refused_wherever_they_end(tmp_path, make):
     for mode in ("w:gz", "w"):

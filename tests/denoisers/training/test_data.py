@@ -73,3 +73,15 @@ def test_pictures_of_few_greys_are_told(tmp_path):
     said = []
     load_pictures(root, "train", tmp_path / "cache", tell=said.append)
     assert [line.partition(" pictures")[0] for line in said] == ["1 16-bit"]
+
+
+def test_pictures_that_lie_deeper_than_their_class_are_told(tmp_path):
+    root = noise_pictures(tmp_path / "data", count=2)
+    deeper = root / "train/cat/more"
+    deeper.mkdir()
+    (root / "train/cat/0001.png").rename(deeper / "0001.png")
+    said = []
+    assert len(load_pictures(root, "train", tmp_path / "cache", tell=said.append).labels) == 3
+    assert said == ["1 pictures lie deeper than train/CLASS/ and are left alone"]
+    load_pictures(root, "test", tmp_path / "cache", tell=said.append)
+    assert len(said) == 1

@@ -1,15 +1,17 @@
 """Folders and zips of pictures, decoded as the service decodes an upload."""
 
+import errno
 import os
 import zipfile
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from certification.canonical import canonicalise
 from certification.errors import UnsupportedImage
 from denoisers.errors import BadData
+from denoisers.training import sources
 from denoisers.training.sources import open_source, reduced
 from tests.denoisers.training.scenes import noise_pictures
 
@@ -179,3 +181,65 @@ def test_headers_say_what_decoding_makes(tmp_path):
         assert headers == [(8, 11, False), (30, 50, True), (0, 0, False)]
     small = reduced(folder, 20)
     assert small.header("b.png")[:2] == small.read("b.png").shape[:2] == (20, 33)
+
+
+def test_what_only_looks_like_a_picture_is_not_run(tmp_path, monkeypatch):
+    """Pillow has PostScript drawn by Ghostscript, under whatever name it comes."""
+    ran, root = tmp_path / "ran", tmp_path / "data"
+    for name in ("gs", "gswin32c", "gswin64c"):
+        script = tmp_path / "bin" / name
+        script.parent.mkdir(exist_ok=True)
+        script.write_text(f"#!/bin/sh\ntouch {ran}\nexit 1\n")
+        script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{script.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)  # which looks for it once
+    root.mkdir()
+    (root / "cat.jpg").write_text(
+        "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 24 24\n%%EndComments\nshowpage\n%%EOF\n"
+    )
+    Image.new("RGB", (8, 8)).save(root / "old.png", format="TGA")
+    source = open_source(root)
+    for name in source.names:
+        assert source.header(name) == (0, 0, False)
+        with pytest.raises(BadData, match="is not a picture of a known format"):
+            source.read(name)
+    assert not ran.exists()
+
+
+def test_a_small_zip_of_an_endless_picture_does_not_fill_the_memory(tmp_path, monkeypatch):
+    root = noise_pictures(tmp_path / "data", count=1, classes=("cat",), parts=("train",))
+    picture = root / "train/cat/0000.png"
+    source = open_source(zipped(root, tmp_path / "data.zip"))
+    monkeypatch.setattr(sources, "LARGEST", picture.stat().st_size)
+    assert source.read("train/cat/0000.png").shape == (32, 32, 3)
+    monkeypatch.setattr(sources, "LARGEST", picture.stat().st_size - 1)
+    with pytest.raises(BadData, match="has more than"):
+        source.read("train/cat/0000.png")
+
+
+def test_a_folder_that_may_not_be_read_is_not_left_out_without_a_word(tmp_path, monkeypatch):
+    root, listed = noise_pictures(tmp_path / "data", count=1), os.scandir
+
+    def scandir(path):
+        if str(path).endswith("dog"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(BadData, match=r"test/dog cannot be read: Permission denied"):
+        open_source(root)
+
+
+def test_the_mark_changes_with_names_that_were_swapped(tmp_path):
+    """Of files of one size and time, as an archive of bitmaps leaves them."""
+    root = tmp_path / "data"
+    root.mkdir()
+    one, other = root / "0.bmp", root / "1.bmp"
+    for path, grey in ((one, 20), (other, 230)):
+        Image.new("RGB", (8, 8), (grey,) * 3).save(path)
+        os.utime(path, (1e9, 1e9))
+    before = open_source(root).mark
+    one.rename(root / "aside")
+    other.rename(one)
+    (root / "aside").rename(other)
+    assert open_source(root).mark != before

@@ -1,5 +1,7 @@
 """Surrogates: loaded by name, tried before they are relied on, never changed."""
 
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -27,6 +29,10 @@ def no_module():
     return 3
 
 
+def leaves():
+    sys.exit(0)
+
+
 def broken():
     raise FileNotFoundError("weights.pt is not there")
 
@@ -46,6 +52,7 @@ def test_a_surrogate_is_made_evaluating_and_fixed():
         (f"{HERE}:missing", "no attribute 'missing'"),
         (f"{HERE}:no_module", "makes int, no torch module"),
         (f"{HERE}:broken", r"weights\.pt is not there"),
+        (f"{HERE}:leaves", "SystemExit"),
         (f"{SCENES}:brightness=steep", "could not convert"),
         (HERE, "names no function"),
         (":make", "names no function"),
@@ -64,6 +71,7 @@ def test_what_is_no_surrogate_is_named(text, words):
     [
         (lambda x: x.mean((2, 3)) * torch.nan, "not finite"),
         (lambda x: x.mean((1, 2, 3)), r"shape \(2,\)"),
+        (lambda x: x.mean((2, 3)).squeeze(), r"shape \(3,\) for 1 pictures"),
         (lambda x: x.mean((2, 3))[:, :1], "at least two classes"),
         (lambda x: x.mean((2, 3))[:1], r"shape \(1, 3\) for 2 pictures"),
         (lambda x: [x], "a list, not a tensor"),
