@@ -17,6 +17,8 @@ from torch.utils._pytree import tree_leaves
 from denoisers.control_groups import ROOT, memory_left
 
 SHARE = 0.4  # of the free memory; the rest is for scratch space, other requests and the system
+# cuDNN's words where it has room for none of its ways to compute; or, with some type, no way
+NO_ENGINE = "unable to find an engine"
 # Words of errors that are no torch.OutOfMemoryError
 FULL = (
     "can't allocate memory",  # a CPU's
@@ -24,7 +26,7 @@ FULL = (
     "CUDA error: out of memory",  # of pinned memory, or while a graph is made
     "CUDNN_STATUS_ALLOC_FAILED",
     "CUBLAS_STATUS_ALLOC_FAILED",
-    "unable to find an engine",  # cuDNN's, which had no room for any of its ways to compute
+    NO_ENGINE,
 )
 # oneDNN's, which had no room for a kernel's code; without a descriptor it knows no way to compute
 KERNEL = re.compile("could not (create|execute) a primitive(?! descriptor)")

@@ -9,7 +9,7 @@ from torch import nn
 from denoisers.device import precision
 from denoisers.errors import BrokenWeights, NotUsable
 from denoisers.fused import alike, available, fused
-from denoisers.memory import out_of_memory
+from denoisers.memory import NO_ENGINE, out_of_memory
 
 TRIAL = 16  # side of the picture that a new network is tried with
 
@@ -42,7 +42,8 @@ def placed(network: nn.Module, device: torch.device) -> tuple[nn.Module, torch.d
             shape = tuple(tried(found, device).shape)
         except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
             failed = error
-            if out_of_memory(error):  # which is no reason to compute in another type from now on
+            # Which is no reason to compute in another type from now on.
+            if out_of_memory(error) and NO_ENGINE not in str(error):
                 break
             continue
         if shape != (1, 3, TRIAL, TRIAL + 1):

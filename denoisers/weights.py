@@ -8,7 +8,7 @@ ending `.json`, names the architecture: {"architecture": "dncnn", "arguments": {
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from denoisers.reading import LARGEST, is_file, read_whole, refuse_pickle
 LARGEST_MANIFEST = 2**16
 LARGEST_ARGUMENT = 1024
 COUNTER = "num_batches_tracked"  # a batch norm's, which is not needed any more
+CPU = torch.device("cpu")
 TOLD = 3  # tensors that a message names
 
 Tensors = Mapping[str, torch.Tensor]
@@ -70,17 +71,21 @@ def save_weights(network: nn.Module, path: Path, dtype: torch.dtype = torch.floa
         dtype: of the tensors in the file; half the size in torch.bfloat16.
 
     Raises:
-        BrokenWeights: if the arguments could not be read again.
+        BrokenWeights: if the arguments could not be read again, or it keeps other things than
+            tensors of real numbers.
     """
     path.write_bytes(_encoded(path.name, network, dtype))
 
 
-def rehearse(network: nn.Module, dtype: torch.dtype = torch.float32) -> None:
+def rehearse(
+    network: nn.Module, dtype: torch.dtype = torch.float32, device: torch.device = CPU
+) -> None:
     """Save a network to memory and load it again, before a training that could not be kept.
 
     Args:
         network: as :func:`save_weights` takes it.
         dtype: as there.
+        device: where it will be run.
 
     Raises:
         BrokenWeights: if it cannot be saved, or not be loaded again and be the same.
@@ -101,9 +106,10 @@ def rehearse(network: nn.Module, dtype: torch.dtype = torch.float32) -> None:
         )
     tensors, metadata = _parsed(name, data)
     manifest = _manifest(Path(name), metadata)[1]
-    cpu = torch.device("cpu")
-    first, second = (tried(placed(filled(name, manifest, tensors), cpu)[0], cpu) for _ in range(2))
-    if not torch.equal(first, second):
+    loaded = [placed(filled(name, manifest, tensors), device)[0] for _ in range(2)]
+    # A last layer that begins with zeros hides what is kept before it.
+    seen = [[tried(one, device), *one.buffers()] for one in loaded]
+    if not all(torch.equal(first, second) for first, second in zip(*seen, strict=True)):
         raise BrokenWeights(
             f"{type(network).__name__} does not come out of its weights file the same each time: "
             "what it draws at random must be kept in its state (register_buffer)"
@@ -242,6 +248,9 @@ def filled(name: str, manifest: Mapping[str, Any], tensors: Tensors) -> nn.Modul
         _compare(name, shapes, tensors)  # before arguments that are too large can cost memory
     network = _build(name, manifest["architecture"], make, arguments)
     _compare(name, _states(network), tensors)
+    missing = [k for k in _states(network) if k not in tensors and not k.endswith(COUNTER)]
+    if missing:
+        _see_alike(name, network, _build(name, manifest["architecture"], make, arguments), missing)
     try:
         network.load_state_dict({**network.state_dict(), **tensors}, strict=True)
     except Exception as error:  # noqa: BLE001  a stranger's class may read them in its own way
@@ -249,6 +258,14 @@ def filled(name: str, manifest: Mapping[str, Any], tensors: Tensors) -> nn.Modul
             f"{name}: the architecture does not take the tensors ({type(error).__name__})"
         ) from None
     return network
+
+
+def _see_alike(name: str, one: nn.Module, other: nn.Module, keys: Sequence[str]) -> None:
+    """Refuse that whole numbers are missing which each process would draw anew."""
+    first, second = _states(one), _states(other)
+    for key in keys:
+        if not torch.equal(first[key], second[key]):
+            raise BrokenWeights(f"{name} lacks {key}, which is drawn at random")
 
 
 def _build(
@@ -275,8 +292,8 @@ def _states(network: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def _compare(name: str, wanted: Tensors, given: Tensors) -> None:
-    """Refuse another set of tensors. A batch norm's counters alone may be missing."""
-    wrong = [f"lacks {k}" for k in wanted if k not in given and not k.endswith(COUNTER)]
+    """Refuse another set of tensors. Only whole numbers may be missing, see `_see_alike`."""
+    wrong = [f"lacks {k}" for k, t in wanted.items() if t.is_floating_point() and k not in given]
     for key, tensor in given.items():
         if key not in wanted:
             wrong.append(f"has {key[:60]!r}, which is not of the architecture")

@@ -12,7 +12,7 @@ import pickle
 import tarfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,9 +50,10 @@ class _Planes:
 
     def __setstate__(self, state: Any) -> None:  # noqa: ANN401  what a file says
         _, shape, kind, by_columns, raw = state
-        if not isinstance(kind, _Kind) or by_columns or type(raw) is not bytes:
+        if not isinstance(kind, _Kind) or type(raw) is not bytes:
             raise BadData("a batch of the CIFAR-10 archive holds another array than of bytes")
-        self.pixels = np.frombuffer(raw, np.uint8).reshape(shape)
+        order: Literal["F", "C"] = "F" if by_columns else "C"
+        self.pixels = np.frombuffer(raw, np.uint8).reshape(shape, order=order)
 
 
 class _Call:

@@ -14,7 +14,7 @@ from torch import nn
 
 from denoisers.errors import BadCheckpoint, BrokenWeights, NotUsable
 from denoisers.training import checkpoint
-from denoisers.weights import filled
+from denoisers.weights import COUNTER, filled
 
 
 def is_checkpoint(path: Path) -> bool:
@@ -68,6 +68,10 @@ def mean(networks: Sequence[nn.Module], shares: Sequence[float]) -> nn.Module:
         if getattr(other, "arguments", None) != getattr(first, "arguments", None):
             raise NotUsable("the networks have different arguments, or are finished differently")
     states = [network.state_dict() for network in networks]
+    for name, value in known.items():
+        whole = not value.is_floating_point() and not name.endswith(COUNTER)
+        if whole and any(not torch.equal(value, state[name]) for state in states):
+            raise NotUsable(f"the networks have different whole numbers {name!r}, without a mean")
     for name, value in known.items():
         if value.is_floating_point():
             parts = [s[name].double() * (w / total) for s, w in zip(states, shares, strict=True)]

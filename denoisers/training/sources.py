@@ -27,7 +27,8 @@ from denoisers.training import cifar
 
 ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 PARTS = ("train", "test")
-LARGEST = 2**29  # bytes of a file
+HIDDEN = (".", "__MACOSX")
+LARGEST, PIECE = 2**29, 2**20  # bytes of a file, and of what is read of it at once
 
 
 class Header(NamedTuple):
@@ -125,7 +126,7 @@ def _folder(path: Path) -> Source:
         raise BadData(f"{path} is CIFAR-10 unpacked: name the archive that it came in instead")
     states = [(path / name).stat() for name in names]
     # Pictures of one size and time may have changed their names among each other.
-    mark = _digest([(s.st_size, s.st_mtime_ns, s.st_ino, s.st_ctime_ns) for s in states])
+    mark = _digest([(s.st_size, s.st_mtime_ns, s.st_ino) for s in states])
     return _pictures(path, mark, names, lambda name: (path / name).open("rb"))
 
 
@@ -135,6 +136,7 @@ def _walk(top: Path) -> Iterator[str]:
     for folder, below, files in os.walk(top, followlinks=True, onerror=_unreadable):
         state = os.stat(folder)
         here = above.pop(folder, frozenset()) | {(state.st_dev, state.st_ino)}
+        below[:] = [name for name in below if not name.startswith(HIDDEN)]
         for name in list(below):
             path = os.path.join(folder, name)
             state = os.stat(path)
@@ -148,6 +150,8 @@ def _walk(top: Path) -> Iterator[str]:
 
 
 def _unreadable(error: OSError) -> None:
+    if Path(error.filename).name == "lost+found":  # of a whole disk, and the system's own
+        return
     raise BadData(f"the folder {error.filename} cannot be read: {error.strerror}")
 
 
@@ -167,7 +171,7 @@ def _zip(path: Path) -> Source:
 
 def _is_picture(name: PurePosixPath | Path) -> bool:
     """Tell by its ending; what macOS adds to a zip and hidden files are none."""
-    hidden = any(part.startswith((".", "__MACOSX")) and part != ".." for part in name.parts)
+    hidden = any(part.startswith(HIDDEN) and part != ".." for part in name.parts)
     return name.suffix.lower() in ENDINGS and not hidden
 
 
@@ -190,10 +194,7 @@ def _pictures(
     def decode(name: str) -> NDArray[np.uint8]:
         try:
             with opened(name) as file:
-                data = file.read(LARGEST + 1)
-            if len(data) > LARGEST:
-                raise UnsupportedImage(f"it has more than {LARGEST:,} bytes")
-            return _decoded(data)
+                return _decoded(_content(file))
         except UnidentifiedImageError:
             raise BadData(
                 f"{name} of {path} is not a picture of a known format: take it away, or mend it"
@@ -213,6 +214,16 @@ def _pictures(
             return Header(0, 0)
 
     return Source(path.name, mark, names, decode, header, _own_part(path))
+
+
+def _content(file: IO[bytes]) -> bytes:
+    """Read a file in pieces: of a zip a small one may become endless."""
+    data = bytearray()
+    while piece := file.read(PIECE):
+        data += piece
+        if len(data) > LARGEST:
+            raise UnsupportedImage(f"it has more than {LARGEST:,} bytes")
+    return bytes(data)
 
 
 def _header(file: IO[bytes]) -> Header:

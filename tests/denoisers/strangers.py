@@ -91,6 +91,20 @@ class Forgets(Shuffled):
         return super().forward(noisy, sigma) * self.shade
 
 
+class Late(Forgets):
+    """Nor can it be seen before it has learnt: it begins with no noise found."""
+
+    architecture = "late"
+
+    def __init__(self):
+        super().__init__()
+        nn.init.zeros_(self.conv.weight)
+        nn.init.zeros_(self.conv.bias)
+
+    def forward(self, noisy, sigma):
+        return noisy - self.conv(noisy) * self.shade
+
+
 class Complex(Tiny):
     architecture = "complex"
 
@@ -140,6 +154,7 @@ NAMES = {
     "fussy": "Fussy",
     "shuffled": "Shuffled",
     "forgets": "Forgets",
+    "late": "Late",
     "complex": "Complex",
     "extra": "Extra",
     "normed": "Normed",

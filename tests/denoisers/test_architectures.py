@@ -11,6 +11,7 @@ from denoisers import architectures, files
 from denoisers.dncnn import DnCNN
 from denoisers.errors import BrokenWeights, NotUsable, UnknownArchitecture
 from denoisers.runtime import Runtime
+from denoisers.training.mean import mean
 from denoisers.unet import UNet
 from denoisers.weights import load_weights, rehearse, save_weights
 from tests.denoisers import strangers
@@ -115,14 +116,29 @@ def test_whole_numbers_that_decide_are_kept_as_they_are(stranger, tmp_path):
     tensors = load_file(path)
     del tensors["order"]
     save_file(tensors, path, {"architecture": "shuffled", "arguments": "{}"})
-    with pytest.raises(BrokenWeights, match="it lacks order"):
+    with pytest.raises(BrokenWeights, match="lacks order, which is drawn at random"):
         load_weights(path)
+    del tensors["index"]  # which is made alike each time
+    tensors["order"] = made.order
+    save_file(tensors, path, {"architecture": "shuffled", "arguments": "{}"})
+    assert load_weights(path)[0].index.tolist() == [0, 1, 2, 3]
+
+
+def test_networks_of_different_whole_numbers_have_no_mean(stranger):
+    one, other = (architectures.find("shuffled")() for _ in range(2))
+    one.order.copy_(torch.tensor([1, 2, 0]))
+    other.order.copy_(torch.tensor([1, 2, 0]))
+    mean([one, other], [1, 1])
+    other.order.copy_(torch.tensor([2, 1, 0]))
+    with pytest.raises(NotUsable, match="different whole numbers 'order'"):
+        mean([one, other], [1, 1])
 
 
 @pytest.mark.parametrize(
     ("name", "says"),
     [
         ("forgets", "Forgets does not come out of its weights file the same each time"),
+        ("late", "Late does not come out of its weights file the same each time"),
         ("complex", "Complex keeps 'phase', which is no tensor of real numbers"),
         ("extra", "Extra keeps '_extra_state', which is no tensor of real numbers"),
     ],

@@ -444,18 +444,24 @@ def test_the_compute_type_is_what_is_computed_with():
     assert {p.dtype for p in asks._network.parameters()} == {torch.float32}
 
 
+class NoBfloat16(UNet):
+    said = torch.OutOfMemoryError("CUDA out of memory")
+
+    def forward(self, noisy, sigma):
+        if next(self.parameters()).dtype == torch.bfloat16:
+            raise self.said
+        return super().forward(noisy, sigma)
+
+
 def test_memory_that_is_full_for_a_moment_does_not_change_the_compute_type(monkeypatch):
     """Else a GPU that others share would count under another subject from then on."""
-
-    class Full(UNet):
-        def forward(self, noisy, sigma):
-            if next(self.parameters()).dtype == torch.bfloat16:
-                raise torch.OutOfMemoryError("CUDA out of memory")
-            return super().forward(noisy, sigma)
-
+    small = {"width": 8, "half": 1, "quarter": 1, "eighth": 1}
     monkeypatch.setattr(placing, "precision", lambda _: torch.bfloat16)
     with pytest.raises(NotUsable, match="CUDA out of memory"):
-        Runtime("full", Full(width=8, half=1, quarter=1, eighth=1), "0" * 64, device="cpu")
+        Runtime("full", NoBfloat16(**small), "0" * 64, device="cpu")
+    # Which cuDNN also says of a layer that it cannot compute in this type.
+    monkeypatch.setattr(NoBfloat16, "said", RuntimeError("unable to find an engine"))
+    assert Runtime("odd", NoBfloat16(**small), "0" * 64, device="cpu").compute == "cpu/float32"
 
 
 def test_the_network_that_was_given_stays_as_it_was():

@@ -166,7 +166,7 @@ def test_a_full_memory_is_told_before_the_first_step_too(surety, pictures, tmp_p
     common = ("denoiser", "--data", pictures / "small.zip", *SMALL, *QUICK, "--out", "run")
     done = surety(*common, "--stability", 0.1, "--surrogate", "zoo:full")
     assert done.exit_code == ExitCode.BAD_INPUT, done.output
-    assert "the memory is full: give a smaller --batch" in " ".join(done.stderr.split())
+    assert "the memory is full: end what else takes it" in " ".join(done.stderr.split())
     assert not (tmp_path / "run/checkpoint.safetensors").exists()
 
 
@@ -201,9 +201,11 @@ def test_what_is_stopped_before_its_first_step_has_no_checkpoint(surety, picture
         raise KeyboardInterrupt
 
     monkeypatch.setattr("denoisers.training.pictures.load_all", stopped)
-    done = surety("denoiser", "--data", pictures / "small.zip", *SMALL, *QUICK)
-    assert done.exit_code == ExitCode.CANCELLED
-    assert done.stderr.splitlines()[-1] == "stopped: the same command goes on"
+    command = ("denoiser", "--data", pictures / "small.zip", *SMALL, *QUICK)
+    for options, says in (((), "stopped: the same command goes on"), (("--fresh",), "stopped")):
+        done = surety(*command, *options)
+        assert done.exit_code == ExitCode.CANCELLED
+        assert done.stderr.splitlines()[-1] == says
 
 
 def test_another_architecture_and_a_start_from_its_weights(surety, pictures, tmp_path):

@@ -191,7 +191,7 @@ def denoiser(
         surrogates = parts.surrogates(surrogate or [])
         checks = parts.checks(check or [], crop, where)
         network = parts.network(architecture or "unet", arguments, init, seed)
-        rehearse(network, parts.kind(half=half))
+        rehearse(network, parts.kind(half=half), where)
         parted: list[str] = []
         with counting("decoding") as watch:
             pictures, held_out = load_all(

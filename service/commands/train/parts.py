@@ -33,7 +33,9 @@ def device(text: str) -> "torch.device":
         found = choose(text)
     except NotUsable as error:
         raise BadRequest(str(error).replace("SURETY_DEVICE", "--device")) from None
-    if found.type == "cuda":  # the fastest algorithms sum in any order: no two curves alike
+    if (
+        found.type == "cuda"
+    ):  # the fastest algorithms sum in any order, and round: no two curves alike
         compute_as_named()
     return found
 

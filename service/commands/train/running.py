@@ -17,10 +17,7 @@ if TYPE_CHECKING:
 
     from denoisers.training.loop import Plan, Report, Task
 
-FULL = (
-    "the memory is full: give a smaller --batch or --crop or fewer surrogates, end what else "
-    "takes it, or use --device cpu"
-)
+FULL = "the memory is full: end what else takes it, or ask for less at once (a smaller --batch)"
 LINE_SECONDS = 60  # between lines of progress where there is no terminal for a bar
 
 
@@ -194,11 +191,9 @@ def friendly(*, resume: bool = True) -> "Iterator[None]":
         complain(BadRequest(FULL))
         raise typer.Exit(2) from None
     except KeyboardInterrupt as stop:
-        kept = bool(stop.args)  # fit's
         again = "the same command goes on" if resume else "the same command without --fresh goes on"
-        say(
-            f"stopped; what was learnt is in the checkpoint: {again}"
-            if kept
-            else f"stopped: {again}"
-        )
+        if stop.args:  # by `fit`, with a checkpoint
+            say(f"stopped; what was learnt is in the checkpoint: {again}")
+        else:
+            say(f"stopped: {again}" if resume else "stopped")
         raise typer.Exit(130) from None

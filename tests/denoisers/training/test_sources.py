@@ -220,12 +220,18 @@ def test_a_small_zip_of_an_endless_picture_does_not_fill_the_memory(tmp_path, mo
 def test_a_folder_that_may_not_be_read_is_not_left_out_without_a_word(tmp_path, monkeypatch):
     root, listed = noise_pictures(tmp_path / "data", count=1), os.scandir
 
+    for folder in (".Trash-1000", "train/.git", "lost+found"):
+        (root / folder).mkdir()
+
     def scandir(path):
-        if str(path).endswith("dog"):
+        if str(path).endswith(closed):
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return listed(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
+    closed = (".Trash-1000", ".git", "lost+found")  # where no pictures are looked for
+    assert len(open_source(root).names) == 4
+    closed = ("dog",)
     with pytest.raises(BadData, match=r"test/dog cannot be read: Permission denied"):
         open_source(root)
 
