@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from denoisers.errors import BadCheckpoint, BrokenWeights, NotUsable
+from denoisers.filling import COUNTER, filled
 from denoisers.training import checkpoint
-from denoisers.weights import COUNTER, filled
 
 
 def is_checkpoint(path: Path) -> bool:

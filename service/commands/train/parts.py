@@ -93,7 +93,7 @@ def network(
     from torch import nn
 
     from denoisers import architectures
-    from denoisers.weights import LARGEST_ARGUMENT
+    from denoisers.filling import LARGEST_ARGUMENT
 
     torch.manual_seed(seed)
     if any(value > LARGEST_ARGUMENT for value in arguments.values()):
