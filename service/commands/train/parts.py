@@ -33,10 +33,8 @@ def device(text: str) -> "torch.device":
         found = choose(text)
     except NotUsable as error:
         raise BadRequest(str(error).replace("SURETY_DEVICE", "--device")) from None
-    if (
-        found.type == "cuda"
-    ):  # the fastest algorithms sum in any order, and round: no two curves alike
-        compute_as_named()
+    if found.type == "cuda":
+        compute_as_named()  # the fastest kernels sum in any order: no two curves were alike
     return found
 
 

@@ -173,7 +173,6 @@ def friendly(*, resume: bool = True) -> "Iterator[None]":
         resume: whether the same command would go on with what a training leaves.
     """
     from denoisers.errors import DenoiserError
-    from denoisers.memory import out_of_memory
 
     try:
         yield
@@ -186,6 +185,8 @@ def friendly(*, resume: bool = True) -> "Iterator[None]":
         complain(BadRequest(f"{error.filename}: {error.strerror}"))
         raise typer.Exit(2) from None
     except (RuntimeError, MemoryError) as error:  # before the first step, or after the last one
+        from denoisers.memory import out_of_memory  # with torch, which is there by then
+
         if not out_of_memory(error):
             raise
         complain(BadRequest(FULL))
