@@ -1,6 +1,5 @@
 """What a caller asks for: one certification, or one prediction."""
 
-import math
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -13,6 +12,7 @@ from certification.postprocess import Encoding
 MAX_SIGMA = 2.0  # so that the noise fits int16
 MAX_Z = 6.0  # the last radius of the grid, in units of sigma
 MAX_VOTES = 1_000_000
+MOST_COST = 1e12  # US dollars; from 2⁵³ on canonical JSON cannot be read and written again
 PREDICT_N = 100  # the one n at which `predict` looks, where nobody chose another
 
 
@@ -25,7 +25,8 @@ class Options:
         alpha: probability that the certificate is false; 0 < alpha ≤ ½.
         target_radius: stop as soon as the radius reaches it, or cannot; in (0, 6·sigma].
         max_votes: votes that may be counted, 1 to 1,000,000.
-        max_cost: US dollars that the calls may cost; never passed, in-flight calls included.
+        max_cost: US dollars that the calls may cost, up to `MOST_COST`; never passed, calls in
+            flight included.
         max_seconds: stop after this time with what is certain by then.
         good_enough: where there is no target: stop once the radius is at least this part of
             what a fixed-n bound would give at `max_votes`, in (0, 1]; None turns it off.
@@ -63,10 +64,7 @@ class Options:
         if self.target_radius is not None:
             _within("target_radius", self.target_radius, 0, MAX_Z * self.sigma)
             index_for(self.target_radius, self.sigma)  # as decimals, so to the last digit
-        if self.max_cost is not None and not 0 <= self.max_cost < math.inf:
-            raise InvalidParameter(
-                "max_cost must be a finite number of US dollars, 0 or more", "max_cost"
-            )
+        check_cost(self.max_cost)
         if self.max_seconds is not None:
             _within("max_seconds", self.max_seconds, 0, 7 * 86_400)
         if self.good_enough is not None:
@@ -92,6 +90,21 @@ class Options:
             "max_seconds": self.max_seconds,
             "good_enough": self.good_enough,
         }
+
+
+def check_cost(max_cost: float | None) -> None:
+    """Refuse what is no amount of money.
+
+    Args:
+        max_cost: US dollars, 0 or more; None for no limit.
+
+    Raises:
+        InvalidParameter: if it is out of range.
+    """
+    if max_cost is not None and not 0 <= max_cost <= MOST_COST:
+        raise InvalidParameter(
+            f"max_cost must be a number of US dollars from 0 to {MOST_COST:g}", "max_cost"
+        )
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:

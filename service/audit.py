@@ -7,7 +7,6 @@ Nothing is revealed, so a ledger that is audited can go on; and nothing is writt
 the provider says now.
 """
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -18,6 +17,7 @@ from certification.collecting import DRAIN_SECONDS, GRACE_SECONDS
 from certification.errors import InvalidParameter, RunInterrupted
 from certification.interrupt import Interrupt
 from certification.machine import Machine
+from certification.options import check_cost
 from certification.pipeline import Failed, Pipeline
 from certification.protocols import Answer, Pixels, Refusal
 from certification.sampling import Sampler
@@ -55,10 +55,7 @@ async def audit(
         ProviderFailed, StopRun: if the provider gives no answer at all. Once it has, they are
             on the result.
     """
-    if max_cost is not None and not 0 <= max_cost < math.inf:
-        raise InvalidParameter(
-            "max_cost must be a finite number of US dollars, 0 or more", "max_cost"
-        )
+    check_cost(max_cost)
     interrupt = interrupt or Interrupt()
     meter = surety.meter(None, ready.smoothed.adapter.name)
     try:

@@ -1,11 +1,11 @@
 """What a job is to do: the same for all of its pictures, and fixed but for `extend`."""
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
 
+from certification.options import MOST_COST
 from service.access.token import scrubbed
 from service.errors import BadRequest, JobConflict
 
@@ -55,8 +55,10 @@ class JobSpec:
             object.__setattr__(self, "name", scrubbed(self.name))
         if self.name is not None and not 0 < len(self.name.strip()) <= MOST_NAME:
             raise BadRequest(f"name must have 1 to {MOST_NAME} characters", "name")
-        if self.max_cost is not None and not 0 <= self.max_cost < math.inf:
-            raise BadRequest("max_cost must be a number of US dollars, 0 or more", "max_cost")
+        if self.max_cost is not None and not 0 <= self.max_cost <= MOST_COST:
+            raise BadRequest(
+                f"max_cost must be a number of US dollars from 0 to {MOST_COST:g}", "max_cost"
+            )
         if self.rate is not None and not 0.001 <= self.rate <= 1e6:
             raise BadRequest("rate must be from 0.001 to 1,000,000 a second", "rate")
         if self.priority not in get_args(Priority):

@@ -15,7 +15,7 @@ from certification.options import Options
         ("alpha", [0, 0.51, -1, math.nan, 1, True]),
         ("target_radius", [0, -1, math.nan, math.inf, 1.6]),
         ("max_votes", [0, -1, 1.5, 10**7, True]),
-        ("max_cost", [-0.01, math.nan, math.inf]),
+        ("max_cost", [-0.01, math.nan, math.inf, 1.1e12, 2.0**53, 1e300]),
         ("max_seconds", [0, -1, math.nan, math.inf]),
         ("good_enough", [0, 1.1, math.nan]),
         ("milestone", [0, 1001, 1.5, True]),
