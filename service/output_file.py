@@ -84,7 +84,7 @@ def _check_existing(path: Path, mode: int, force: bool, inputs: Sequence[Path]) 
     if stat.S_ISDIR(mode):
         raise BadRequest(f"--output {path} is a folder: name a file in it", "output")
     # One terminal may be both /dev/stdin and /dev/stdout; anything else would eat its own tail.
-    if not stat.S_ISCHR(mode) and any(_same(path, picture) for picture in inputs):
+    if not stat.S_ISCHR(mode) and any(same_file(path, picture) for picture in inputs):
         raise BadRequest(f"--output {path} is one of the pictures: take another name", "output")
     if (stat.S_ISREG(mode) or stat.S_ISBLK(mode)) and not force:
         raise BadRequest(f"--output {path} exists: take another name, or add --force", "output")
@@ -92,9 +92,10 @@ def _check_existing(path: Path, mode: int, force: bool, inputs: Sequence[Path]) 
         raise PermissionError
 
 
-def _same(path: Path, picture: Path) -> bool:
+def same_file(path: Path, other: Path) -> bool:
+    """Say whether two paths lead to one file that is there."""
     try:
-        return path.samefile(picture)
+        return path.samefile(other)
     except OSError:
         return False
 

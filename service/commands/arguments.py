@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service.errors import BadRequest
+from service.output_file import same_file
 from service.single_members import NamedTwice, check_members
 
 if TYPE_CHECKING:
@@ -193,7 +194,7 @@ def with_denoiser_file(settings: "Settings", denoiser: str | None) -> "tuple[Set
     if not there:
         raise BadRequest(f"--denoiser: there is no file {denoiser[:200]!r}", "denoiser")
     name, number = files.name_of(path), 1
-    while not _same(settings.denoiser_files.get(name, path), path):
+    while not same_file(settings.denoiser_files.get(name, path), path):
         number += 1  # every training's file is called `weights`
         name = f"{files.name_of(path)[:LONGEST_STEM]}-{number}"
     try:
@@ -202,13 +203,6 @@ def with_denoiser_file(settings: "Settings", denoiser: str | None) -> "tuple[Set
         raise BadRequest(f"--denoiser: {error}", "denoiser") from None
     named = {**settings.denoiser_files, name: path}
     return settings.model_copy(update={"denoiser_files": named}), name
-
-
-def _same(one: Path, other: Path) -> bool:
-    try:
-        return one.samefile(other)
-    except OSError:
-        return one == other
 
 
 def read_picture(path: Path, limit: int) -> bytes:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from service.errors import BadRequest
+from service.output_file import same_file
 from service.terminal import complain, errors, say
 
 if TYPE_CHECKING:
@@ -81,8 +82,7 @@ def keep_beginning(init: Path | None, out: Path) -> None:
     Raises:
         BadRequest: if it is that file.
     """
-    result = out / "weights.safetensors"
-    if init is not None and init.exists() and result.exists() and init.samefile(result):
+    if init is not None and same_file(init, out / "weights.safetensors"):
         raise BadRequest(f"--init {init} would be overwritten: give another --out")
 
 

@@ -132,8 +132,11 @@ def test_a_malicious_pickle_is_refused_and_not_executed(tmp_path, protocol):
 
 def pickled(*parts):
     """Put a pickle together: Python's values, and opcodes as they are."""
-    written = (p if isinstance(p, bytes) else pickle.dumps(p, 2)[2:-1] for p in parts)
-    return b"\x80\x02" + b"".join(written) + b"."
+    return b"\x80\x02" + b"".join(map(opcodes, parts)) + b"."
+
+
+def opcodes(part):
+    return part if isinstance(part, bytes) else pickle.dumps(part, 2)[2:-1]
 
 
 ARRAY = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n"
@@ -146,15 +149,11 @@ WIDE = pickled(DTYPE, ("u8", False, True), b"R")
 @pytest.mark.parametrize("kind", [OBJECTS, WIDE])
 def test_an_address_in_a_pickle_does_not_become_an_object(tmp_path, kind):
     """Numpy's dtype believes a file that says of objects that they are none."""
-    labels = [ARRAY, (0,), b"U\x01b\x87R", b"(", 1, (1,), kind[2:-1], False, RAW, b"tb"]
-    data = pickled(b"}(U\x06labels", *labels, b"U\x04data", b"".join(map(_opcodes, labels)), b"u")
+    array = [ARRAY, (0,), b"U\x01b\x87R", b"(", 1, (1,), kind[2:-1], False, RAW, b"tb"]
+    data = pickled(b"}(U\x06labels", *array, b"U\x04data", *array, b"u")
     path = archive(tmp_path / "evil.tar.gz", {"x/data_batch_1": data})
     with pytest.raises(BadData, match="does not hold bytes"):
         open_source(path)
-
-
-def _opcodes(part):
-    return part if isinstance(part, bytes) else pickle.dumps(part, 2)[2:-1]
 
 
 @pytest.mark.parametrize("state", [{"a": 1}, (None, {"__defaults__": ("x", "y")})])
